@@ -1,0 +1,20 @@
+"""Inkstone (砚): your own text in, a language model that you own out.
+
+Every verb of the command line is a function here, with the same name and the same arguments.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES: dict[str, str] = {}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home on first use, so that `import inkstone` costs nothing."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'inkstone' has no attribute {name!r}")

@@ -1,0 +1,7 @@
+"""`python -m inkstone`: the same as the command `inkstone`."""
+
+import sys
+
+from inkstone.cli import main
+
+sys.exit(main())

@@ -1,0 +1,77 @@
+"""The command line: a table of verbs, each a file of its own that is imported only when it is called."""
+
+import argparse
+import importlib
+import json
+import sys
+from types import ModuleType
+
+VERBS = {
+    "train": "train a language model on your text in the minutes you give",
+    "generate": "continue a prompt with a trained model",
+    "chat": "talk with a model, turn by turn",
+    "eval": "score a model on held-out text: bits per byte, perplexity, yardsticks",
+    "clean": "clean text and remove duplicates, with a reason for all that is dropped",
+    "report": "write a run's report and model card anew",
+    "export": "write a model in another program's format",
+    "import": "bring a checkpoint of others into a run folder",
+    "doctor": "show what this machine has and what Inkstone will use",
+}
+
+
+def verb_module(verb: str) -> ModuleType:
+    """The module of a verb: it has `arguments(parser)` and `run(options) -> dict`, the outcome as facts."""
+    return importlib.import_module(f"inkstone.cli.{verb}_verb")
+
+
+def parser_for(verb: str | None) -> argparse.ArgumentParser:
+    """The parser of the whole command, with the options of one verb filled in."""
+    from inkstone import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="inkstone", description="Inkstone (砚) turns your own text into a language model that you own."
+    )
+    parser.add_argument("--version", action="version", version=f"inkstone {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, summary in VERBS.items():
+        sub = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == verb:
+            verb_module(name).arguments(sub)
+        sub.add_argument("--json", action="store_true", help="print the outcome as one JSON object")
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 2 something for the person to mend, 130 interrupted."""
+    from inkstone.errors import InkstoneError, Interrupted
+
+    words = sys.argv[1:] if arguments is None else arguments
+    verb = next((word for word in words if word in VERBS), None)
+    options = parser_for(verb).parse_args(words)
+    try:
+        outcome = verb_module(options.verb).run(options)
+        if options.json:
+            print(json.dumps(outcome, ensure_ascii=False))
+        return 0
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("inkstone: stopped", file=sys.stderr)
+        return 130
+    except InkstoneError as error:
+        if options.debug:
+            raise
+        if options.json:
+            print(json.dumps({"error": str(error), "kind": type(error).__name__}, ensure_ascii=False))
+        print(f"inkstone: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, Interrupted) else 2
+    except Exception as error:
+        if options.debug:
+            raise
+        print(
+            f"inkstone: {type(error).__name__}: {error} (this should not happen; run again with --debug to see where)",
+            file=sys.stderr,
+        )
+        return 1

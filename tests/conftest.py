@@ -1,0 +1,15 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def data_mirror() -> Path:
+    """The local mirror of public data sets, or a skip that names what is missing."""
+    folder = os.environ.get("INKSTONE_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("INKSTONE_DATA does not name a mirror of the public data sets")
+    return Path(folder)
