@@ -1,0 +1,1 @@
+"""One mathematical idea a file, each with its formula, its shapes and its source."""

@@ -1,0 +1,76 @@
+"""Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1), with grouped queries (Ainslie et al. 2023).
+
+    attention(Q, K, V) = softmax(Q Kᵀ / √d + mask) V,        d the width of one head
+
+Several query heads may share one key/value head. The mask is 0 where a query may look and −∞ where it may not, and
+stands inside the softmax, so that the weights over what may be seen sum to one.
+
+A worked example: one head of width 1, three tokens, causal. The second query, 1, meets keys 0 and ln 2, hence
+the weights 1/(1+2) and 2/(1+2) on the values 3 and 6:
+
+>>> q, k = torch.ones(1, 1, 3, 1), torch.tensor([0.0, math.log(2), math.log(3)]).view(1, 1, 3, 1)
+>>> v = torch.tensor([3.0, 6.0, 12.0]).view(1, 1, 3, 1)
+>>> attention(q, k, v).flatten()
+tensor([3.0000, 5.0000, 8.5000])
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+# Above this many keys the fused kernel, which never holds all weights at once, is the faster one on a CPU.
+LONGEST_PLAIN = 512
+
+
+def inside_documents(document: Int[Tensor, "b t"]) -> Bool[Tensor, "b t t"]:
+    """Which key (last axis) each query may see: none that comes later, none of another document."""
+    length = document.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=document.device).tril()
+    return (document[:, :, None] == document[:, None, :]) & causal
+
+
+def attention(
+    q: Float[Tensor, "b h t d"],
+    k: Float[Tensor, "b g s d"],
+    v: Float[Tensor, "b g s d"],
+    visible: Bool[Tensor, "b t s"] | None = None,
+) -> Float[Tensor, "b h t d"]:
+    """Attention of `t` queries over `s` keys; the queries are the last `t` of the `s` positions.
+
+    Without `visible`, a query sees its own position and all before it. `h` is a multiple of `g`: query head i
+    uses key/value head i // (h / g).
+    """
+    b, h, t, d = q.shape
+    g, s = k.shape[1], k.shape[2]
+    if q.device.type != "cpu" or s > LONGEST_PLAIN:
+        whole = visible is None and t == s
+        mask = None
+        if visible is not None:
+            mask = visible[:, None]
+        elif not whole and t > 1:
+            mask = torch.ones(t, s, dtype=torch.bool, device=q.device).tril(s - t)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=whole and t > 1, enable_gqa=h != g)
+    # On a CPU and a short context, three batched products beat the fused kernel. The queries of a group are
+    # laid under one another, so that keys and values need no copies.
+    rows = (h // g) * t
+    q = q.reshape(b * g, rows, d)
+    k, v = k.reshape(b * g, s, d), v.reshape(b * g, s, d)
+    if t == 1 and visible is None:
+        scores = torch.bmm(q * (1 / math.sqrt(d)), k.transpose(1, 2))
+    else:
+        bias = _bias(visible, t, s, q)
+        if visible is None:
+            bias = bias.repeat(h // g, 1)
+        else:
+            bias = bias[:, None, None].expand(b, g, h // g, t, s).reshape(b * g, rows, s)
+        scores = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=1 / math.sqrt(d))
+    return torch.bmm(scores.softmax(-1), v).view(b, h, t, d)
+
+
+def _bias(visible: Bool[Tensor, "b t s"] | None, t: int, s: int, like: Tensor) -> Tensor:
+    if visible is None:
+        visible = torch.ones(t, s, dtype=torch.bool, device=like.device).tril(s - t)
+    return torch.zeros(visible.shape, dtype=like.dtype, device=like.device).masked_fill_(~visible, float("-inf"))

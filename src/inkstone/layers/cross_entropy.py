@@ -1,0 +1,67 @@
+"""Cross-entropy of a linear output layer that never holds all logits at once.
+
+    loss = −(1/n) Σᵢ log softmax(W hᵢ)[yᵢ]
+
+With a vocabulary of v, the logits of n tokens are n·v numbers, often the largest tensor of a training step, and
+autograd would keep them twice. Here rows go through in chunks; the gradients with respect to h and W are computed
+in the same pass, while a chunk's logits are still in the cache (the idea of Cut Your Losses, Wijmans et al. 2024,
+and of Liger Kernel, Hsu et al. 2024).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+CHUNK_NUMBERS = 1 << 20  # logits held at once: 4 MB in single precision
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+        n = hidden.shape[0]
+        needs_hidden, needs_weight = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
+        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
+        grad_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device) if needs_weight else None
+        total = torch.zeros((), dtype=torch.float64, device=hidden.device)
+        for start in range(0, n, chunk):
+            rows = hidden[start : start + chunk]
+            wanted = targets[start : start + chunk, None]
+            logits = (rows @ weight.T).float()
+            log_norm = logits.logsumexp(-1, keepdim=True)
+            total += (log_norm - logits.gather(1, wanted)).sum(dtype=torch.float64)
+            if grad_hidden is None and grad_weight is None:
+                continue
+            slope = logits.sub_(log_norm).exp_()  # softmax − one-hot, the derivative of the loss by the logits
+            slope.scatter_add_(1, wanted, slope.new_full((1, 1), -1.0).expand(len(rows), 1))
+            slope = slope.mul_(1 / n).to(hidden.dtype)
+            if grad_hidden is not None:
+                torch.mm(slope, weight, out=grad_hidden[start : start + chunk])
+            if grad_weight is not None:
+                if grad_weight.dtype == slope.dtype:
+                    grad_weight.addmm_(slope.T, rows)
+                else:
+                    grad_weight += slope.T @ rows
+        ctx.save_for_backward(grad_hidden, grad_weight)
+        ctx.weight_dtype = weight.dtype
+        return (total / n).float()
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor):
+        (grad,) = grads
+        grad_hidden, grad_weight = ctx.saved_tensors
+        if grad_hidden is not None:
+            grad_hidden = grad_hidden * grad.to(grad_hidden.dtype)
+        if grad_weight is not None:
+            grad_weight = (grad_weight * grad).to(ctx.weight_dtype)
+        return grad_hidden, grad_weight, None, None
+
+
+def linear_cross_entropy(
+    hidden: Float[Tensor, "n width"], weight: Float[Tensor, "v width"], targets: Int[Tensor, "n"]
+) -> Float[Tensor, ""]:
+    """Mean negative log-likelihood in nats of `targets` under softmax(hidden weightᵀ).
+
+    Equal to `F.cross_entropy(hidden @ weight.T, targets)`, with gradients for `hidden` and `weight`.
+    """
+    chunk = max(64, CHUNK_NUMBERS // weight.shape[0])
+    return _LinearCrossEntropy.apply(hidden, weight, targets, chunk)  # type: ignore[return-value]

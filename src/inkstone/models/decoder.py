@@ -1,0 +1,262 @@
+"""The Transformer decoder: a language model that reads left to right (Vaswani et al. 2017; Radford et al. 2018).
+
+One file, three published layouts:
+
+- "qwen3" (Yang et al. 2025), the default: RMSNorm before each part, rotary positions, grouped queries with normalised
+  queries and keys, SwiGLU, no biases.
+- "llama" (Touvron et al. 2023): the same without query/key normalisation.
+- "gpt2" (Radford et al. 2019): LayerNorm, learned positions, GELU, biases everywhere.
+
+Per block:  x ← x + W_o attention(norm(x)),   x ← x + feed_forward(norm(x)).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from inkstone.errors import RecipeError
+from inkstone.layers.attention import attention, inside_documents
+from inkstone.layers.feed_forward import GeluMLP, SwiGLU
+from inkstone.layers.normalisation import LayerNorm, RMSNorm
+from inkstone.layers.rotary import RotaryScaling, frequencies, rotate, rotation
+from inkstone.tokens.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class DecoderSettings:
+    """The shape of a decoder."""
+
+    vocab_size: int
+    width: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    head_width: int
+    hidden: int  # inner width of the feed-forward network
+    context: int  # longest text it was trained on, in tokens; a hard limit only for "gpt2"
+    layout: Literal["qwen3", "llama", "gpt2"] = "qwen3"
+    tied: bool = True  # the output matrix is the embedding
+    norm_eps: float = 1e-6
+    rotary_theta: float = 10_000.0
+    rotary_scaling: RotaryScaling | None = None
+    attention_bias: bool = False
+    hidden_bias: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        """Refuse shapes that cannot be."""
+        if self.n_heads % self.n_kv_heads:
+            raise RecipeError(f"n_heads = {self.n_heads} is not a multiple of n_kv_heads = {self.n_kv_heads}")
+        if self.layout != "gpt2" and self.head_width % 2:
+            raise RecipeError(f"head_width = {self.head_width} is odd; rotary positions turn pairs, so it must be even")
+        for name in ("vocab_size", "width", "n_layers", "n_heads", "n_kv_heads", "head_width", "hidden", "context"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} = {getattr(self, name)}, but must be at least 1")
+
+    def matrix_parameters(self) -> int:
+        """Weights that each token is multiplied with: all matrices, the output one included, the look-up not."""
+        attention = self.width * self.head_width * (2 * self.n_heads + 2 * self.n_kv_heads)
+        feed_forward = self.width * self.hidden * (2 if self.layout == "gpt2" else 3)
+        return self.n_layers * (attention + feed_forward) + self.vocab_size * self.width
+
+    def flops_per_token(self, context: int | None = None) -> float:
+        """Floating-point operations of one training step for each token: 6 for each weight, and causal attention.
+
+        A product with a matrix costs 2 forward and 4 backward per weight (Kaplan et al. 2020, section 2.1);
+        a query sees half of the context on average.
+        """
+        seen = (context or self.context) / 2
+        return 6 * self.matrix_parameters() + 12 * self.n_layers * self.n_heads * self.head_width * seen
+
+
+class KeyValueCache:
+    """Keys and values of what was read: for each block two tensors (b, g, capacity, d), grown by doubling."""
+
+    def __init__(self, n_layers: int, batch: int):
+        self.batch = batch
+        self.length = 0
+        self.keys: list[Tensor | None] = [None] * n_layers
+        self.values: list[Tensor | None] = [None] * n_layers
+
+    def extend(
+        self, layer: int, k: Float[Tensor, "b g t d"], v: Float[Tensor, "b g t d"]
+    ) -> tuple[Float[Tensor, "b g s d"], Float[Tensor, "b g s d"]]:
+        """Append to one block's keys and values and return all of them. `length` moves once, after the last block."""
+        end = self.length + k.shape[2]
+        for store, new in ((self.keys, k), (self.values, v)):
+            old = store[layer]
+            if old is None or old.shape[2] < end:
+                b, g, _, d = new.shape
+                grown = new.new_empty(b, g, max(64, 1 << (end - 1).bit_length()), d)
+                if old is not None:
+                    grown[:, :, : self.length] = old[:, :, : self.length]
+                store[layer] = old = grown
+            old[:, :, self.length : end] = new
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]  # type: ignore[index]
+
+    def select(self, rows: Int[Tensor, "n"]) -> "KeyValueCache":
+        """Keep these rows in this order."""
+        self.batch = len(rows)
+        self.keys = [None if k is None else k[rows] for k in self.keys]
+        self.values = [None if v is None else v[rows] for v in self.values]
+        return self
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each behind a norm and around a residual connection."""
+
+    def __init__(self, settings: DecoderSettings, layer: int):
+        super().__init__()
+        s = self.settings = settings
+        self.layer = layer
+        gpt2 = s.layout == "gpt2"
+        norm = LayerNorm if gpt2 else RMSNorm
+        self.attention_norm = norm(s.width, s.norm_eps)
+        # Queries, keys and values share one matrix product: n_heads + 2 n_kv_heads heads of rows, in this order.
+        self.qkv = nn.Linear(s.width, (s.n_heads + 2 * s.n_kv_heads) * s.head_width, bias=gpt2 or s.attention_bias)
+        self.out = nn.Linear(s.n_heads * s.head_width, s.width, bias=gpt2 or (s.attention_bias))
+        self.query_norm = RMSNorm(s.head_width, s.norm_eps) if s.layout == "qwen3" else None
+        self.key_norm = RMSNorm(s.head_width, s.norm_eps) if s.layout == "qwen3" else None
+        self.feed_forward_norm = norm(s.width, s.norm_eps)
+        self.feed_forward = GeluMLP(s.width, s.hidden) if gpt2 else SwiGLU(s.width, s.hidden, s.hidden_bias)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b t width"],
+        turn: tuple[Tensor, Tensor] | None,
+        visible: Tensor | None,
+        cache: KeyValueCache | None,
+    ) -> Float[Tensor, "b t width"]:
+        """One block; `turn` are the rotary cosines and sines of these positions."""
+        s = self.settings
+        b, t, _ = x.shape
+        heads = self.qkv(self.attention_norm(x)).view(b, t, s.n_heads + 2 * s.n_kv_heads, s.head_width).transpose(1, 2)
+        q, k, v = heads.split((s.n_heads, s.n_kv_heads, s.n_kv_heads), dim=1)
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k = self.query_norm(q), self.key_norm(k)
+        if turn is not None:
+            q, k = rotate(q, *turn), rotate(k, *turn)
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)
+        mixed = attention(q, k, v, visible).transpose(1, 2).reshape(b, t, -1)
+        x = x + self._drop(self.out(mixed))
+        return x + self._drop(self.feed_forward(self.feed_forward_norm(x)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.settings.dropout, self.training) if self.settings.dropout else x
+
+
+class Decoder(nn.Module):
+    """A causal language model. `forward` gives the logits of training; `start` and `step` obey `LanguageModel`."""
+
+    def __init__(self, settings: DecoderSettings, tokenizer: Tokenizer):
+        super().__init__()
+        self.settings = settings
+        self.tokenizer = tokenizer
+        gpt2 = settings.layout == "gpt2"
+        self.embedding = nn.Embedding(settings.vocab_size, settings.width)
+        self.positions = nn.Embedding(settings.context, settings.width) if gpt2 else None
+        self.blocks = nn.ModuleList(Block(settings, layer) for layer in range(settings.n_layers))
+        self.norm = (LayerNorm if gpt2 else RMSNorm)(settings.width, settings.norm_eps)
+        self.head = None if settings.tied else nn.Linear(settings.width, settings.vocab_size, bias=False)
+        omega = frequencies(settings.head_width, settings.rotary_theta, settings.rotary_scaling)
+        self.register_buffer("omega", omega, persistent=False)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> "Decoder":
+        """Draw fresh weights: matrices with standard deviation 1/√fan-in, those that end a residual branch zero.
+
+        A block then begins as the identity (Zhang, Dauphin & Ma 2019), and depth costs no warm-up.
+        """
+        for name, weight in self.named_parameters():
+            if name.endswith("bias"):
+                weight.zero_()
+            elif weight.dim() == 1:
+                weight.fill_(1.0)
+            elif name.endswith(("out.weight", "down.weight")):
+                weight.zero_()
+            elif name.endswith(("embedding.weight", "positions.weight", "head.weight")):
+                weight.normal_(0, 0.02, generator=generator)
+            else:
+                weight.normal_(0, 1 / math.sqrt(weight.shape[1]), generator=generator)
+        return self
+
+    @property
+    def output_weight(self) -> Float[Tensor, "v width"]:
+        """The matrix that turns a hidden state into logits."""
+        return self.embedding.weight if self.head is None else self.head.weight
+
+    def n_parameters(self) -> int:
+        """Numbers that training can change; a tied matrix counts once."""
+        return sum(weight.numel() for weight in self.parameters())
+
+    def hidden(
+        self,
+        ids: Int[Tensor, "b t"],
+        document: Int[Tensor, "b t"] | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Float[Tensor, "b t width"]:
+        """The normalised states from which logits are made.
+
+        `document` numbers the document of each position; attention stays inside it.
+        """
+        start = cache.length if cache is not None else 0
+        x = self.embedding(ids)
+        turn = None
+        if self.positions is None:
+            turn = rotation(self.omega, start, ids.shape[1])  # type: ignore[arg-type]
+        else:
+            if start + ids.shape[1] > self.settings.context:
+                raise RecipeError(
+                    f"{start + ids.shape[1]} tokens, but this model has learned positions for "
+                    f"{self.settings.context}; give it a shorter text"
+                )
+            x = x + self.positions(self._places(ids, document, start))
+        visible = None if document is None else inside_documents(document)
+        for block in self.blocks:
+            x = block(x, turn, visible, cache)
+        if cache is not None:
+            cache.length += ids.shape[1]
+        return self.norm(x)
+
+    def forward(self, ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None = None) -> Float[Tensor, "b t v"]:
+        """Logits of the token after each position."""
+        return F.linear(self.hidden(ids, document), self.output_weight)
+
+    def start(self, batch: int) -> KeyValueCache:
+        """An empty cache for `batch` rows."""
+        return KeyValueCache(self.settings.n_layers, batch)
+
+    def step(
+        self, ids: Int[Tensor, "b t"], state: KeyValueCache, last: bool = False
+    ) -> tuple[Float[Tensor, "b t v"], KeyValueCache]:
+        """Log-probabilities of the token after each position (`last`: only the final one), and the cache."""
+        hidden = self.hidden(ids, cache=state)
+        logits = F.linear(hidden[:, -1:] if last else hidden, self.output_weight)
+        return logits.float().log_softmax(-1), state
+
+    @staticmethod
+    def _places(ids: Tensor, document: Tensor | None, start: int) -> Tensor:
+        """Learned positions count from the beginning of each document."""
+        places = torch.arange(start, start + ids.shape[1], device=ids.device).expand_as(ids)
+        if document is None:
+            return places
+        begins = torch.ones_like(document, dtype=torch.bool)
+        begins[:, 1:] = document[:, 1:] != document[:, :-1]
+        return places - torch.where(begins, places, 0).cummax(1).values
+
+    def matrices(self) -> Iterator[tuple[str, nn.Parameter, tuple[int, ...]]]:
+        """The hidden matrices, each with the numbers of rows of the maps that are stacked in it."""
+        s = self.settings
+        heads = tuple(n * s.head_width for n in (s.n_heads, s.n_kv_heads, s.n_kv_heads))
+        for name, weight in self.blocks.named_parameters(prefix="blocks"):
+            if weight.dim() == 2:
+                rows = {"qkv.weight": heads, "gate_up.weight": (s.hidden, s.hidden)}
+                split = next((sizes for end, sizes in rows.items() if name.endswith(end)), (weight.shape[0],))
+                yield name, weight, split  # type: ignore[misc]
