@@ -57,7 +57,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def linear_cross_entropy(
-    hidden: Float[Tensor, "n width"], weight: Float[Tensor, "v width"], targets: Int[Tensor, "n"]
+    hidden: Float[Tensor, "n width"], weight: Float[Tensor, "v width"], targets: Int[Tensor, " n"]
 ) -> Float[Tensor, ""]:
     """Mean negative log-likelihood in nats of `targets` under softmax(hidden weightᵀ).
 

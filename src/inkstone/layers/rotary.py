@@ -30,7 +30,7 @@ class RotaryScaling:
     original_context: int = 8192
 
 
-def frequencies(head_width: int, theta: float, scaling: RotaryScaling | None = None) -> Float[Tensor, "half"]:
+def frequencies(head_width: int, theta: float, scaling: RotaryScaling | None = None) -> Float[Tensor, " half"]:
     """The angle in radians by which each pair of a head turns per position."""
     omega = theta ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
     if scaling is not None and scaling.kind == "linear":
@@ -44,7 +44,7 @@ def frequencies(head_width: int, theta: float, scaling: RotaryScaling | None = N
 
 
 def rotation(
-    omega: Float[Tensor, "half"], start: int, length: int
+    omega: Float[Tensor, " half"], start: int, length: int
 ) -> tuple[Float[Tensor, "t half"], Float[Tensor, "t half"]]:
     """Cosines and sines of the angles at positions start … start+length−1."""
     positions = torch.arange(start, start + length, device=omega.device, dtype=torch.float32)

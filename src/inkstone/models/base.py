@@ -17,7 +17,7 @@ class State(Protocol):
 
     length: int  # tokens read so far, the same for all rows
 
-    def select(self, rows: Int[Tensor, "n"]) -> "State":
+    def select(self, rows: Int[Tensor, " n"]) -> "State":
         """The state with these rows in this order; a row may come several times (beams, samples) or not at all."""
         ...
 

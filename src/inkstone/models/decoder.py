@@ -100,7 +100,7 @@ class KeyValueCache:
             old[:, :, self.length : end] = new
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]  # type: ignore[index]
 
-    def select(self, rows: Int[Tensor, "n"]) -> "KeyValueCache":
+    def select(self, rows: Int[Tensor, " n"]) -> "KeyValueCache":
         """Keep these rows in this order."""
         self.batch = len(rows)
         self.keys = [None if k is None else k[rows] for k in self.keys]

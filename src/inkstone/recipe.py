@@ -1,0 +1,181 @@
+"""The recipe: every choice that makes a run, as one TOML file or none.
+
+A value that is left out is chosen by the planner; the recipe in a run folder is the resolved one, with every value
+filled in. Unknown names and impossible values are refused with the line, the reason and the nearest valid name.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inkstone.errors import RecipeError, nearest
+from inkstone.files import write_text
+
+
+class Section(BaseModel):
+    """A table of the recipe: unknown keys are errors, assignments are checked."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class TextSection(Section):
+    """What is read and how it is cleaned."""
+
+    sources: list[str] = []  # files, folders, "-", "data:NAME", "python:"
+    column: str | None = None  # the column of csv, jsonl and parquet that holds the text
+    languages: list[str] = []  # keep only these (ISO 639-1); empty: all
+    min_characters: int = Field(20, ge=0)
+    near_duplicates: bool = True
+    boilerplate: bool = True
+    clean: bool = True  # false: the text goes in as it is read
+    held_out: float | None = Field(None, gt=0, lt=0.5)  # share of the text kept aside for scoring
+
+
+class TokenizerSection(Section):
+    """How text becomes tokens."""
+
+    kind: Literal["byte-bpe", "unigram", "word", "character"] = "byte-bpe"
+    vocab_size: int | None = Field(None, ge=2)
+    path: str | None = None  # a folder with a tokenizer.json to use as it is
+
+
+class ModelSection(Section):
+    """The shape of the model."""
+
+    family: str = "decoder"
+    layout: Literal["qwen3", "llama", "gpt2"] = "qwen3"
+    width: int | None = Field(None, ge=1)
+    n_layers: int | None = Field(None, ge=1)
+    n_heads: int | None = Field(None, ge=1)
+    n_kv_heads: int | None = Field(None, ge=1)
+    head_width: int | None = Field(None, ge=1)
+    hidden: int | None = Field(None, ge=1)
+    context: int | None = Field(None, ge=2)
+    tied: bool = True
+    dropout: float | None = Field(None, ge=0, lt=1)
+
+
+class TrainSection(Section):
+    """How the model is trained."""
+
+    minutes: float | None = Field(None, gt=0)  # wall clock of the whole command; 5 where neither it nor steps is given
+    steps: int | None = Field(None, ge=1)  # a fixed number of steps instead; such a run is reproducible bit for bit
+    optimizer: Literal["muon", "adamw"] = "muon"
+    learning_rate: float | None = Field(None, gt=0)  # of the matrices under Muon, of everything under AdamW
+    scalar_learning_rate: float | None = Field(None, gt=0)  # of embeddings and norms under Muon
+    weight_decay: float | None = Field(None, ge=0)
+    batch_tokens: int | None = Field(None, ge=2)  # tokens of one optimiser step
+    micro_batch_tokens: int | None = Field(None, ge=2)  # tokens of one pass; a step sums several
+    warmup: float = Field(0.02, ge=0, lt=1)  # share of the run in which the learning rate rises
+    decay: float = Field(0.5, ge=0, le=1)  # share of the run in which it falls to zero
+    clip: float = Field(1.0, gt=0)  # largest norm of the gradient
+    averaging: float | None = Field(None, ge=0, lt=1)  # decay of the average of the weights per step; 0: none
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
+    compile: bool | None = None
+    seed: int = Field(0, ge=0)
+    threads: int | None = Field(None, ge=1)
+    checkpoint_seconds: float = Field(60.0, gt=0)
+    checkpoint_steps: int | None = Field(None, ge=1)
+    evaluate_seconds: float = Field(20.0, gt=0)
+    evaluate_steps: int | None = Field(None, ge=1)
+    tensorboard: bool = False
+
+
+class TaskSection(Section):
+    """What the model learns to do."""
+
+    name: str = "language-modelling"
+
+
+class Recipe(Section):
+    """The whole configuration of a run."""
+
+    text: TextSection = TextSection()
+    tokenizer: TokenizerSection = TokenizerSection()
+    model: ModelSection = ModelSection()
+    train: TrainSection = TrainSection()
+    task: TaskSection = TaskSection()
+
+    def to_toml(self) -> str:
+        """The recipe as TOML; values that are not set are left out."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
+
+    def save(self, path: Path) -> None:
+        """Write the recipe, whole or not at all."""
+        write_text(path, self.to_toml())
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe file. Errors name the file, the line, the reason and the nearest valid name."""
+    path = Path(path)
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}); --recipe takes a TOML file") from None
+    try:
+        values = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not valid TOML: {error}") from None
+    return _checked(values, lambda keys: f"{path}:{_line_of(source, keys)}")
+
+
+def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
+    """The recipe with `section.key=value` settings laid over it; values are read as TOML, else as a plain string.
+
+    >>> with_settings(Recipe(), ["train.steps=10", "model.layout=gpt2"]).train.steps
+    10
+    >>> with_settings(Recipe(), ["model.widht=10"])
+    Traceback (most recent call last):
+    inkstone.errors.RecipeError: --set model.widht: there is no such setting; did you mean 'width'?
+    """
+    values = recipe.model_dump(exclude_unset=True)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not (equals and dot and key):
+            raise RecipeError(f"--set {setting!r}: write it as section.key=value, for example model.n_layers=6")
+        values.setdefault(section, {})[key] = _value(text.strip())
+    return _checked(values, lambda keys: "--set " + ".".join(keys))
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _checked(values: dict[str, Any], place: Any) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+    keys = tuple(str(key) for key in first["loc"])
+    where = place(keys)
+    if first["type"] == "extra_forbidden":
+        known = Recipe.model_fields if len(keys) == 1 else Recipe.model_fields[keys[0]].annotation.model_fields  # type: ignore[union-attr]
+        kind = "section" if len(keys) == 1 else "setting"
+        raise RecipeError(f"{where}: there is no such {kind}; {nearest(keys[-1], known)}")
+    message = first["msg"][0].lower() + first["msg"][1:]
+    raise RecipeError(f"{where}: {message}, not {first['input']!r}")
+
+
+def _line_of(source: str, keys: tuple[str, ...]) -> int:
+    """The line on which a key of a table stands; that of the table where the key itself is not found."""
+    section, line_of_section = "", 1
+    for number, line in enumerate(source.splitlines(), start=1):
+        text = line.strip()
+        if text.startswith("["):
+            section = text.strip("[] ").split("#")[0].strip()
+            if section == keys[0]:
+                line_of_section = number
+        name = text.partition("=")[0].strip().strip('"')
+        if (section == keys[0] and len(keys) > 1 and name == keys[1]) or name == ".".join(keys):
+            return number
+        if not section and name == keys[0]:
+            return number
+    return line_of_section

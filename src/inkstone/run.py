@@ -1,0 +1,116 @@
+"""The run folder: everything that a run leaves behind, each file whole or absent.
+
+recipe.toml        the recipe, resolved              metrics.jsonl   one JSON object a line, the source of every plot
+config.json        ┐                                 facts.json      what each stage found: the source of the report
+model.safetensors  │ the model in Hugging Face       environment.json  machine and versions
+tokenizer.json     ┘ layout                          report.html, README.md   rendered from the two above
+checkpoints/       states to go on from              shards/train, shards/held-out   the text as tokens
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from inkstone.errors import RunError
+from inkstone.files import write_json
+from inkstone.recipe import Recipe, load_recipe
+
+
+class Run:
+    """A run folder by its path; nothing is held in memory but the open journal of metrics."""
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+
+    @classmethod
+    def create(cls, folder: Path | str, recipe: Recipe) -> "Run":
+        """A new run in an absent or empty folder. A folder that holds anything else is refused and left as it is."""
+        run = cls(folder)
+        if run.folder.exists() and not run.folder.is_dir():
+            raise RunError(f"{run.folder} is a file; name a folder for the run")
+        if run.recipe_path.exists():
+            raise RunError(
+                f"{run.folder} already holds a run; go on with it by `inkstone train --resume {run.folder}`, "
+                "or choose another --out"
+            )
+        if run.folder.exists() and any(run.folder.iterdir()):
+            raise RunError(f"{run.folder} is not empty and not a run; choose another --out")
+        run.folder.mkdir(parents=True, exist_ok=True)
+        recipe.save(run.recipe_path)
+        return run
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Run":
+        """An existing run."""
+        run = cls(folder)
+        if not run.recipe_path.exists():
+            raise RunError(f"{run.folder} is not a run folder (it has no recipe.toml)")
+        return run
+
+    @property
+    def recipe_path(self) -> Path:
+        """The resolved recipe."""
+        return self.folder / "recipe.toml"
+
+    @property
+    def metrics_path(self) -> Path:
+        """The journal of the run."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def train_shards(self) -> Path:
+        """The training text as tokens."""
+        return self.folder / "shards" / "train"
+
+    @property
+    def held_out_shards(self) -> Path:
+        """The text kept aside for scoring, as tokens."""
+        return self.folder / "shards" / "held-out"
+
+    def recipe(self) -> Recipe:
+        """The recipe as it stands in the folder."""
+        return load_recipe(self.recipe_path)
+
+    def facts(self) -> dict[str, Any]:
+        """What the stages recorded, by stage: text, tokenizer, plan, training, evaluation, samples, ..."""
+        path = self.folder / "facts.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def record(self, **stages: Any) -> None:
+        """Add or replace the facts of one or several stages."""
+        write_json(self.folder / "facts.json", {**self.facts(), **stages})
+
+    def log(self, kind: str, **values: Any) -> None:
+        """Append one line to the journal: {"kind": ..., "time": seconds since 1970, ...}."""
+        line = json.dumps({"kind": kind, "time": round(time.time(), 3), **values}, ensure_ascii=False) + "\n"
+        with open(self.metrics_path, "a", encoding="utf-8") as file:
+            file.write(line)
+
+    def metrics(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
+        """The journal's lines; a last line torn by a crash is passed over."""
+        if not self.metrics_path.exists():
+            return
+        with open(self.metrics_path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                except json.JSONDecodeError:
+                    continue
+                if kind is None or entry.get("kind") == kind:
+                    yield entry
+
+    def rewind_metrics(self, step: int) -> None:
+        """Take out the lines of steps after `step`, which a resumed run will write again."""
+        kept = [entry for entry in self.metrics() if entry.get("step", 0) <= step]
+        text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in kept)
+        part = self.metrics_path.with_suffix(".part")
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, self.metrics_path)
