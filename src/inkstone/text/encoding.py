@@ -1,0 +1,218 @@
+"""Which encoding a text is in, and the text as UTF-8, a block at a time.
+
+UTF-8 is tried first and strictly. What is not UTF-8 is decoded as each of the usual legacy encodings, and the one
+whose outcome looks most like Chinese or like a European language wins: frequent characters count for it, bytes that
+it does not know and rare characters count against it. This holds for texts of a few characters, where statistical
+detectors guess.
+"""
+
+import codecs
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, groupby
+
+from charset_normalizer import from_bytes
+
+SAMPLE = 64 << 10  # bytes, from the first that is not ASCII, on which the encoding is decided
+
+BYTE_ORDER_MARKS = (  # UTF-32 before UTF-16: its little-endian mark begins like the other's
+    (b"\xef\xbb\xbf", "utf-8-bom"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+CODECS = {"utf-8-bom": "utf-8", "ascii": "utf-8", "latin-1": "cp1252", "big5": "cp950"}  # name in the report: codec
+LEGACY = ("gb18030", "big5", "cp1252")
+OTHERS = ["cp1251", "koi8_r", "shift_jis", "euc_jp", "euc_kr", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256"]
+
+# The most frequent characters of modern Chinese, those that differ in traditional writing after them.
+FREQUENT = frozenset(
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经么去"
+    "法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实日军者意无力它与长把机十民第公此已工使情明性知全三又关点"
+    "正业外将两高间由问很最重并物手应战向头文体政美相见被利什二等产或新己制身果加西月话合回特代内信表化老给世位次度门任常先海通教儿原"
+    "东声提立及比员解水名真论处走义各入几口认条平系气题活更别打女变四神总何电数安少报才结反受目太量再感建务做接必场件计管期市直德资命"
+    "山金指许统区保至队形社便空决治展马科司五基眼书非则听白却界达光放强即像难且权思王完设式色路记南品住告类求据程北边死张该交规万取望"
+    "觉术领共确传师观清今切院让识候带导争运风花春夜月云雨江河吗呢吧啊请谢爱吃喝字语读写汉曰乃矣焉哉乎何谁"
+    "這個們來為國說時會對學現當沒動還進樣開從實軍無與長機業關點將兩間問應戰頭體見產門東聲員論處義幾認條氣題別變總電數報結務場計資統"
+    "區隊決馬書則聽達強難權設記類據邊該規萬術領確傳師觀讓識帶導爭運後裡裏過發於麼經種兒給話風雲嗎請謝愛寫漢語讀誰張覺許爾"
+)
+PUNCTUATION = frozenset("，。、；：？！“”‘’（）《》「」『』【】—…　·～")
+TYPOGRAPHIC = frozenset("“”‘’„‚«»–—…€°§·")
+
+
+@dataclass
+class Decoding:
+    """How a file was decoded: the encoding's name once known, and the number of bytes that it does not know."""
+
+    name: str = ""
+    replaced: int = 0
+
+
+def detect(sample: bytes, whole: bool = True) -> str:
+    """The name of the encoding that `sample` is in; `whole` says that the text ends where the sample ends.
+
+    >>> [detect("你好，世界".encode(codec)) for codec in ("utf-8", "gb18030", "utf-16")]
+    ['utf-8', 'gb18030', 'utf-16-le']
+    >>> detect("繁體中文".encode("big5")), detect("déjà vu".encode("latin-1"))
+    ('big5', 'latin-1')
+    """
+    for mark, name in BYTE_ORDER_MARKS:
+        if sample.startswith(mark):
+            return name
+    nul = sample.count(0)
+    if sample.isascii() and not nul:
+        return "ascii"
+    if not nul and _is_utf8(sample, whole):
+        return "utf-8"
+    candidates = ["utf-16-le", "utf-16-be"] if nul else list(LEGACY)
+    if not nul and len(sample) % 2 == 0:  # Chinese UTF-16 without mark, line end or space has no zero byte
+        candidates += ["utf-16-le", "utf-16-be"]
+    scores = {name: plausibility(_decoded(sample, name)) for name in candidates}
+    best = max(candidates, key=lambda name: scores[name])
+    if nul:
+        return best if scores[best] > 0 or _mostly_ascii(_decoded(sample, best)) else "utf-8"
+    if scores[best] <= 0:
+        guess = from_bytes(sample, cp_isolation=OTHERS).best()
+        if guess is not None and plausible_foreign(str(guess)):
+            return guess.encoding
+    if best == "cp1252" and not any(0x80 <= byte < 0xA0 for byte in sample):
+        return "latin-1"
+    return best
+
+
+def plausibility(text: str) -> float:
+    """How much a decoded text looks like Chinese or like a European language; above 0 means that it does."""
+    score = 0.0
+    for foreign, run in groupby(text, key=lambda char: char >= "\x80"):
+        if foreign:
+            score += _run_score("".join(run))
+    # A hanzi squeezed between Latin letters is the mark of an accented letter read as half a double byte.
+    for left, middle, right in zip(text, text[1:], text[2:], strict=False):
+        if (
+            "\u4e00" <= middle <= "\u9fff"
+            and left.isascii()
+            and right.isascii()
+            and (left.isalpha() or right.isalpha())
+        ):
+            score -= 3
+    return score
+
+
+def _run_score(run: str) -> float:
+    """The plausibility of characters outside ASCII that stand together."""
+    score = 0.0
+    for char in run:
+        if char in FREQUENT:
+            score += 3
+        elif char in PUNCTUATION:
+            score += 2
+        elif "\u4e00" <= char <= "\u9fff":
+            score += 0.25
+        elif char in TYPOGRAPHIC:
+            score += 1 if len(run) <= 2 else -1
+        elif char.isalpha() and char < "\u0250":
+            score += 1.5 if len(run) <= 2 else -1.5
+        elif char == "\ufffd" or unicodedata.category(char) in ("Co", "Cn", "Cc", "Cs"):
+            score -= 6
+        else:
+            score -= 1
+    return score
+
+
+def plausible_foreign(text: str) -> bool:
+    """Whether a text outside ASCII is mostly letters: Cyrillic, Greek, kana, hangul, ..."""
+    foreign = [char for char in text if char >= "\x80"]
+    return sum(char.isalpha() for char in foreign) > 0.8 * len(foreign)
+
+
+def _decoded(sample: bytes, name: str) -> str:
+    return codecs.getincrementaldecoder(CODECS.get(name, name))("replace").decode(sample)
+
+
+def _mostly_ascii(text: str) -> bool:
+    return sum(" " <= char <= "~" or char in "\t\r\n" for char in text) > 0.7 * len(text)
+
+
+def _is_utf8(sample: bytes, whole: bool) -> bool:
+    """Whether nearly all that is not ASCII is UTF-8: a few damaged bytes do not make a text another encoding's."""
+    try:
+        codecs.utf_8_decode(sample, "strict", whole)
+        return True
+    except UnicodeDecodeError:
+        good = sum(char >= "\x80" for char in sample.decode("utf-8", "ignore"))
+        return good > 10 * _undecodable(sample)
+
+
+def _undecodable(block: bytes) -> int:
+    """The number of bytes that are not UTF-8."""
+    return len(block) - len(block.decode("utf-8", "ignore").encode())
+
+
+def utf8_blocks(blocks: Iterable[bytes], decoding: Decoding, declared: str | None = None) -> Iterator[bytes]:
+    """The same text as valid UTF-8, cut between characters, without byte order mark; notes go into `decoding`.
+
+    The encoding is decided at the first byte outside ASCII, since until there all but UTF-16 agree, and then holds to
+    the end. `declared` (an HTML page's own word) is believed when it knows the bytes at hand.
+    """
+    blocks = iter(blocks)
+    first = True
+    for block in blocks:
+        if block.isascii() and not (first and b"\0" in block):
+            decoding.name = decoding.name or "ascii"
+            first = False
+            yield block
+            continue
+        start = 0 if first or block[0] >= 0x80 else next(i for i, byte in enumerate(block) if byte >= 0x80)
+        start -= start % 4
+        if len(block) - start < SAMPLE:
+            block += next(blocks, b"")
+        sample = block[start : start + SAMPLE]
+        whole = len(sample) < SAMPLE
+        decoding.name = declared if declared and _knows(sample, declared) else detect(sample, whole)
+        yield from _transcoded(chain([block], blocks), decoding)
+        return
+
+
+def _knows(sample: bytes, codec: str) -> bool:
+    try:
+        codecs.getincrementaldecoder(CODECS.get(codec, codec))("strict").decode(sample)
+        return True
+    except (LookupError, UnicodeError):
+        return False
+
+
+def _transcoded(blocks: Iterator[bytes], decoding: Decoding) -> Iterator[bytes]:
+    codec = CODECS.get(decoding.name, decoding.name)
+    if codec == "utf-8":
+        yield from _validated(blocks, decoding)
+        return
+    decoder = codecs.getincrementaldecoder(codec)("replace")
+    first = True
+    for block in chain(blocks, [b""]):
+        text = decoder.decode(block, final=not block)
+        if first and text:
+            text, first = text.removeprefix("\ufeff"), False
+        decoding.replaced += text.count("\ufffd")
+        if text:
+            yield text.encode("utf-8", "replace")
+
+
+def _validated(blocks: Iterator[bytes], decoding: Decoding) -> Iterator[bytes]:
+    rest = b""
+    first = True
+    for block in chain(blocks, [b""]):
+        final = not block
+        block = rest + block
+        if first:
+            block, first = block.removeprefix(codecs.BOM_UTF8), False
+        try:
+            _, length = codecs.utf_8_decode(block, "strict", final)
+            good, rest = block[:length], block[length:]
+        except UnicodeDecodeError:
+            text, length = codecs.utf_8_decode(block, "replace", final)
+            good, rest = text.encode(), block[length:]
+            decoding.replaced += _undecodable(block[:length])
+        if good:
+            yield good

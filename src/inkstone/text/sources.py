@@ -1,0 +1,126 @@
+"""What a person names, turned into the files behind it: files, folders, `-`, `data:NAME`, `python:`."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inkstone.errors import TextError, nearest
+from inkstone.text import datasets
+
+STANDARD_INPUT = "-"
+PYTHON = "python:"
+
+Skip = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to read, its name in documents, and whether the person named the file itself."""
+
+    path: Path
+    label: str
+    named: bool
+
+
+def files(source: str, skip: Skip) -> Iterator[SourceFile]:
+    """The files behind one source in a fixed order; what cannot be read goes to `skip`.
+
+    Raises TextError for a path that does not exist, a named folder that cannot be listed and an unknown data set.
+    """
+    if source.startswith(datasets.PREFIX):
+        for label, path in datasets.resolve(source.removeprefix(datasets.PREFIX)):
+            yield SourceFile(path, label, named=True)
+        return
+    path = Path(source)
+    if path.is_dir():
+        yield from _folder(path, skip)
+    elif path.exists():
+        if not path.is_file():
+            raise TextError(f"{source}: neither a file nor a folder")
+        yield SourceFile(path, _label(path), named=True)
+    else:
+        raise TextError(f"{source}: no such file or folder{_nearest_name(path)}")
+
+
+def once(sources: Sequence[str | Path], skip: Skip) -> Iterator[SourceFile | str]:
+    """The files behind all sources, each file once even if several names lead to it, and `-` and `python:` as they are."""
+    seen: dict[tuple[int, int] | str, str] = {}
+    for source in map(str, sources):
+        if source in (STANDARD_INPUT, PYTHON):
+            if source not in seen:
+                yield source
+            seen[source] = source
+            continue
+        for file in files(source, skip):
+            status = _status(file.path)
+            if status is None:  # let the opening of it tell why
+                yield file
+                continue
+            key = (status.st_dev, status.st_ino)
+            if key in seen:
+                skip(file.label, f"the same file as {seen[key]}")
+                continue
+            seen[key] = file.label
+            yield file
+
+
+def _folder(folder: Path, skip: Skip) -> Iterator[SourceFile]:
+    """Files below a folder, sorted by name; hidden ones left out; a folder that was entered is not entered again."""
+    entered: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        if path.is_dir():
+            try:
+                status = path.stat()
+                names = sorted(os.listdir(path), reverse=True)
+            except OSError as error:
+                if path == folder:
+                    raise TextError(f"{folder}: the folder cannot be read: {error.strerror}") from error
+                skip(_label(path), f"the folder cannot be read: {error.strerror}")
+                continue
+            if (status.st_dev, status.st_ino) in entered:
+                skip(_label(path), "leads back into a folder that was already read")
+                continue
+            entered.add((status.st_dev, status.st_ino))
+            waiting += [path / name for name in names if not name.startswith(".")]
+        elif path.is_file():
+            yield SourceFile(path, _label(path), named=False)
+        else:
+            skip(_label(path), "a broken link" if path.is_symlink() else "not a regular file")
+
+
+def _label(path: Path) -> str:
+    """The path as text, whatever bytes the file system holds."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _nearest_name(path: Path) -> str:
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return f" (the folder {path.parent} does not exist)" if not path.parent.exists() else ""
+    hint = nearest(path.name, names) if names else ""
+    return f"; {hint}" if hint.startswith("did you mean") else ""
+
+
+def total_bytes(sources: Sequence[str | Path]) -> int | None:
+    """Bytes on the disk behind the sources, for a progress line; None when some of them have none that could be told."""
+    if {STANDARD_INPUT, PYTHON} & set(map(str, sources)):
+        return None
+    total = 0
+    for file in once(sources, lambda source, reason: None):
+        if isinstance(file, SourceFile):
+            status = _status(file.path)
+            total += status.st_size if status else 0
+    return total
