@@ -1,0 +1,1 @@
+"""Text to ids and back: tokenizers, token shards on disk, batches for training."""

@@ -1,0 +1,161 @@
+"""The tokenizer: text to ids and back, exactly, for every family of models."""
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+
+from inkstone.errors import RunError
+from inkstone.files import write_json, write_text
+from inkstone.tokens.spelling import spelling_of
+from inkstone.tokens.streaming import ByteStream, TextStream, WindowStream
+
+END = "<|endoftext|>"  # stands before the first, between, and after the last document
+TURN_START = "<|im_start|>"  # opens a turn of a conversation (the ChatML form)
+TURN_END = "<|im_end|>"
+SPECIAL_TOKENS = (END, TURN_START, TURN_END)
+
+KINDS = ("byte-bpe", "unigram", "word", "character")
+ENDS_OF_OTHERS = (END, "</s>", "<|end_of_text|>", "<eos>", "[SEP]")  # when a foreign folder does not say
+
+
+def whole_characters(text: str) -> tuple[str, int]:
+    """`text` as UTF-8 can hold it, and how many lone surrogates became U+FFFD; a pair becomes its character.
+
+    >>> whole_characters("ink \\ud83d\\ude00 \\udcff")
+    ('ink 😀 �', 1)
+    """
+    try:
+        text.encode("utf-8")
+        return text, 0
+    except UnicodeEncodeError:
+        whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return whole, whole.count("�") - text.count("�")
+
+
+class Tokenizer:
+    """A `tokenizers.Tokenizer` with what a language model needs beside it.
+
+    `kind` is one of `KINDS`, for which every string comes back exactly from `decode(encode(text))`, or "foreign".
+    `end` is the id that stands before the first token of a document and after its last one.
+    Text is text: "<|endoftext|>" written in it stays ordinary characters; special tokens enter as ids only.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, kind: str = "foreign", end: int | None = None):
+        self.backend = backend
+        self.kind = kind
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = True
+        found = [backend.token_to_id(token) for token in ENDS_OF_OTHERS] if end is None else [end]
+        known = [number for number in found if number is not None]
+        if not known:
+            raise RunError(f"the tokenizer has no end token; it may be named one of {', '.join(ENDS_OF_OTHERS)}")
+        self.end = known[0]
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """Rows of the embedding: the largest id plus one."""
+        return max(self.backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest unsigned type that holds every id, little-endian."""
+        return np.dtype("<u2") if self.vocab_size <= 1 << 16 else np.dtype("<u4")
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """Ids of the tokens that are no text."""
+        return frozenset(i for i, token in self.backend.get_added_tokens_decoder().items() if token.special)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of `tokenizer.json`: shards carry it, so that no model reads another tokenizer's ids."""
+        return hashlib.sha256(self._json().encode()).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, without any special token."""
+        return self.backend.encode(whole_characters(text)[0], add_special_tokens=False).ids
+
+    def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
+        """The ids of each text, on all cores."""
+        whole = [whole_characters(text)[0] for text in texts]
+        encodings = self.backend.encode_batch_fast(whole, add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=self.dtype) for encoding in encodings]
+
+    def decode(self, ids, *, special: bool = False) -> str:
+        """The text of ids. Special tokens are left out unless `special`; bytes that are no UTF-8 become U+FFFD."""
+        ids = [int(number) for number in ids]
+        if self.spelling is None:
+            return self.backend.decode(ids, skip_special_tokens=not special)
+        skipped = frozenset() if special else self.special_ids
+        spelling = self.spelling
+        return b"".join(spelling[number] for number in ids if number not in skipped).decode("utf-8", "replace")
+
+    def stream(self, *, special: bool = False) -> TextStream:
+        """Text from ids one by one, given out as soon as its characters are whole."""
+        skipped = frozenset() if special else self.special_ids
+        if self.spelling is None:
+            return WindowStream(lambda ids: self.backend.decode(ids, skip_special_tokens=False), skipped)
+        return ByteStream(self.spelling, skipped)
+
+    def token_text(self, number: int) -> str:
+        """One token for display: bytes that are no whole character show as \\xNN.
+
+        Raises IndexError for an id outside the vocabulary.
+        """
+        if not 0 <= number < self.vocab_size:
+            raise IndexError(f"token {number} is outside the vocabulary of {self.vocab_size}")
+        if self.spelling is None:
+            return self.backend.id_to_token(number) or ""
+        return self.spelling[number].decode("utf-8", "backslashreplace")
+
+    @cached_property
+    def spelling(self) -> list[bytes] | None:
+        """The UTF-8 bytes that each id stands for, or None where a token's text depends on its neighbours."""
+        return spelling_of(self.backend, self.vocab_size)
+
+    def save(self, folder: Path | str) -> None:
+        """Write `tokenizer.json` and the `tokenizer_config.json` beside it, as transformers reads them."""
+        folder = Path(folder)
+        write_text(folder / "tokenizer.json", self._json())
+        end = self.backend.id_to_token(self.end)
+        config = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": end,
+            "eos_token": end,
+            "pad_token": end,
+            "clean_up_tokenization_spaces": False,
+            "inkstone_kind": self.kind,
+        }
+        write_json(folder / "tokenizer_config.json", config)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Tokenizer":
+        """Read a tokenizer from a model folder in Hugging Face layout, Inkstone's own or another's.
+
+        Raises RunError where the folder has no readable `tokenizer.json` or no end token can be found.
+        """
+        path = Path(folder) / "tokenizer.json"
+        if not path.is_file():
+            raise RunError(f"{folder} holds no tokenizer.json")
+        try:
+            backend = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises plain Exception
+            raise RunError(f"{path} is no tokenizer: {error}") from None
+        config_path = path.with_name("tokenizer_config.json")
+        try:
+            config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+        except ValueError as error:
+            raise RunError(f"{config_path} is no JSON: {error}") from None
+        end = config.get("eos_token")
+        if isinstance(end, dict):  # an AddedToken written out
+            end = end.get("content")
+        number = None if end is None else backend.token_to_id(end)
+        return cls(backend, config.get("inkstone_kind", "foreign"), number)
+
+    def _json(self) -> str:
+        return self.backend.to_str(pretty=True) + "\n"
