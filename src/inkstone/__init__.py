@@ -8,7 +8,9 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {
+    "load": "inkstone.hub.folder",
+}
 
 __all__ = ["__version__", *_HOMES]
 

@@ -3,7 +3,7 @@
 Generation, scoring, beam search and the comparison table are written once against it.
 """
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -32,7 +32,8 @@ class LanguageModel(Protocol):
         """The state of `batch` rows before anything was read."""
         ...
 
-    def step(self, ids: Int[Tensor, "b t"], state: State, last: bool = False) -> tuple[Float[Tensor, "b t v"], State]:
+    # The state is any, not State: each family takes back only its own.
+    def step(self, ids: Int[Tensor, "b t"], state: Any, last: bool = False) -> tuple[Float[Tensor, "b t v"], Any]:
         """Log-probabilities in nats of the token after each position, and the state that carries what was read.
 
         With `last`, only those after the final position are computed (t = 1). The old state must not be used again.

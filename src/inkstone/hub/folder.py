@@ -1,0 +1,92 @@
+"""Model folders in Hugging Face layout: our runs and the checkpoints of others are opened and written alike.
+
+config.json, model.safetensors (or shards with an index), tokenizer.json, tokenizer_config.json,
+generation_config.json. Weights are safetensors only, so nothing that is opened can run code.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from inkstone.errors import RunError
+from inkstone.files import whole_file, write_json
+from inkstone.hub.download import local_folder
+from inkstone.hub.huggingface_config import architecture_of, config_from, settings_from
+from inkstone.hub.huggingface_weights import TensorFiles, from_foreign, to_foreign, weight_files
+from inkstone.layers.rotary import frequencies
+from inkstone.models.base import LanguageModel
+from inkstone.models.decoder import Decoder
+from inkstone.tokens.tokenizer import Tokenizer
+
+
+def load(
+    folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch.dtype | str | None = None
+) -> LanguageModel:
+    """The model of a run folder, a Hugging Face checkpoint folder, or a hub name ("organisation/name").
+
+    `dtype` is that of the weights in memory: "stored" for the one in the file; None for float32 on a CPU, where
+    the short types are slow, and the stored one elsewhere. Weights that need no change stay mapped from the file,
+    so that a large model opens in moments. The model is in evaluation mode.
+
+    Raises RunError for a folder that is no finished model or an architecture that is not supported, CheckpointError
+    for weights that are damaged or do not fit, InkstoneError for a name that cannot be fetched.
+    """
+    folder = local_folder(folder)
+    config = read_config(folder)
+    place = folder / "config.json"
+    architecture, settings = architecture_of(config, place), settings_from(config, place)
+    tokenizer = Tokenizer.load(folder)
+    if tokenizer.vocab_size > settings.vocab_size:
+        raise RunError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only {settings.vocab_size} "
+            "(vocab_size); they do not belong together"
+        )
+    with torch.device("meta"):
+        model = Decoder(settings, tokenizer)
+    device = torch.device(device)
+    with TensorFiles(folder, settings.layout) as files:
+        if dtype is None:
+            dtype = torch.float32 if device.type == "cpu" else files.dtype()
+        elif dtype == "stored":
+            dtype = files.dtype()
+        elif isinstance(dtype, str):
+            dtype = getattr(torch, dtype)
+        state = from_foreign(files, architecture, settings, dict(model.named_parameters()), dtype)  # type: ignore[arg-type]
+    model.load_state_dict(state, assign=True)
+    model.omega = frequencies(settings.head_width, settings.rotary_theta, settings.rotary_scaling)
+    return model.to(device).eval()
+
+
+def save(model: Decoder, folder: Path | str) -> None:
+    """Write a model and its tokenizer into a folder that transformers opens; other files there stay as they are.
+
+    Each file is written whole or not at all, config.json, which makes the folder a model, as the last.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    end = model.tokenizer.end
+    config = config_from(model.settings, model.embedding.weight.dtype, end)
+    weights = {name: weight.detach() for name, weight in model.named_parameters()}
+    with whole_file(folder / "model.safetensors") as part:
+        save_file(to_foreign(model.settings, weights), part, metadata={"format": "pt"})
+    model.tokenizer.save(folder)
+    write_json(folder / "generation_config.json", {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end})
+    write_json(folder / "config.json", config)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a model folder. Raises RunError where there is none or it cannot be read."""
+    path = folder / "config.json"
+    if not path.exists():
+        weight_files(folder)  # says more of a folder that has no weights either
+        raise RunError(f"{folder} has no config.json; name a run folder or a Hugging Face checkpoint")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(config, dict):
+        raise RunError(f"{path}: a {type(config).__name__}; it must be an object with the settings of a model")
+    return config
