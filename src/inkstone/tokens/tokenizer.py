@@ -3,6 +3,8 @@
 import hashlib
 import json
 from functools import cached_property
+from itertools import takewhile
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +57,27 @@ class Tokenizer:
         if not known:
             raise RunError(f"the tokenizer has no end token; it may be named one of {', '.join(ENDS_OF_OTHERS)}")
         self.end = known[0]
+        if kind != "foreign":  # other programs then begin a text as ours do; `encode` leaves it to its caller
+            name = backend.id_to_token(self.end)
+            backend.post_processor = tokenizers.processors.TemplateProcessing(
+                single=[name, "$A"], pair=[name, "$A", name, "$B"], special_tokens=[(name, self.end)]
+            )
 
     @cached_property
     def vocab_size(self) -> int:
         """Rows of the embedding: the largest id plus one."""
         return max(self.backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    @cached_property
+    def begin(self) -> list[int]:
+        """Ids that stand before a prompt: what `tokenizer.json` puts before every text. For ours that is the end token,
+        for Llama `<s>`, for GPT-2 and Qwen nothing.
+        """
+        encoding = self.backend.encode("a")
+        return [
+            number
+            for number, _ in takewhile(itemgetter(1), zip(encoding.ids, encoding.special_tokens_mask, strict=True))
+        ]
 
     @property
     def dtype(self) -> np.dtype:
