@@ -7,14 +7,18 @@ detectors guess.
 """
 
 import codecs
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, groupby
+from functools import cache
+from itertools import chain
 
 from charset_normalizer import from_bytes
 
 SAMPLE = 64 << 10  # bytes, from the first that is not ASCII, on which the encoding is decided
+SCORED = 4 << 10  # bytes of it that the legacy encodings are tried on
+SHORTEST_WIDE = 16  # bytes; a shorter text is taken for UTF-16 only with a byte order mark or a zero byte
 
 BYTE_ORDER_MARKS = (  # UTF-32 before UTF-16: its little-endian mark begins like the other's
     (b"\xef\xbb\xbf", "utf-8-bom"),
@@ -39,6 +43,10 @@ FREQUENT = frozenset(
     "區隊決馬書則聽達強難權設記類據邊該規萬術領確傳師觀讓識帶導爭運後裡裏過發於麼經種兒給話風雲嗎請謝愛寫漢語讀誰張覺許爾"
 )
 PUNCTUATION = frozenset("，。、；：？！“”‘’（）《》「」『』【】—…　·～")
+FOREIGN = re.compile(r"[^\x00-\x7f]+")
+# A hanzi squeezed between Latin letters is the mark of an accented letter read as half a double byte.
+SQUEEZED = re.compile(r"[A-Za-z][\u4e00-\u9fff](?=[\x00-\x7f])|[\x00-@[-`{-\x7f][\u4e00-\u9fff](?=[A-Za-z])")
+PRINTABLE = re.compile(r"[ -~\t\r\n]")
 TYPOGRAPHIC = frozenset("“”‘’„‚«»–—…€°§·")
 
 
@@ -66,13 +74,16 @@ def detect(sample: bytes, whole: bool = True) -> str:
         return "ascii"
     if not nul and _is_utf8(sample, whole):
         return "utf-8"
-    candidates = ["utf-16-le", "utf-16-be"] if nul else list(LEGACY)
-    if not nul and len(sample) % 2 == 0:  # Chinese UTF-16 without mark, line end or space has no zero byte
-        candidates += ["utf-16-le", "utf-16-be"]
-    scores = {name: plausibility(_decoded(sample, name)) for name in candidates}
-    best = max(candidates, key=lambda name: scores[name])
+    sample = sample[:SCORED]
+    if len(sample) % 2 == 0 and (nul or len(sample) >= SHORTEST_WIDE):
+        wide = {name: _wide_plausibility(_decoded(sample, name)) for name in ("utf-16-le", "utf-16-be")}
+        best = max(wide, key=lambda name: wide[name])
+        if wide[best] > 0.8:  # Chinese UTF-16 without mark, line end or space has not even a zero byte
+            return best
     if nul:
-        return best if scores[best] > 0 or _mostly_ascii(_decoded(sample, best)) else "utf-8"
+        return "utf-8"
+    scores = {name: plausibility(_decoded(sample, name)) for name in LEGACY}
+    best = max(LEGACY, key=lambda name: scores[name])
     if scores[best] <= 0:
         guess = from_bytes(sample, cp_isolation=OTHERS).best()
         if guess is not None and plausible_foreign(str(guess)):
@@ -84,41 +95,29 @@ def detect(sample: bytes, whole: bool = True) -> str:
 
 def plausibility(text: str) -> float:
     """How much a decoded text looks like Chinese or like a European language; above 0 means that it does."""
-    score = 0.0
-    for foreign, run in groupby(text, key=lambda char: char >= "\x80"):
-        if foreign:
-            score += _run_score("".join(run))
-    # A hanzi squeezed between Latin letters is the mark of an accented letter read as half a double byte.
-    for left, middle, right in zip(text, text[1:], text[2:], strict=False):
-        if (
-            "\u4e00" <= middle <= "\u9fff"
-            and left.isascii()
-            and right.isascii()
-            and (left.isalpha() or right.isalpha())
-        ):
-            score -= 3
+    score = -3.0 * len(SQUEEZED.findall(text))
+    for run in FOREIGN.findall(text):
+        alone = len(run) <= 2
+        score += sum(_character_plausibility(char, alone) for char in run)
     return score
 
 
-def _run_score(run: str) -> float:
-    """The plausibility of characters outside ASCII that stand together."""
-    score = 0.0
-    for char in run:
-        if char in FREQUENT:
-            score += 3
-        elif char in PUNCTUATION:
-            score += 2
-        elif "\u4e00" <= char <= "\u9fff":
-            score += 0.25
-        elif char in TYPOGRAPHIC:
-            score += 1 if len(run) <= 2 else -1
-        elif char.isalpha() and char < "\u0250":
-            score += 1.5 if len(run) <= 2 else -1.5
-        elif char == "\ufffd" or unicodedata.category(char) in ("Co", "Cn", "Cc", "Cs"):
-            score -= 6
-        else:
-            score -= 1
-    return score
+@cache
+def _character_plausibility(char: str, alone: bool) -> float:
+    """The plausibility of a character outside ASCII; European ones stand alone, Chinese ones in company."""
+    if char in FREQUENT:
+        return 3
+    if char in PUNCTUATION:
+        return 2
+    if "\u4e00" <= char <= "\u9fff":
+        return 0.25
+    if char in TYPOGRAPHIC:
+        return 1 if alone else -1
+    if char.isalpha() and char < "\u0250":
+        return 1.5 if alone else -1.5
+    if char == "\ufffd" or unicodedata.category(char) in ("Co", "Cn", "Cc", "Cs"):
+        return -6
+    return -1
 
 
 def plausible_foreign(text: str) -> bool:
@@ -131,8 +130,9 @@ def _decoded(sample: bytes, name: str) -> str:
     return codecs.getincrementaldecoder(CODECS.get(name, name))("replace").decode(sample)
 
 
-def _mostly_ascii(text: str) -> bool:
-    return sum(" " <= char <= "~" or char in "\t\r\n" for char in text) > 0.7 * len(text)
+def _wide_plausibility(text: str) -> float:
+    """The mean plausibility of a character, when printable ASCII speaks for a text as well: right for UTF-16."""
+    return (plausibility(text) + 2 * len(PRINTABLE.findall(text))) / max(len(text), 1)
 
 
 def _is_utf8(sample: bytes, whole: bool) -> bool:

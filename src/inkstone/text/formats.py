@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from inkstone.errors import TextError
-from inkstone.text import plain_text
+from inkstone.text import csv_table, html, json_records, parquet_table, plain_text, warc, wikipedia
 from inkstone.text.encoding import BYTE_ORDER_MARKS, detect
 from inkstone.text.member import Member
 
@@ -15,18 +15,43 @@ Reader = Callable[[Member], Iterator[pl.Series]]
 
 READERS: dict[str, Reader] = {  # each yields blocks of texts, one a document
     "text": plain_text.texts,
+    "json": json_records.texts,
+    "csv": csv_table.comma_separated,
+    "tsv": csv_table.tab_separated,
+    "parquet": parquet_table.texts,
+    "html": html.texts,
+    "xml": wikipedia.texts,
+    "warc": warc.texts,
 }
 
-EXTENSIONS: dict[str, str] = {
-    "txt": "text",
-    "text": "text",
-    "md": "text",
-    "markdown": "text",
-    "rst": "text",
-    "tex": "text",
+EXTENSIONS: dict[str, str] = {  # all others are text, if their bytes are
+    "jsonl": "json",
+    "ndjson": "json",
+    "json": "json",
+    "csv": "csv",
+    "tsv": "tsv",
+    "tab": "tsv",
+    "parquet": "parquet",
+    "html": "html",
+    "htm": "html",
+    "xhtml": "html",
+    "xml": "xml",
+    "warc": "warc",
+    "wet": "warc",
 }
 
-SIGNS: tuple[tuple[re.Pattern[bytes], str], ...] = ()
+SIGNS: tuple[tuple[re.Pattern[bytes], str], ...] = (  # these hold whatever the name says
+    (re.compile(rb"PAR1"), "parquet"),
+    (re.compile(rb"WARC/[01]\.\d+\r?\n"), "warc"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?<mediawiki\b"), "xml"),
+)
+NAMELESS_SIGNS: tuple[
+    tuple[re.Pattern[bytes], str], ...
+] = (  # these hold for a file without an extension, or from a pipe
+    (re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)\b", re.IGNORECASE), "html"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*<\?xml\b"), "xml"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*\""), "json"),
+)
 
 CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b"))  # no text has many of these
 
@@ -38,6 +63,8 @@ def format_of(name: str, head: bytes) -> str:
             return form
     extension = PurePosixPath(name).suffix.lower().removeprefix(".")
     form = EXTENSIONS.get(extension, "text")
+    if not extension:
+        form = next((form for sign, form in NAMELESS_SIGNS if sign.match(head)), form)
     reason = binary(head)
     if reason:
         raise TextError(reason)

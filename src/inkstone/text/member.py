@@ -1,8 +1,9 @@
 """One file on its way to documents: on the disk, inside an archive, or standard input."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import BufferedReader
+from pathlib import Path
 
 from inkstone.text.encoding import Decoding, utf8_blocks
 from inkstone.text.reading_report import EXAMPLES_A_FILE, ReadingReport
@@ -19,6 +20,8 @@ class Member:
     stream: BufferedReader
     report: ReadingReport
     text_column: str | None = None
+    path: Path | None = None  # when the bytes lie on the disk as they are, for formats that need random access
+    on_bytes: Callable[[int], None] = lambda number: None  # to be told of bytes that are not read from `stream`
     decoding: Decoding = field(default_factory=Decoding)
     faults: int = 0
 

@@ -110,7 +110,8 @@ def _stream(
     """The texts in one file on the disk, which may be an archive."""
     outer = archives.watched(stream, count)
     for inside, inner_name, content in archives.unpacked(label, name, outer, packed, report.skip):
-        member = Member(inside, content, report, text_column)
+        path = Path(stream.name) if content is outer and isinstance(getattr(stream, "name", None), str) else None
+        member = Member(inside, content, report, text_column, path, count)
         found = False
         try:
             for texts in formats.texts(member, inner_name):

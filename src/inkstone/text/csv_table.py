@@ -1,0 +1,100 @@
+"""Comma- and tab-separated tables, record by record, with the lines of their faults."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+
+import polars as pl
+
+from inkstone.errors import TextError
+from inkstone.text.line_blocks import line_blocks
+from inkstone.text.member import RECORD_LIMIT, Member
+from inkstone.text.text_column import NAMES, SAMPLE_RECORDS, choose
+
+DELIMITERS = ",;\t|"
+SERIES_BYTES = 4 << 20
+LONGEST_NAME = 64  # characters; a first row with a longer cell is data, not names
+
+Row = list[str]
+
+
+def comma_separated(member: Member) -> Iterator[pl.Series]:
+    """The text column of a .csv file; the delimiter is the one of `DELIMITERS` that its first line has most of."""
+    lines = _lines(member)
+    first = next(lines, "")
+    delimiter = max(DELIMITERS, key=first.count)
+    yield from _column(member, chain([first], lines), delimiter, quoted=True)
+
+
+def tab_separated(member: Member) -> Iterator[pl.Series]:
+    """The text column of a .tsv file, whose quotation marks are only marks unless every row agrees that they quote."""
+    lines = _lines(member)
+    head = list(islice(lines, SAMPLE_RECORDS))
+    plain = {line.count("\t") for line in head}
+    quoted = len(plain) > 1 and any('\t"' in line or line.startswith('"') for line in head)
+    yield from _column(member, chain(head, lines), "\t", quoted)
+
+
+def _lines(member: Member) -> Iterator[str]:
+    blocks = line_blocks(
+        member.utf8(), RECORD_LIMIT, lambda line: member.fault(line, f"longer than {RECORD_LIMIT >> 20} MiB")
+    )
+    for _, block in blocks:
+        yield from io.StringIO(block.decode(), newline="")
+
+
+def _column(member: Member, lines: Iterable[str], delimiter: str, quoted: bool) -> Iterator[pl.Series]:
+    csv.field_size_limit(RECORD_LIMIT)
+    reader = csv.reader(
+        lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=quoted
+    )
+    rows = _rows(member, reader)
+    first = list(islice(rows, SAMPLE_RECORDS))
+    if not first:
+        raise TextError("a table without rows")
+    header = first[0][1] if _names_columns(first[0][1]) else None
+    names = header or [f"column_{number}" for number in range(1, len(first[0][1]) + 1)]
+    body = first[1:] if header else first
+    samples = {name: [row[at] for _, row in body if len(row) > at] for at, name in enumerate(names)}
+    at = names.index(choose(samples, member.text_column))
+    found: list[str] = []
+    size = 0
+    for line, row in chain(body, rows):
+        if len(row) < len(names) or any(row[len(names) :]):
+            member.fault(line, f"{len(row)} fields in a table of {len(names)} columns")
+        elif row[at]:
+            found.append(row[at])
+            size += len(row[at])
+        if size > SERIES_BYTES:
+            yield pl.Series(found, dtype=pl.String)
+            found, size = [], 0
+    yield pl.Series(found, dtype=pl.String)
+
+
+def _rows(member: Member, reader: Iterator[Row]) -> Iterator[tuple[int, Row]]:
+    """(number of its last line, row) of each row that is well formed and not empty."""
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            member.fault(reader.line_num, f"malformed row: {error}")  # pyright: ignore[reportAttributeAccessIssue]
+            continue
+        if row:
+            yield reader.line_num, row  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _names_columns(row: Row) -> bool:
+    """Whether the first row holds the names of the columns: short, different, and no numbers."""
+    cells = [cell.strip() for cell in row]
+    if any(cell.lower() in NAMES for cell in cells):
+        return True
+    filled = [cell for cell in cells if cell]
+    return (
+        bool(filled)
+        and len(set(filled)) == len(filled)
+        and all(len(cell) <= LONGEST_NAME for cell in filled)
+        and not any(cell.replace(".", "", 1).isdecimal() for cell in filled)
+    )

@@ -1,0 +1,174 @@
+"""JSON lines, JSON arrays of records, and single JSON records."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+
+import polars as pl
+
+from inkstone.errors import TextError
+from inkstone.text.line_blocks import line_blocks
+from inkstone.text.member import RECORD_LIMIT, Member
+from inkstone.text.text_column import SAMPLE_RECORDS, as_text, choose
+
+SERIES_BYTES = 4 << 20
+HIGH_SURROGATE = re.compile(rb"\\ud[89ab]", re.IGNORECASE)
+LOW_SURROGATE = re.compile(rb"\\ud[c-f]", re.IGNORECASE)
+SURROGATE_PAIR = re.compile(rb"\\ud[89ab][0-9a-f]{2}\\ud[c-f]", re.IGNORECASE)
+OPENING = re.compile(r"\s*\[?\s*")
+BETWEEN = re.compile(r"[\s,]*")
+
+Record = dict[str, object]
+
+
+def texts(member: Member) -> Iterator[pl.Series]:
+    """The text of each record of a JSON file: one record a line, an array of records, or records over several lines.
+
+    Records are objects with a text column; in an array they may also be strings. A record without text and a line that
+    is no JSON object are left out and counted as faults. Raises TextError when no column holds text, and where an array
+    is broken.
+    """
+    head = member.head(1 << 20).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith(b"[") or (head.startswith(b"{") and _goes_over_lines(head)):
+        yield from _from_values(member)
+    else:
+        yield from _from_lines(member)
+
+
+def _goes_over_lines(head: bytes) -> bool:
+    """Whether the records are laid out over several lines: none of the first lines is a record of its own."""
+    lines = head.split(b"\n", 3)[:3]
+    return len(lines) > 1 and all(_record(line) is None for line in lines)
+
+
+def _from_lines(member: Member) -> Iterator[pl.Series]:
+    column: str | None = None
+    listed = False
+    blocks = line_blocks(
+        member.utf8(), RECORD_LIMIT, lambda line: member.fault(line, f"longer than {RECORD_LIMIT >> 20} MiB")
+    )
+    for number, block in blocks:
+        if column is None:
+            lines = block.split(b"\n", SAMPLE_RECORDS)[:SAMPLE_RECORDS]
+            records = [record for line in lines if (record := _record(line)) is not None]
+            if records:
+                column = _column(records, member.text_column)
+                listed = any(isinstance(record.get(column), list) for record in records)
+        found = _fast(block, column, listed) if column is not None else None
+        yield found if found is not None else _slow(member, number, block, column)
+
+
+def _fast(block: bytes, column: str, listed: bool) -> pl.Series | None:
+    """The texts of a block of lines, or None when something in it needs a closer look."""
+    pairs = len(SURROGATE_PAIR.findall(block))
+    if len(HIGH_SURROGATE.findall(block)) != pairs or len(LOW_SURROGATE.findall(block)) != pairs:
+        return None
+    try:
+        found = pl.read_ndjson(block, schema={column: pl.List(pl.String) if listed else pl.String})[column]
+    except pl.exceptions.PolarsError:
+        return None
+    if found.null_count():
+        return None
+    return found.list.join("\n", ignore_nulls=True) if listed else found
+
+
+def _slow(member: Member, number: int, block: bytes, column: str | None) -> pl.Series:
+    """The texts of a block of lines, taken one at a time, so that each fault is known by its line."""
+    found: list[str] = []
+    for line_number, line in enumerate(block.split(b"\n"), number):
+        if not line.strip():
+            continue
+        record = _record(line)
+        text = as_text(record.get(column)) if record and column is not None else None
+        if text is not None:
+            found.append(_without_lone_surrogates(text))
+        else:
+            member.fault(line_number, "not a JSON object" if record is None else f"a record without {column!r}")
+    return pl.Series(found, dtype=pl.String)
+
+
+def _record(line: bytes) -> Record | None:
+    try:
+        value = json.loads(line, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _column(records: list[Record], wanted: str | None) -> str:
+    names = dict.fromkeys(name for record in records for name in record)
+    return choose({name: [record.get(name) for record in records] for name in names}, wanted)
+
+
+def _without_lone_surrogates(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _from_values(member: Member) -> Iterator[pl.Series]:
+    elements = values(block.decode() for block in member.utf8())
+    first = list(islice(elements, SAMPLE_RECORDS))
+    records = [value for value in first if isinstance(value, dict)]
+    column = _column(records, member.text_column) if records else None
+    found: list[str] = []
+    size = 0
+    for number, value in enumerate(chain(first, elements), 1):
+        text = as_text(value.get(column)) if isinstance(value, dict) else value
+        if isinstance(text, str):
+            found.append(_without_lone_surrogates(text))
+            size += len(text)
+        else:
+            member.fault(number, "neither a string nor a record with text (the number counts records)")
+        if size > SERIES_BYTES:
+            yield pl.Series(found, dtype=pl.String)
+            found, size = [], 0
+    yield pl.Series(found, dtype=pl.String)
+
+
+def values(blocks: Iterable[str]) -> Iterator[object]:
+    """The elements of a JSON array, or the JSON values that follow each other, parsed while the text comes in.
+
+    Raises TextError with the line where the text is no JSON, or when one value is larger than `RECORD_LIMIT`.
+
+    >>> list(values(['[{"a": 1}, "b', 'c"', ", 12", "3]"]))
+    [{'a': 1}, 'bc', 123]
+    """
+    decoder = json.JSONDecoder(strict=False)
+    blocks = iter(blocks)
+    more = True
+    gap = OPENING
+    buffer, position, line = "", 0, 1
+    while True:
+        position = gap.match(buffer, position).end()  # pyright: ignore[reportOptionalMemberAccess]
+        rest = len(buffer) - position
+        problem = "it ends too early"
+        if rest:
+            gap = BETWEEN
+            if buffer[position] == "]":
+                return
+            try:
+                value, end = decoder.raw_decode(buffer, position)
+            except ValueError as error:
+                problem = getattr(error, "msg", str(error))
+            except RecursionError:
+                raise TextError("JSON nested too deep") from None
+            else:
+                if end < len(buffer) or not more:  # a number at the end of the buffer may go on
+                    yield value
+                    position = end
+                    continue
+        elif not more:
+            return
+        if not more or rest > RECORD_LIMIT:
+            line += buffer.count("\n", 0, position)
+            raise TextError(f"malformed JSON in the value that begins at line {line}: {problem}")
+        line += buffer.count("\n", 0, position)
+        parts, length = [buffer[position:]], rest
+        while length <= 2 * rest:  # twice as much at each try, so that a large value is not parsed over and over
+            block = next(blocks, None)
+            if block is None:
+                more = False
+                break
+            parts.append(block)
+            length += len(block)
+        buffer, position = "".join(parts), 0
