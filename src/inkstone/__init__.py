@@ -9,6 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
+    "clean": "inkstone.text.clean",
     "load": "inkstone.hub.folder",
 }
 
