@@ -11,6 +11,8 @@ __version__ = "0.1.0"
 _HOMES: dict[str, str] = {
     "clean": "inkstone.text.clean",
     "load": "inkstone.hub.folder",
+    "export": "inkstone.hub.export",
+    "import_model": "inkstone.hub.import_model",  # the verb `import`, a reserved word in Python
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -1,0 +1,38 @@
+"""`inkstone export RUN`: a model in another program's format."""
+
+import argparse
+from typing import Any
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint folder in Hugging Face layout")
+    parser.add_argument(
+        "--to",
+        choices=["hf", "gguf"],
+        default="hf",
+        help="hf: transformers, vLLM; gguf: llama.cpp, Ollama (default: hf)",
+    )
+    parser.add_argument("--out", metavar="PATH", help="where to write (default: beside the run, as RUN-hf or RUN.gguf)")
+    parser.add_argument(
+        "--dtype", choices=["float32", "float16", "bfloat16"], help="type of the weights (default: as stored)"
+    )
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Export and say what opens the result."""
+    from inkstone.hub.export import export
+    from inkstone.progress import human_bytes
+
+    path = export(options.run, to=options.to, out=options.out, dtype=options.dtype)
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if not options.json:
+        print(f"{path}  ({human_bytes(size)})")
+        if options.to == "hf":
+            print(
+                f"Open it:  AutoModelForCausalLM.from_pretrained({str(path)!r})  in transformers, or  vllm serve {path}"
+            )
+        else:
+            print(f"Open it:  llama-cli -m {path}  or, in a Modelfile for Ollama,  FROM {path.resolve()}")
+    return {"path": str(path), "format": options.to, "bytes": size, "files": [file.name for file in files]}

@@ -1,0 +1,82 @@
+"""Export: a model of ours, or one that was imported, as other programs open it."""
+
+import shutil
+from pathlib import Path
+
+from inkstone.errors import RunError, nearest
+from inkstone.files import whole_folder
+from inkstone.hub.folder import load, save
+from inkstone.hub.gguf_file import DTYPES, write_gguf
+from inkstone.hub.huggingface_weights import weight_files
+from inkstone.models.decoder import Decoder
+
+FORMATS = ("hf", "gguf")
+
+# What belongs to a model in Hugging Face layout beside config.json and the weights, where a folder has it.
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+_COMPANIONS = (*_TOKENIZER_FILES, "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
+
+
+def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype: str | None = None) -> Path:
+    """Write the model of a run (or of any checkpoint folder) in another program's format; the path written.
+
+    - "hf": a folder for transformers, vLLM and SGLang: config, safetensors, tokenizer, and the model card if there is
+      one. Without `dtype` its files are those of the run, byte for byte.
+    - "gguf": one file for llama.cpp and Ollama; see `hub/gguf_file.py` for what these cannot run.
+
+    `out` is by default the run's own path with "-hf" or ".gguf" after it; something that stands there is never
+    overwritten. `dtype` is "float32", "float16" or "bfloat16"; by default as stored.
+
+    Raises RunError for a run that has no model yet, a place that is taken, or a model the format has no room for.
+    """
+    if to not in FORMATS:
+        raise RunError(f"there is no format {to!r}; {nearest(to, FORMATS)}")
+    if dtype is not None and dtype not in DTYPES:
+        raise RunError(f"there is no dtype {dtype!r}; {nearest(dtype, DTYPES)}")
+    folder = Path(run)
+    if not folder.is_dir():
+        raise RunError(f"{folder} is not a folder; name a run")
+    name = folder.resolve().name
+    beside = folder if folder.name not in ("", "..") else folder.resolve()
+    out = beside.with_name(f"{name}-hf" if to == "hf" else f"{name}.gguf") if out is None else Path(out)
+    if out.exists() and not (out.is_dir() and to == "hf" and not any(out.iterdir())):
+        raise RunError(f"{out} already exists; choose another --out")
+    model = load(folder, dtype=dtype or "stored")
+    assert isinstance(model, Decoder)
+    try:
+        if to == "gguf":
+            write_gguf(model, out, name, str(model.embedding.weight.dtype).removeprefix("torch."))
+        else:
+            _write_folder(model, folder, out, as_stored=dtype is None)
+    except OSError as error:
+        raise RunError(f"{out}: the export could not be written ({error.strerror}); nothing was left") from None
+    return out
+
+
+def _write_folder(model: Decoder, folder: Path, out: Path, as_stored: bool) -> None:
+    with whole_folder(out) as part:
+        if as_stored:
+            copy_model(folder, part)
+        else:
+            save(model, part)
+        for companion in _COMPANIONS:
+            if (folder / companion).exists():
+                shutil.copyfile(folder / companion, part / companion)
+
+
+def copy_model(source: Path, target: Path) -> list[Path]:
+    """Copy a model's files in Hugging Face layout, and nothing else of the folder; the copies."""
+    names = [path.name for path in weight_files(source)]
+    names += ["model.safetensors.index.json", "generation_config.json", *_TOKENIZER_FILES, "config.json"]
+    present = [name for name in names if (source / name).exists()]
+    for name in present:
+        shutil.copyfile(source / name, target / name)
+    return [target / name for name in present]
