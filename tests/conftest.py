@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A deadline is a timing assertion, and the machines of CI are shared.
+settings.register_profile("inkstone", deadline=None)
+settings.load_profile("inkstone")
 
 
 @pytest.fixture
