@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 
@@ -11,7 +13,8 @@ class ByteTokenizer:
     """Token i is the byte i; token 256 ends a document."""
 
     vocab_size = 257
-    end_id = 256
+    end = 256
+    begin: ClassVar[list[int]] = [256]
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
@@ -69,7 +72,7 @@ class SecondOrder:
 
     def nats(self, ids) -> np.ndarray:
         """By hand, one token at a time."""
-        row = [self.tokenizer.end_id, *ids, self.tokenizer.end_id]
+        row = [self.tokenizer.end, *ids, self.tokenizer.end]
         first = [0, *row]
         return np.array([-self.table[first[i] % 7, row[i], row[i + 1]].item() for i in range(len(row) - 1)])
 

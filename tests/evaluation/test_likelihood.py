@@ -1,6 +1,7 @@
 """Scores against closed forms, brute force, and themselves in other batches."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def small_decoder(layout: str = "qwen3", context: int = 64) -> Decoder:
 
 def brute_force(model: Decoder, document: np.ndarray) -> float:
     """The whole document in one forward pass, the end token at both ends."""
-    row = torch.tensor([[TOKENIZER.end_id, *document.tolist(), TOKENIZER.end_id]])
+    row = torch.tensor([[TOKENIZER.end, *document.tolist(), TOKENIZER.end]])
     with torch.no_grad():
         logits = model(row[:, :-1]).double()
     return torch.nn.functional.cross_entropy(logits[0], row[0, 1:], reduction="sum").item()
@@ -110,7 +111,7 @@ def test_full_context_at_stride_one_equals_brute_force_of_every_window():
     model = small_decoder()
     document = random_documents(1, 2, seed=5)[0].repeat(1)
     document = np.random.default_rng(6).integers(97, 123, size=50).astype(np.uint16)
-    row = torch.tensor([TOKENIZER.end_id, *document.tolist(), TOKENIZER.end_id])
+    row = torch.tensor([TOKENIZER.end, *document.tolist(), TOKENIZER.end])
     total = 0.0
     for place in range(51):
         seen = row[max(0, place - 11) : place + 1]
@@ -165,3 +166,12 @@ def test_nothing_to_score_and_impossible_windows_are_named():
         score(Uniform(TOKENIZER), [ids("ink")], window=8, stride=9)
     with pytest.raises(TextError, match="window = 0"):
         score(Uniform(TOKENIZER), [ids("ink")], window=0)
+
+
+def test_a_foreign_beginning_stands_before_the_text():
+    class Llamas(ByteTokenizer):
+        begin: ClassVar[list[int]] = [7]
+
+    model = SecondOrder(Llamas())
+    expected = -(model.table[0, 7, 97] + model.table[7 % 7, 97, 256]).item()
+    assert score(model, [ids("a")], window=None).nats.sum() == pytest.approx(expected)

@@ -1,0 +1,1 @@
+"""Scores with intervals, the yardsticks beside them, and the report and model card that show them."""

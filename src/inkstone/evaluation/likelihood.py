@@ -1,7 +1,8 @@
 """How likely is this text? One answer for every family of language model, in nats, to be divided by bytes, words or tokens.
 
 A document t₁ … tₙ is scored as p(t₁ … tₙ end | end): the end token stands before the first token, as in training, and the
-end of the document is paid for like any other token.
+end of the document is paid for like any other token. (A foreign model that begins texts with a token of its own, as Llama
+does, is given that one before.)
 
 Text longer than the window slides through it: each prediction sees at least `window − stride` tokens before it, or all there
 are, and each is counted once. A document longer than a section is cut into sections, the units of the interval and of
@@ -11,6 +12,7 @@ sampling; a section's first predictions still see the text before it.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -22,6 +24,7 @@ from inkstone.errors import TextError
 from inkstone.evaluation.intervals import ratio_interval
 from inkstone.evaluation.words import count_words
 from inkstone.models.base import LanguageModel
+from inkstone.tokens.tokenizer import Tokenizer
 
 SECTION = 2048  # tokens of a section
 FEWEST_DOCUMENTS = 30  # with fewer than these, the interval is over sections
@@ -184,19 +187,20 @@ class _Document:
     scored_tokens: int
 
     @classmethod
-    def of(cls, ids: np.ndarray, tokenizer: Any, section: int, chosen: Callable[[], bool]) -> "_Document | None":
+    def of(cls, ids: np.ndarray, tokenizer: Tokenizer, section: int, chosen: Callable[[], bool]) -> "_Document | None":
         ranges, pieces = [], []
         cuts = list(_cuts(ids, tokenizer, section))
-        for a, b in zip(cuts, cuts[1:], strict=False):
+        for a, b in pairwise(cuts):
             if chosen():
                 ranges.append((a, b + 1 if b == len(ids) else b))
                 pieces.append(tokenizer.decode(ids[a:b].tolist()))
         if not ranges:
             return None
-        end = np.array([tokenizer.end_id], dtype=np.int64)
+        end = np.array([tokenizer.end], dtype=np.int64)
+        before = np.array([tokenizer.begin[-1] if tokenizer.begin else tokenizer.end], dtype=np.int64)
         text = "".join(pieces)
         return cls(
-            inputs=np.concatenate([end, ids]).astype(np.int64),
+            inputs=np.concatenate([before, ids]).astype(np.int64),
             targets=np.concatenate([ids, end]).astype(np.int64),
             nats=np.zeros(len(ids) + 1),
             ranges=ranges,
@@ -321,7 +325,7 @@ def _stepped_nats(
     return nats
 
 
-def _cuts(ids: np.ndarray, tokenizer: Any, section: int) -> Iterator[int]:
+def _cuts(ids: np.ndarray, tokenizer: Tokenizer, section: int) -> Iterator[int]:
     """Where sections begin, and the end. A cut that would fall inside a character moves back by a few tokens."""
     yield 0
     at = section

@@ -1,0 +1,104 @@
+"""`inkstone eval RUN [TEXT...]`: bits per byte and perplexity on held-out text, beside the yardsticks."""
+
+import argparse
+from typing import Any
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.add_argument("run", metavar="RUN", help="a run folder, a checkpoint folder, or a hub name")
+    parser.add_argument(
+        "text", metavar="TEXT", nargs="*", help="files, folders, - or data:NAME; default: the run's own held-out text"
+    )
+    parser.add_argument("--column", help="the column of csv, jsonl and parquet that holds the text")
+    parser.add_argument("--window", type=int, help="tokens the model reads at once; default: its context, at most 2048")
+    parser.add_argument("--stride", type=int, help="predictions counted in each window; default: half the window")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="share of the text to score, evenly spaced; default: 1"
+    )
+    parser.add_argument("--no-yardsticks", action="store_true", help="leave out xz and zstd, which take a few seconds")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ...; default: cpu")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the interval; default: 0")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Score, print the table, return the figures."""
+    from inkstone.errors import InkstoneError
+    from inkstone.evaluation.evaluate import eval as evaluate
+
+    if not 0 < options.share <= 1:
+        raise InkstoneError(f"--share {options.share} is not a share; it takes more than 0, at most 1")
+    figures = evaluate(
+        options.run,
+        options.text or None,
+        text_column=options.column,
+        window=options.window,
+        stride=options.stride,
+        share=options.share,
+        compressors=not options.no_yardsticks,
+        device=options.device,
+        seed=options.seed,
+        quiet=options.json,
+    )
+    if not options.json:
+        print(table(figures))
+    return figures
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures as a person reads them, with the next command."""
+    from inkstone.progress import human_bytes, human_count, human_time
+
+    text = figures["text"]
+    source = "its own held-out text" if text == "held-out" else ", ".join(text)
+    documents = "1 document" if figures["documents"] == 1 else f"{figures['documents']:,} documents"
+    lines = [
+        f"{figures['run']} on {source}: {documents}, {human_bytes(figures['bytes'])}, "
+        f"{human_count(figures['tokens'], 'tokens')}",
+        "",
+        f"  {'bits per byte':<16}{figures['bits_per_byte']:>8.3f}{_interval(figures)}",
+        f"  {'perplexity':<16}{_short(figures['perplexity_token']):>8}   a token;  {_short(figures['perplexity_word'])} a word;  "
+        f"{_short(figures['perplexity_character'])} a character",
+    ]
+    lines += _yardstick_lines(figures.get("yardsticks") or {})
+    window, share = figures["window"], figures["share"]
+    how = f"window {window:,} tokens, {figures['stride']:,} counted in each" if window else "each document read through"
+    part = f"; {share:.0%} of the text" if share < 1 else ""
+    next_text = " TEXT" if text == "held-out" else ""
+    next_command = (
+        f"inkstone eval {figures['run']}{next_text}" if next_text else f'inkstone generate {figures["run"]} "..."'
+    )
+    lines += ["", f"  {how}{part}; {human_time(figures['seconds'])}", "", f"next: {next_command}"]
+    return "\n".join(lines)
+
+
+def _interval(figures: dict[str, Any]) -> str:
+    if figures["low"] is None:
+        return "   (too little text for an interval)"
+    return (
+        f"   {figures['confidence']:.0%} between {figures['low']:.3f} and {figures['high']:.3f} "
+        f"(bootstrap over {figures['interval_units']} {figures['interval_over']})"
+    )
+
+
+def _yardstick_lines(figures: dict[str, Any]) -> list[str]:
+    alone = {name: value for name, value in figures.items() if name in ("xz -9e", "zstd -19")}
+    if not alone:
+        return []
+    lines = [
+        "",
+        f"  {'yardsticks':<16}{'alone':>8}   {'having seen the training text' if figures['train_bytes'] else ''}",
+    ]
+    for name, value in alone.items():
+        after = figures.get(f"{name} after training text")
+        lines.append(f"  {name:<16}{value:>8.3f}" + (f"   {after:.3f}" if after is not None else ""))
+    if figures["sampled"]:
+        from inkstone.progress import human_bytes
+
+        seen = f", after {human_bytes(figures['train_bytes'])} of training text" if figures["train_bytes"] else ""
+        lines.append(f"  (yardsticks on a sample: {human_bytes(figures['held_out_bytes'])}{seen})")
+    return lines
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if 1000 <= number < 1e7 else f"{number:.3g}"
