@@ -6,6 +6,7 @@ document, and whatever stands in fewer than ten documents.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -127,7 +128,7 @@ def remove(frame: pl.DataFrame, recurring: np.ndarray) -> tuple[pl.DataFrame, Re
     texts = _replace(texts, texts != before, lambda text: text.str.strip_chars("\n"))
     changed = (texts != before).fill_null(False)
     removed.documents = int(changed.sum())
-    removed.bytes = int(before.filter(changed).str.len_bytes().sum() - texts.filter(changed).str.len_bytes().sum())
+    removed.bytes = int(before.filter(changed).str.len_bytes().sum()) - int(texts.filter(changed).str.len_bytes().sum())
     return frame.with_columns(texts.alias("text")), removed
 
 
@@ -166,7 +167,7 @@ def _long_lines(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _replace(texts: pl.Series, mask: pl.Series, change) -> pl.Series:
+def _replace(texts: pl.Series, mask: pl.Series, change: Callable[[pl.Series], pl.Series]) -> pl.Series:
     rows = mask.fill_null(False).arg_true()
     if len(rows) == 0:
         return texts

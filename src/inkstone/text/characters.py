@@ -137,8 +137,12 @@ def count_kinds(texts: pl.Series) -> pl.DataFrame:
     words = np.zeros(len(texts), dtype=np.int64)
     for first, last, lengths, data in _pieces(joined):
         rows = np.repeat(np.arange(0, (last - first) * n_kinds, n_kinds, dtype=np.int32), lengths)
-        kind = kinds(data)[: len(rows)]
-        word_ends = np.flatnonzero((kind[:-1] != SPACE) & (kind[1:] == SPACE))
+        kind = kinds(data)
+        heads = np.flatnonzero(kind != CONTINUATION)
+        blank = kind[heads] == SPACE
+        word_ends = heads[:-1][blank[1:] & ~blank[:-1]]
+        word_ends = word_ends[word_ends < len(rows)]
+        kind = kind[: len(rows)]
         words[first:last] += np.bincount(rows[word_ends] // n_kinds, minlength=last - first)
         rows += kind
         counts[first:last] += np.bincount(rows, minlength=(last - first) * n_kinds).reshape(-1, n_kinds)
@@ -147,10 +151,10 @@ def count_kinds(texts: pl.Series) -> pl.DataFrame:
 
 
 def _pieces(joined: Joined) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
-    """Pieces of the bytes: the texts in it (first, last + 1), how many bytes each has there, the bytes and one more."""
+    """Pieces of the bytes: the texts in it (first, last + 1), how many bytes each has there, the bytes and one character more."""
     for begin in range(0, len(joined.data), PIECE):
         end = min(begin + PIECE, len(joined.data))
         first = int(np.searchsorted(joined.starts, begin, side="right")) - 1
         last = int(np.searchsorted(joined.starts, end, side="left"))
         edges = np.clip(joined.starts[first : last + 1], begin, end)
-        yield first, last, np.diff(edges), joined.data[begin : end + 1]
+        yield first, last, np.diff(edges), joined.data[begin : end + 4]

@@ -220,7 +220,7 @@ def similarity(others: np.ndarray, mine: np.ndarray) -> np.ndarray:
 
 def band_keys(values: np.ndarray) -> np.ndarray:
     """A 32-bit hash of each band of each signature: uint64 (bands, texts)."""
-    bands = values.reshape(len(values), BANDS, -1).astype(np.uint64)
+    bands = values.reshape(len(values), BANDS, values.shape[1] // BANDS).astype(np.uint64)
     keys = np.zeros((len(values), BANDS), dtype=np.uint64)
     for column in range(bands.shape[2]):
         keys = (keys ^ bands[:, :, column]) * np.uint64(0x9E3779B97F4A7C15)

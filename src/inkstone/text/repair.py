@@ -5,6 +5,7 @@ decoding goes through ftfy.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,16 +66,22 @@ def repair(frame: pl.DataFrame, form: UnicodeForm = "NFC") -> tuple[pl.DataFrame
     before = frame["text"]
     live = frame["dropped"].is_null()
     unmixed = _where(before, live & before.str.contains(SUSPICIOUS), lambda text: text.map_elements(_unmix, pl.String))
-    normal = unmixed
+    # Invisible characters may stand between what NFC joins, so they go first.
+    visible = _where(unmixed, live & unmixed.str.contains(INVISIBLE), lambda text: text.str.replace_all(INVISIBLE, ""))
+    normal = visible
     if form != "none":
         within = COMPOSING if form == "NFC" else "[^\x00-\x7f]"
-        normal = _where(unmixed, live & unmixed.str.contains(within), lambda text: text.str.normalize(form))
+        normal = _where(visible, live & visible.str.contains(within), lambda text: text.str.normalize(form))
     tidy = _where(normal, live & _untidy(normal), _tidy)
-    counts = Repairs(*(int((a != b).sum()) for a, b in ((before, unmixed), (unmixed, normal), (normal, tidy))))
+    counts = Repairs(
+        mojibake=int((before != unmixed).sum()),
+        unicode_form=int((visible != normal).sum()),
+        invisible_or_blank=int(((unmixed != visible) | (normal != tidy)).sum()),
+    )
     return frame.with_columns(tidy.alias("text")), counts
 
 
-def _where(texts: pl.Series, mask: pl.Series, change) -> pl.Series:
+def _where(texts: pl.Series, mask: pl.Series, change: Callable[[pl.Series], pl.Series]) -> pl.Series:
     """`texts` with `change` applied to the rows of the mask only."""
     rows = mask.fill_null(False).arg_true()
     if len(rows) == 0:
@@ -85,8 +92,7 @@ def _where(texts: pl.Series, mask: pl.Series, change) -> pl.Series:
 def _untidy(texts: pl.Series) -> pl.Series:
     # Apart, each of these is searched several times faster than as one alternation.
     return (
-        texts.str.contains(INVISIBLE)
-        | texts.str.contains(LINE_ENDS)
+        texts.str.contains(LINE_ENDS)
         | texts.str.contains(TRAILING)
         | texts.str.contains(BLANK_RUN)
         | texts.str.contains(r"\A[ \t]*\n")
@@ -96,8 +102,7 @@ def _untidy(texts: pl.Series) -> pl.Series:
 
 def _tidy(texts: pl.Series) -> pl.Series:
     return (
-        texts.str.replace_all(INVISIBLE, "")
-        .str.replace_all(LINE_ENDS, "\n")
+        texts.str.replace_all(LINE_ENDS, "\n")
         .str.replace_all(TRAILING, "\n")
         .str.replace_all(BLANK_RUN, "\n\n\n")
         .str.replace_all(EDGES, "")

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import polars as pl
-from rensa import RMinHash
+from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue] (compiled, without stubs)
 
 from inkstone.text.characters import CONTINUATION, PIECE, SPACE, UNSPACED, WORD, Joined, kinds
 
@@ -60,9 +60,9 @@ def _units(joined: Joined) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         kind = kinds(data[begin : min(end + 1, len(data))])[: end - begin]
         if end < len(data):
             blanks = np.flatnonzero(kind == SPACE)
-            cut = blanks[-1] + 1 if len(blanks) else np.flatnonzero(kind != CONTINUATION)[-1]
-            if cut > PIECE // 2:
-                end, kind = begin + cut, kind[:cut]
+            late = len(blanks) and blanks[-1] >= PIECE // 2
+            cut = int(blanks[-1]) + 1 if late else int(np.flatnonzero(kind != CONTINUATION)[-1])
+            end, kind = begin + cut, kind[:cut]
         heads = np.flatnonzero(kind != CONTINUATION)
         of_head = kind[heads]
         word, alone = WORD[of_head], UNSPACED[of_head]
@@ -77,8 +77,8 @@ def _units(joined: Joined) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         if end == len(data):
             return
         # A shingle that spans two pieces is found in the second, which begins four units earlier.
-        overlap = starts[1 - UNITS] + begin if len(starts) >= UNITS and data[end - 1] != 10 else end
-        begin = int(overlap) if overlap > begin else end
+        overlap = int(starts[1 - UNITS]) if len(starts) >= UNITS else 0
+        begin = begin + overlap if overlap else end
 
 
 @cache
