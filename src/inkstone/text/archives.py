@@ -39,6 +39,10 @@ DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tar
 Skip = Callable[[str, str], None]
 
 
+class Bomb(TextError):
+    """A file that expands past every honest measure: nothing more of it is read, members included."""
+
+
 class Expansion:
     """Bytes that came out of one layer, against the bytes of the file on the disk."""
 
@@ -47,10 +51,10 @@ class Expansion:
         self.bytes = 0
 
     def add(self, number: int) -> None:
-        """Count bytes; raises TextError when the layer has grown past every honest measure."""
+        """Count bytes; raises Bomb when the layer has grown past every honest measure."""
         self.bytes += number
         if self.bytes > BOMB_BYTES and self.bytes > BOMB_RATIO * self.packed():
-            raise TextError(
+            raise Bomb(
                 f"expands to more than {human_bytes(BOMB_BYTES)} and {BOMB_RATIO} times its size, like a zip bomb; "
                 "unpack it yourself if you trust it"
             )
@@ -121,7 +125,7 @@ def unpacked(
     """The plain files in a stream: (label, name without the extensions of compression, stream), one after the other.
 
     `packed` tells the size of the file on the disk; members that cannot be read go to `skip`. Raises TextError for
-    nesting deeper than `DEEPEST` layers and for an expansion like a zip bomb, and any of `DAMAGE` for damaged files.
+    nesting deeper than `DEEPEST` layers, Bomb for an expansion like a zip bomb, and any of `DAMAGE` for damaged files.
     """
     head = stream.peek(512)
     extension = PurePosixPath(name).suffix.lower()
@@ -145,9 +149,9 @@ def unpacked(
         inside = f"{label}!{member}"
         try:
             yield from unpacked(inside, PurePosixPath(member).name, content, packed, skip, depth + 1)
+        except Bomb:
+            raise
         except (TextError, *DAMAGE) as error:
-            if tarred or expansion.bytes > BOMB_BYTES:
-                raise
             skip(inside, damage_reason(error))
 
 

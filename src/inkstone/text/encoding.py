@@ -43,6 +43,7 @@ FREQUENT = frozenset(
     "區隊決馬書則聽達強難權設記類據邊該規萬術領確傳師觀讓識帶導爭運後裡裏過發於麼經種兒給話風雲嗎請謝愛寫漢語讀誰張覺許爾"
 )
 PUNCTUATION = frozenset("，。、；：？！“”‘’（）《》「」『』【】—…　·～")
+NOT_ASCII = re.compile(rb"[\x80-\xff]")
 FOREIGN = re.compile(r"[^\x00-\x7f]+")
 # A hanzi squeezed between Latin letters is the mark of an accented letter read as half a double byte.
 SQUEEZED = re.compile(r"[A-Za-z][\u4e00-\u9fff](?=[\x00-\x7f])|[\x00-@[-`{-\x7f][\u4e00-\u9fff](?=[A-Za-z])")
@@ -164,12 +165,17 @@ def utf8_blocks(blocks: Iterable[bytes], decoding: Decoding, declared: str | Non
             first = False
             yield block
             continue
-        start = 0 if first or block[0] >= 0x80 else next(i for i, byte in enumerate(block) if byte >= 0x80)
-        start -= start % 4
-        if len(block) - start < SAMPLE:
-            block += next(blocks, b"")
-        sample = block[start : start + SAMPLE]
-        whole = len(sample) < SAMPLE
+        foreign = NOT_ASCII.search(block)
+        start = foreign.start() if foreign else 0
+        if first and (start < SAMPLE // 2 or b"\0" in block[:SAMPLE]):
+            start = 0
+        parts = [block]
+        size = len(block) - start
+        while size < SAMPLE and (more := next(blocks, b"")):
+            parts.append(more)
+            size += len(more)
+        block = b"".join(parts)
+        sample, whole = block[start : start + SAMPLE], size <= SAMPLE
         decoding.name = declared if declared and _knows(sample, declared) else detect(sample, whole)
         yield from _transcoded(chain([block], blocks), decoding)
         return

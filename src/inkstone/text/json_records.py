@@ -29,11 +29,14 @@ def texts(member: Member) -> Iterator[pl.Series]:
     is no JSON object are left out and counted as faults. Raises TextError when no column holds text, and where an array
     is broken.
     """
-    head = member.head(1 << 20).lstrip(b"\xef\xbb\xbf \t\r\n")
+    blocks = member.utf8()
+    first = next(blocks, b"")
+    blocks = chain([first], blocks)
+    head = first.lstrip()
     if head.startswith(b"[") or (head.startswith(b"{") and _goes_over_lines(head)):
-        yield from _from_values(member)
+        yield from _from_values(member, blocks)
     else:
-        yield from _from_lines(member)
+        yield from _from_lines(member, blocks)
 
 
 def _goes_over_lines(head: bytes) -> bool:
@@ -42,13 +45,13 @@ def _goes_over_lines(head: bytes) -> bool:
     return len(lines) > 1 and all(_record(line) is None for line in lines)
 
 
-def _from_lines(member: Member) -> Iterator[pl.Series]:
+def _from_lines(member: Member, blocks: Iterable[bytes]) -> Iterator[pl.Series]:
     column: str | None = None
     listed = False
-    blocks = line_blocks(
-        member.utf8(), RECORD_LIMIT, lambda line: member.fault(line, f"longer than {RECORD_LIMIT >> 20} MiB")
+    numbered = line_blocks(
+        blocks, RECORD_LIMIT, lambda line: member.fault(line, f"longer than {RECORD_LIMIT >> 20} MiB")
     )
-    for number, block in blocks:
+    for number, block in numbered:
         if column is None:
             lines = block.split(b"\n", SAMPLE_RECORDS)[:SAMPLE_RECORDS]
             records = [record for line in lines if (record := _record(line)) is not None]
@@ -105,8 +108,8 @@ def _without_lone_surrogates(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _from_values(member: Member) -> Iterator[pl.Series]:
-    elements = values(block.decode() for block in member.utf8())
+def _from_values(member: Member, blocks: Iterable[bytes]) -> Iterator[pl.Series]:
+    elements = values(block.decode() for block in blocks)
     first = list(islice(elements, SAMPLE_RECORDS))
     records = [value for value in first if isinstance(value, dict)]
     column = _column(records, member.text_column) if records else None

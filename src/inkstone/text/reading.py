@@ -119,10 +119,10 @@ def _stream(
                     report.files += not found
                     found = True
                     yield inside, texts
-        except TextError as error:
-            if inside == label:
+        except (TextError, *archives.DAMAGE) as error:
+            if inside == label or isinstance(error, archives.Bomb):
                 raise
-            report.skip(inside, str(error))
+            report.skip(inside, archives.damage_reason(error))
         finally:
             member.close()
 
