@@ -38,7 +38,8 @@ def load(
     config = read_config(folder)
     place = folder / "config.json"
     architecture, settings = architecture_of(config, place), settings_from(config, place)
-    tokenizer = Tokenizer.load(folder)
+    ends = config.get("eos_token_id")
+    tokenizer = Tokenizer.load(folder, end=next(iter(ends), None) if isinstance(ends, list) else ends)
     if tokenizer.vocab_size > settings.vocab_size:
         raise RunError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only {settings.vocab_size} "

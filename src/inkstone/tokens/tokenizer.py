@@ -152,9 +152,10 @@ class Tokenizer:
         write_json(folder / "tokenizer_config.json", config)
 
     @classmethod
-    def load(cls, folder: Path | str) -> "Tokenizer":
+    def load(cls, folder: Path | str, end: int | None = None) -> "Tokenizer":
         """Read a tokenizer from a model folder in Hugging Face layout, Inkstone's own or another's.
 
+        `end` is the id of the end token where `tokenizer_config.json` names none.
         Raises RunError where the folder has no readable `tokenizer.json` or no end token can be found.
         """
         path = Path(folder) / "tokenizer.json"
@@ -169,10 +170,12 @@ class Tokenizer:
             config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
         except ValueError as error:
             raise RunError(f"{config_path} is no JSON: {error}") from None
-        end = config.get("eos_token")
-        if isinstance(end, dict):  # an AddedToken written out
-            end = end.get("content")
-        number = None if end is None else backend.token_to_id(end)
+        name = config.get("eos_token")
+        if isinstance(name, dict):  # an AddedToken written out
+            name = name.get("content")
+        if name is None and end is not None:
+            name = backend.id_to_token(end)
+        number = None if name is None else backend.token_to_id(name)
         return cls(backend, config.get("inkstone_kind", "foreign"), number)
 
     def _json(self) -> str:
