@@ -1,0 +1,65 @@
+"""`inkstone train TEXT... --minutes N`."""
+
+import argparse
+import sys
+from typing import Any
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.add_argument(
+        "text",
+        nargs="*",
+        metavar="TEXT",
+        help="files, folders, data:NAME, or - for standard input; none: Python's docs",
+    )
+    parser.add_argument("--minutes", type=float, help="wall clock for everything (default 5)")
+    parser.add_argument("--out", metavar="FOLDER", help="the run folder (default runs/NAME)")
+    parser.add_argument("--recipe", metavar="FILE", help="a TOML file of settings")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="one setting, repeatable",
+    )
+    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run")
+    parser.add_argument("--fresh", action="store_true", help="replace the run that stands in --out")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Train, and say what came of it."""
+    from inkstone.errors import RecipeError
+    from inkstone.progress import human_count, human_time
+    from inkstone.training.pretraining import train
+
+    if options.resume and (options.text or options.out or options.recipe or options.settings or options.minutes):
+        raise RecipeError("--resume goes on with a run as it is; give no TEXT and no other settings beside it")
+    outcome = train(
+        options.text,
+        minutes=options.minutes,
+        out=options.out,
+        recipe=options.recipe,
+        settings=options.settings,
+        resume=options.resume,
+        fresh=options.fresh,
+    )
+    if not options.json:
+        out = sys.stdout
+        folder = outcome["folder"]
+        print(f"\n{outcome['bits_per_byte']:.3f} bits per byte on held-out text ", end="", file=out)
+        print(f"(95 % interval {outcome['low']:.3f} to {outcome['high']:.3f})", file=out)
+        for name, value in outcome["yardsticks"].items():
+            if isinstance(value, float):
+                print(f"{value:.3f} {name}", file=out)
+        print(
+            f"{human_count(outcome['parameters'], 'weights')} · {human_count(outcome['tokens'], 'tokens')} seen in "
+            f"{outcome['steps']:,} steps · {human_time(outcome['seconds'])} in all\n",
+            file=out,
+        )
+        print(outcome["sample"].strip(), file=out)
+        print(f"\nreport    {folder}/report.html", file=out)
+        print(f'next      inkstone generate {folder} "Once"', file=out)
+        print(f"          inkstone export {folder} --to hf", file=out)
+    return outcome

@@ -1,0 +1,38 @@
+"""Ctrl-C and SIGTERM: the work in hand is brought to a state that can be gone on from, then the command ends."""
+
+import signal
+import threading
+from types import FrameType
+
+from inkstone.errors import Interrupted
+
+
+class Interruption:
+    """A context in which both signals end the work in order.
+
+    While `immediate`, a signal raises `Interrupted` at once: nothing is lost, since finished stages are on the disk.
+    Otherwise it sets `requested`, which the training loop looks at after every step; a second signal raises.
+    """
+
+    def __init__(self, message: str):
+        self.message = message
+        self.immediate = True
+        self.requested = False
+        self.exit_code = 130
+        self._old: dict[int, object] = {}
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.exit_code = 128 + number
+        if self.immediate or self.requested:
+            raise Interrupted(self.message, self.exit_code)
+        self.requested = True

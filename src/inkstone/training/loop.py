@@ -1,0 +1,212 @@
+"""The one training loop: batches in, a trained model out, able to stop and go on at any step."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inkstone.errors import Interrupted, RunError
+from inkstone.models.decoder import Decoder
+from inkstone.progress import LiveLine
+from inkstone.recipe import TrainSection
+from inkstone.run import Run
+from inkstone.tokens.batches import Batch, PackedBatches
+from inkstone.training.averaging import WeightAverage
+from inkstone.training.checkpoints import newest_checkpoint, save_checkpoint
+from inkstone.training.curves import Curves
+from inkstone.training.interruption import Interruption
+from inkstone.training.optimisers import Optimisers
+from inkstone.training.schedule import learning_rate_factor
+
+SKIPS_BEFORE_ROLLBACK = 5
+MOST_ROLLBACKS = 3
+
+
+@dataclass
+class Position:
+    """Where a run stands: all that is neither a weight nor an optimiser's state."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0  # of training, pauses between runs left out
+    factor: float = 1.0  # on the learning rate; halved by each rollback
+    skipped: int = 0  # steps left out for a gradient that was not finite
+    skipped_in_a_row: int = 0
+    rollbacks: int = 0
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Position":
+        """From a checkpoint's state."""
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
+
+
+class Loop:
+    """Training of one model. `run()` ends when the steps or the seconds are up."""
+
+    def __init__(
+        self,
+        model: Decoder,
+        loss: Callable[[Decoder, Batch], Tensor],
+        batches: PackedBatches,
+        passes: int,
+        settings: TrainSection,
+        run: Run,
+        *,
+        seconds: float | None,
+        held_out: Callable[[Decoder], float],
+        bits_per_nat: float,
+        line: LiveLine,
+        interruption: Interruption,
+    ):
+        """`passes` batches make one step; `bits_per_nat` turns the loss of a token into bits per byte."""
+        self.model, self.loss, self.batches, self.passes = model, loss, batches, passes
+        self.settings, self.run_folder, self.seconds = settings, run, seconds
+        self.held_out, self.bits_per_nat = held_out, bits_per_nat
+        self.line, self.interruption = line, interruption
+        self.optimisers = Optimisers(model, settings)
+        self.average = WeightAverage(self.optimisers.masters, settings.averaging) if settings.averaging else None
+        self.position = Position()
+        self.step_tokens = passes * batches.rows * batches.context
+        self.curves = Curves(run, line, bits_per_nat, settings.tensorboard)
+        self.compiled = torch.compile(model.hidden) if settings.compile else None
+        if self.compiled is not None:
+            model.hidden = self.compiled  # type: ignore[method-assign]
+
+    def resume(self) -> bool:
+        """Take up the newest whole checkpoint; False where there is none."""
+        checkpoint = newest_checkpoint(self.run_folder.checkpoints, self.line.say)
+        if checkpoint is None:
+            return False
+        self.model.load_state_dict(checkpoint.weights)
+        average = {k.removeprefix("average."): v for k, v in checkpoint.optimizer.items() if k.startswith("average.")}
+        self.optimisers.load_state({k: v for k, v in checkpoint.optimizer.items() if not k.startswith("average.")})
+        if self.average is not None:
+            self.average.load(average)
+        torch.set_rng_state(torch.tensor(list(bytes.fromhex(checkpoint.state["random_state"])), dtype=torch.uint8))
+        self.position = Position.of(checkpoint.state)
+        self.run_folder.rewind_metrics(self.position.step)
+        return True
+
+    def run(self) -> Position:
+        """Train to the end. On Ctrl-C or SIGTERM the state is saved and `Interrupted` raised."""
+        settings, position = self.settings, self.position
+        self.interruption.immediate = False
+        self.model.train()
+        clock = time.perf_counter() - position.seconds
+        saved = evaluated = position.seconds
+        while (progress := self.progress()) < 1:
+            factor = learning_rate_factor(progress, settings.warmup, settings.decay) * position.factor
+            loss, norm = self.step(factor)
+            position.seconds = time.perf_counter() - clock
+            self.curves.step(position, loss, norm, factor, self.left())
+            if self.interruption.requested:
+                self.save()
+                self.line.clear()
+                raise Interrupted(self.interruption.message, self.interruption.exit_code)
+            if self.due(settings.evaluate_steps, evaluated + settings.evaluate_seconds):
+                self.curves.held_out(position, self.held_out(self.model))
+                position.seconds = evaluated = time.perf_counter() - clock
+            if self.due(settings.checkpoint_steps, saved + settings.checkpoint_seconds):
+                self.save()
+                position.seconds = saved = time.perf_counter() - clock
+        if self.average is not None:
+            self.average.give(self.optimisers.masters)
+            self.optimisers.share()
+        self.curves.close()
+        self.line.clear()
+        return position
+
+    def progress(self) -> float:
+        """How far the run is, from 0 to 1: in steps where they are fixed, else in time."""
+        if self.settings.steps is not None:
+            return self.position.step / self.settings.steps
+        assert self.seconds is not None
+        return self.position.seconds / self.seconds
+
+    def left(self) -> float:
+        """Seconds to go, as far as can be told."""
+        if self.settings.steps is None:
+            return (self.seconds or 0) - self.position.seconds
+        return self.position.seconds / max(1, self.position.step) * (self.settings.steps - self.position.step)
+
+    def due(self, every_steps: int | None, at_seconds: float) -> bool:
+        """Whether it is time again: by steps where they are given, else by the clock."""
+        if every_steps is not None:
+            return self.position.step % every_steps == 0
+        return self.position.seconds >= at_seconds and self.left() > 0
+
+    def step(self, factor: float) -> tuple[float, float]:
+        """One step; returns the loss in nats per token and the norm of the gradient."""
+        position = self.position
+        total = 0.0
+        for index in range(position.step * self.passes, (position.step + 1) * self.passes):
+            batch = on_device(self.batches.batch(index), self.model.output_weight.device)
+            loss = self.loss(self.model, batch) / self.passes
+            loss.backward()
+            total += loss.item()
+        norm = self.optimisers.clip(self.settings.clip).item()
+        if math.isfinite(norm) and math.isfinite(total):
+            self.optimisers.step(factor)
+            if self.average is not None:
+                self.average.add(self.optimisers.masters)
+            position.skipped_in_a_row = 0
+        else:
+            position.skipped += 1
+            position.skipped_in_a_row += 1
+        self.optimisers.zero_grad()
+        position.step += 1
+        position.tokens += self.step_tokens
+        if position.skipped_in_a_row >= SKIPS_BEFORE_ROLLBACK:
+            self.roll_back()
+        return total, norm
+
+    def roll_back(self) -> None:
+        """After several gradients in a row that were not finite: weights of the last checkpoint, half the learning rate."""
+        position = self.position
+        if position.rollbacks >= MOST_ROLLBACKS:
+            raise RunError(
+                f"the loss is not finite at step {position.step}, after {position.rollbacks} returns to the last "
+                "checkpoint; set a smaller train.learning_rate"
+            )
+        checkpoint = newest_checkpoint(self.run_folder.checkpoints, self.line.say)
+        if checkpoint is None:
+            raise RunError(f"the loss is not finite at step {position.step}; set a smaller train.learning_rate")
+        self.model.load_state_dict(checkpoint.weights)
+        self.optimisers.load_state(
+            {name: tensor for name, tensor in checkpoint.optimizer.items() if not name.startswith("average.")}
+        )
+        position.rollbacks += 1
+        position.factor /= 2
+        position.skipped_in_a_row = 0
+        self.run_folder.log(
+            "event",
+            step=position.step,
+            message=f"gradients were not finite; weights of {checkpoint.folder.name} again, learning rate halved",
+        )
+
+    def save(self) -> None:
+        """Write a checkpoint. A full disk is said; the last whole checkpoint stays, and training goes on."""
+        state = asdict(self.position) | {"random_state": bytes(torch.get_rng_state().tolist()).hex()}
+        tensors = self.optimisers.state()
+        if self.average is not None:
+            tensors |= {f"average.{name}": tensor for name, tensor in self.average.tensors.items()}
+        try:
+            path = save_checkpoint(self.run_folder.checkpoints, self.model.state_dict(), tensors, state)
+            self.run_folder.log("checkpoint", step=self.position.step, path=path.name)
+        except OSError as error:
+            self.line.say(
+                f"the checkpoint of step {self.position.step} could not be written ({error.strerror}); "
+                "the one before it stands, training goes on"
+            )
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch where the model is."""
+    if device.type == "cpu":
+        return batch
+    document = None if batch.document is None else batch.document.to(device, non_blocking=True)
+    return Batch(batch.ids.to(device, non_blocking=True), batch.targets.to(device, non_blocking=True), document)

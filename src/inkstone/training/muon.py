@@ -1,0 +1,78 @@
+"""Muon: momentum whose matrix updates are orthogonalised (Jordan et al. 2024).
+
+    M ← μ M + (1 − μ) G,     U = (1 − μ) G + μ M,     W ← (1 − η λ) W − η √max(1, rows/columns) · orthogonal(U)
+
+orthogonal(U) has the singular vectors of U and all singular values near one, so that every direction of a matrix
+learns equally fast. It comes from a few Newton–Schulz steps, X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X, which need only
+matrix products. A stack of several maps in one matrix (queries, keys and values) is orthogonalised map by map,
+and maps of equal shape go through together: on a CPU that is what makes the method affordable.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# Jordan's quintic: singular values end between about 0.7 and 1.2, which serves as well as exactly one.
+QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalise(stack: Float[Tensor, "k m n"], iterations: int = 5, eps: float = 1e-7) -> Float[Tensor, "k m n"]:
+    """The nearest semi-orthogonal matrix, roughly, to each of `k` matrices."""
+    a, b, c = QUINTIC
+    tall = stack.shape[1] > stack.shape[2]
+    x = stack.mT if tall else stack
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(eps)
+    for _ in range(iterations):
+        gram = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for hidden matrices. Embeddings, norms and biases belong to another optimiser.
+
+    `matrices` yields (parameter, rows of each map stacked in it), as `Decoder.matrices` tells.
+    """
+
+    def __init__(
+        self,
+        matrices: Iterable[tuple[torch.nn.Parameter, tuple[int, ...]]],
+        lr: float = 0.02,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        iterations: int = 5,
+    ):
+        pairs = list(matrices)
+        self.rows = {parameter: rows for parameter, rows in pairs}
+        super().__init__(
+            [parameter for parameter, _ in pairs],
+            {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "iterations": iterations},
+        )
+
+    @torch.no_grad()
+    def step(self, closure=None):  # type: ignore[override]
+        """One update from the gradients that stand in the parameters."""
+        for group in self.param_groups:
+            stacks: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["momentum"] = torch.zeros_like(weight)
+                momentum = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
+                update = weight.grad.lerp(momentum, group["momentum"])
+                rows = self.rows[weight]
+                for part, change in zip(weight.split(rows), update.split(rows), strict=True):
+                    stacks[tuple(part.shape)].append((part, change))
+            for (m, n), maps in stacks.items():
+                stack = torch.stack([change for _, change in maps])
+                if stack.device.type == "cuda":
+                    stack = stack.bfloat16()
+                changes = orthogonalise(stack, group["iterations"]).to(maps[0][0].dtype)
+                parts = [part for part, _ in maps]
+                torch._foreach_mul_(parts, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(parts, list(changes.unbind()), alpha=-group["lr"] * max(1.0, m / n) ** 0.5)

@@ -1,0 +1,138 @@
+"""From sources to shards: reading, cleaning, splitting, the tokenizer, tokens on the disk.
+
+Each part is done again from the start unless all of it is there and whole; the same sources give the same shards.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from inkstone.errors import CheckpointError, RunError, TextError
+from inkstone.progress import LiveLine, human_bytes, human_count
+from inkstone.recipe import Recipe
+from inkstone.run import Run
+from inkstone.text.clean import CleanSettings, clean_batches
+from inkstone.text.filters import Limits
+from inkstone.text.reading import read
+from inkstone.text.split import Split, split_documents
+from inkstone.tokens.fertility import fertility
+from inkstone.tokens.learning import learn_tokenizer
+from inkstone.tokens.shards import TokenShards, write_shards
+from inkstone.tokens.tokenizer import Tokenizer
+from inkstone.training.machine import Machine
+from inkstone.training.planner import Choice, plan_vocabulary
+
+
+def prepared(run: Run, line: LiveLine) -> tuple[Tokenizer, TokenShards, TokenShards] | None:
+    """What an earlier call left, its checksums verified; None where something is missing or damaged."""
+    if "tokenizer" not in run.facts():
+        return None
+    try:
+        return Tokenizer.load(run.folder), TokenShards.open(run.train_shards), TokenShards.open(run.held_out_shards)
+    except (CheckpointError, RunError) as error:
+        line.say(f"{error}; preparing the text again")
+        return None
+
+
+def prepare(
+    run: Run, recipe: Recipe, machine: Machine, seconds: float | None, line: LiveLine
+) -> tuple[Tokenizer, TokenShards, TokenShards]:
+    """Read, clean, split and tokenise into the run folder. Raises TextError where too little text is left."""
+    clocks = {}
+    begin = time.perf_counter()
+    spill = run.folder / ".text"
+    shutil.rmtree(spill, ignore_errors=True)
+    try:
+        split, text_facts = _split(recipe, run, line)
+        clocks["clean"] = time.perf_counter() - begin
+        begin = time.perf_counter()
+        vocabulary = plan_vocabulary(recipe, split.train_bytes, seconds, machine)
+        line.show(f"learning a tokenizer of {vocabulary.value} tokens", force=True)
+        tokenizer = _tokenizer(recipe, split, vocabulary)
+        tokenizer.save(run.folder)
+        clocks["tokenizer"] = time.perf_counter() - begin
+        done = [0]
+
+        def report(size: int) -> None:
+            done[0] += size
+            line.show(f"tokenise  {human_bytes(done[0])} of {human_bytes(split.train_bytes)}")
+
+        train = write_shards(split.train(), tokenizer, run.train_shards, report=report)
+        held_out = write_shards([split.held_out], tokenizer, run.held_out_shards)
+        measured = fertility(tokenizer, split.held_out["text"].head(200).to_list())
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+    clocks["tokenise"] = time.perf_counter() - begin - clocks["tokenizer"]
+    run.record(
+        text=text_facts,
+        tokenizer={
+            **measured,
+            "kind": tokenizer.kind,
+            "vocab_size": tokenizer.vocab_size,
+            "why": vocabulary.why,
+            "bytes_per_token": train.n_bytes / max(1, train.n_tokens),
+            "train_tokens": train.n_tokens,
+            "held_out_tokens": held_out.n_tokens,
+            "seconds": clocks["tokenizer"],
+        },
+        preparation=clocks,
+    )
+    line.say(
+        f"tokenizer  {tokenizer.vocab_size} tokens of {train.n_bytes / max(1, train.n_tokens):.2f} bytes; "
+        f"{human_count(train.n_tokens, 'tokens')} to learn from"
+    )
+    return tokenizer, train, held_out
+
+
+def _split(recipe: Recipe, run: Run, line: LiveLine) -> tuple[Split, dict[str, Any]]:
+    text = recipe.text
+    facts: dict[str, Any] = {}
+    if text.clean:
+        settings = CleanSettings(
+            languages=tuple(text.languages),
+            limits=Limits(min_characters=text.min_characters),
+            boilerplate=text.boilerplate,
+            near_duplicates=text.near_duplicates,
+        )
+        frames, report = clean_batches(text.sources, settings, quiet=line.quiet, text_column=text.column)
+    else:
+        frames, report = read(text.sources, text_column=text.column), None
+    split = split_documents(
+        frames,
+        share=text.held_out,
+        seed=recipe.train.seed,
+        spill=run.folder / ".text",
+        deduplicated=text.clean and text.near_duplicates,
+    )
+    if report is not None:
+        facts = report.to_dict()
+        line.say(
+            f"text  {report.documents:,} documents, {human_bytes(report.bytes)}; kept {report.kept_documents:,} "
+            f"({human_bytes(report.kept_bytes)})"
+        )
+    facts |= {
+        "train_bytes": split.train_bytes,
+        "train_documents": split.train_documents,
+        "held_out_bytes": split.held_out_bytes,
+        "held_out_documents": split.held_out_documents,
+        "split_how": split.how,
+    }
+    return split, facts
+
+
+def _tokenizer(recipe: Recipe, split: Split, vocabulary: Choice) -> Tokenizer:
+    if recipe.tokenizer.path:
+        return Tokenizer.load(recipe.tokenizer.path)
+
+    def texts() -> Iterator[str]:
+        for frame in split.train():
+            yield from frame["text"].to_list()
+
+    return learn_tokenizer(texts(), recipe.tokenizer.kind, vocabulary.value, seed=recipe.train.seed)
+
+
+def check_sources(sources: Sequence[str]) -> None:
+    """Refuse an empty list early, before a folder is made."""
+    if not sources:
+        raise TextError("no text was named; give files, folders, data:NAME or - for standard input")

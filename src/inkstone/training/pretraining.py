@@ -1,0 +1,278 @@
+"""`inkstone train`: text and minutes in, a language model in a run folder out."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from inkstone.errors import RunError
+from inkstone.evaluation.evaluate import evaluate
+from inkstone.evaluation.likelihood import score
+from inkstone.evaluation.report import report as write_report
+from inkstone.files import write_json
+from inkstone.hub.folder import save
+from inkstone.inference.generation import generate
+from inkstone.models.decoder import Decoder, DecoderSettings
+from inkstone.progress import LiveLine, human_count, human_time
+from inkstone.recipe import Recipe, load_recipe, with_settings
+from inkstone.run import Run
+from inkstone.tasks.language_modelling import next_token_loss
+from inkstone.tokens.batches import PackedBatches
+from inkstone.tokens.shards import TokenShards
+from inkstone.tokens.tokenizer import Tokenizer
+from inkstone.training.interruption import Interruption
+from inkstone.training.loop import Loop, Position
+from inkstone.training.machine import Machine, environment, measure_machine, pick_device
+from inkstone.training.planner import make_plan
+from inkstone.training.preparing import prepare, prepared
+
+DEFAULT_MINUTES = 5.0
+DEFAULT_SOURCE = "python:"
+SCORING_SHARE = 0.06  # of the time, for the final score
+SHARE_OF_SAMPLES = 0.02
+PERIODIC_TOKENS = 8192  # of held-out text scored while training goes on
+YARDSTICK_TRAIN_BYTES = 4 << 20  # xz reads them twice
+
+
+def train(
+    text: Sequence[str] = (),
+    *,
+    minutes: float | None = None,
+    out: str | Path | None = None,
+    recipe: str | Path | None = None,
+    settings: Sequence[str] = (),
+    resume: str | Path | None = None,
+    fresh: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train a language model on text and leave it in a run folder, everything included in `minutes` of wall clock.
+
+    text: files, folders, "data:NAME", "-" for standard input; none: the prose that ships with Python.
+    out: the run folder; by default runs/NAME, numbered where that is taken. `fresh` replaces a run that stands there.
+    recipe, settings: a TOML file and "section.key=value" overrides; what they leave open the planner chooses.
+    resume: a run folder to go on with; nothing else may then be given.
+
+    Returns the outcome: folder, bits per byte with interval, yardsticks, steps, tokens, seconds.
+    Raises TextError, RecipeError, RunError; `Interrupted` on Ctrl-C and SIGTERM, after the state is saved.
+    """
+    began = time.perf_counter()
+    line = LiveLine(quiet=quiet)
+    if resume is not None:
+        run = Run.open(resume)
+        chosen = run.recipe()
+    else:
+        chosen = load_recipe(Path(recipe)) if recipe else Recipe()
+        chosen = with_settings(chosen, [*settings, *([f"train.minutes={minutes}"] if minutes is not None else [])])
+        if text or not chosen.text.sources:
+            chosen.text.sources = [str(source) for source in text] or [DEFAULT_SOURCE]
+        if chosen.train.minutes is None and chosen.train.steps is None:
+            chosen.train.minutes = DEFAULT_MINUTES
+        run = Run.create(_place(out, chosen, fresh), chosen)
+    message = f"stopped; the run is saved, go on with: inkstone train --resume {run.folder}"
+    with Interruption(message) as interruption:
+        return _Training(run, chosen, began, line, interruption).complete()
+
+
+class _Training:
+    """The stages of one run, in order; those that an earlier call finished are passed over."""
+
+    def __init__(self, run: Run, recipe: Recipe, began: float, line: LiveLine, interruption: Interruption):
+        self.run, self.recipe, self.began = run, recipe, began
+        self.line, self.interruption = line, interruption
+        self.spent = sum(run.facts().get("cost", {}).get("wall_seconds", {}).values())
+
+    def complete(self) -> dict[str, Any]:
+        facts = self.run.facts()
+        if "outcome" in facts:
+            self.line.say(f"{self.run.folder} is complete already")
+            return facts["outcome"]
+        torch.set_flush_denormal(True)  # numbers near zero would be slower than others
+        machine = self.machine()
+        seconds = None if self.recipe.train.steps is not None else (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
+        ready = prepared(self.run, self.line)
+        if ready is None:
+            ready = prepare(self.run, self.recipe, machine, seconds, self.line)
+        tokenizer, shards, held_out = ready
+        settings, seconds = self.plan(tokenizer, shards, held_out, machine, seconds)
+        model, position = self.fit(settings, tokenizer, shards, held_out, seconds)
+        self.interruption.immediate = True
+        return self.conclude(model, position, shards, held_out)
+
+    def machine(self) -> Machine:
+        self.line.show("measuring this machine", force=True)
+        machine = measure_machine(pick_device(self.recipe.train.device), self.recipe.train.threads)
+        self.run.record(machine=machine.to_dict())
+        write_json(self.run.folder / "environment.json", environment())
+        return machine
+
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.began
+
+    def plan(
+        self, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, machine: Machine, total: float | None
+    ) -> tuple[DecoderSettings, float | None]:
+        facts = self.run.facts()
+        if "plan" in facts:
+            return DecoderSettings(**facts["plan"]["settings"]), facts["plan"]["seconds_for_training"]
+        self.line.show("planning", force=True)
+        begin = time.perf_counter()
+        left = None
+        if total is not None:
+            left = total - self.elapsed()
+            left -= left * (SCORING_SHARE + SHARE_OF_SAMPLES) + 2.0
+            if left < 1:
+                raise RunError(
+                    f"preparing the text took {human_time(self.elapsed())}, and nothing is left of "
+                    f"{human_time(total)} to train in; give more minutes"
+                )
+        trial = 0.02 * left if left is not None else 0.0
+        plan = make_plan(self.recipe, shards, tokenizer, machine, left, trial=min(5.0, trial))
+        if left is not None:
+            plan.seconds = left - (time.perf_counter() - begin)
+        self.recipe = plan.recipe
+        self.recipe.save(self.run.recipe_path)
+        self.run.record(plan={**plan.to_dict(), "settings": vars(plan.settings)})
+        for choice in plan.choices:
+            self.line.say(f"plan  {choice.name}: {choice.value} ({choice.why})")
+        if plan.seconds is not None:
+            self.line.say(
+                f"plan  {human_count(plan.predicted['tokens'], 'tokens')} in {human_time(plan.seconds)}, "
+                f"expected {plan.predicted['bits_per_byte']:.2f} bits per byte"
+            )
+        return plan.settings, plan.seconds
+
+    def fit(
+        self,
+        settings: DecoderSettings,
+        tokenizer: Tokenizer,
+        shards: TokenShards,
+        held_out: TokenShards,
+        seconds: float | None,
+    ) -> tuple[Decoder, Position]:
+        train = self.recipe.train
+        torch.set_num_threads(train.threads or torch.get_num_threads())
+        torch.manual_seed(train.seed)
+        model = Decoder(settings, tokenizer).initialise(torch.Generator().manual_seed(train.seed))
+        model = model.to(train.device, torch.bfloat16 if train.dtype == "bfloat16" else torch.float32)
+        assert train.micro_batch_tokens and train.batch_tokens
+        rows = train.micro_batch_tokens // settings.context
+        passes = max(1, train.batch_tokens // settings.context // rows)
+        share = min(1.0, PERIODIC_TOKENS / held_out.n_tokens)
+        loop = Loop(
+            model,
+            next_token_loss,
+            PackedBatches(shards, context=settings.context, rows=rows, seed=train.seed),
+            passes,
+            train,
+            self.run,
+            seconds=seconds,
+            held_out=lambda m: score(m, held_out.documents(), window=settings.context, share=share).bits_per_byte,
+            bits_per_nat=shards.n_tokens / shards.n_bytes / 0.6931471805599453,
+            line=self.line,
+            interruption=self.interruption,
+        )
+        if loop.resume():
+            self.line.say(f"going on from step {loop.position.step}")
+        position = loop.run()
+        self.run.record(
+            training={
+                "steps": position.step,
+                "tokens": position.tokens,
+                "seconds": position.seconds,
+                "tokens_per_second": position.tokens / max(position.seconds, 1e-9),
+                "flops_per_token": settings.flops_per_token(),
+                "parameters": model.n_parameters(),
+                "train_bits_per_byte": loop.curves.train_bits_per_byte,
+                "epochs": position.tokens / shards.n_tokens,
+                "skipped_steps": position.skipped,
+                "rollbacks": position.rollbacks,
+                "stopped": "finished",
+            }
+        )
+        return model, position
+
+    def conclude(
+        self, model: Decoder, position: Position, shards: TokenShards, held_out: TokenShards
+    ) -> dict[str, Any]:
+        """Save, score, sample, report."""
+        save(model, self.run.folder)
+        shutil.rmtree(self.run.checkpoints, ignore_errors=True)
+        model = model.float().eval()
+        facts = self.run.facts()
+        affordable = SCORING_SHARE * facts["training"]["seconds"] * facts["training"]["tokens_per_second"] * 1.5
+        share = 1.0 if self.recipe.train.steps is not None else min(1.0, max(affordable, 20_000) / held_out.n_tokens)
+        self.line.show("scoring held-out text", force=True)
+        begin = time.perf_counter()
+        figures = evaluate(model, held_out, shards, share=share, train_limit=YARDSTICK_TRAIN_BYTES)
+        evaluated = time.perf_counter() - begin
+        self.line.show("writing samples", force=True)
+        samples = sample(model, held_out)
+        outcome = {
+            "folder": str(self.run.folder),
+            "bits_per_byte": figures["bits_per_byte"],
+            "low": figures["low"],
+            "high": figures["high"],
+            "yardsticks": figures["yardsticks"],
+            "parameters": model.n_parameters(),
+            "steps": position.step,
+            "tokens": position.tokens,
+            "sample": samples[0]["text"] if samples else "",
+            "seconds": self.elapsed(),
+        }
+        process = psutil.Process()
+        cost = {
+            "wall_seconds": {
+                **facts.get("preparation", {}),
+                "train": position.seconds,
+                "evaluate": evaluated,
+                "total": self.elapsed(),
+            },
+            "cpu_seconds": sum(process.cpu_times()[:2]),
+            "peak_memory_bytes": peak_memory(),
+        }
+        self.run.record(evaluation=figures, samples=samples, cost=cost, outcome=outcome)
+        write_report(self.run.folder)
+        self.line.clear()
+        return outcome
+
+
+def sample(model: Decoder, held_out: TokenShards, tokens: int = 120) -> list[dict[str, Any]]:
+    """What the model writes from nothing, and how it goes on with the beginnings of held-out documents."""
+    tokenizer = model.tokenizer
+    document = next(iter(held_out.documents()))
+    prompts = ["", tokenizer.decode(document[:16].tolist()), tokenizer.decode(document[-48:-32].tolist())]
+    samples = []
+    for seed, prompt in enumerate(dict.fromkeys(prompts)):
+        (written,) = generate(model, prompt, max_tokens=tokens, temperature=0.8, top_p=0.95, seed=seed)
+        samples.append({"prompt": prompt, "text": written.text, "temperature": 0.8, "top_p": 0.95, "seed": seed})
+    return samples
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process held at most."""
+    try:
+        import resource
+    except ImportError:
+        return psutil.Process().memory_info().rss
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _place(out: str | Path | None, recipe: Recipe, fresh: bool) -> Path:
+    if out is not None:
+        folder = Path(out)
+        if fresh and (folder / "recipe.toml").exists():
+            shutil.rmtree(folder)
+        return folder
+    source = recipe.text.sources[0]
+    name = (
+        "standard-input" if source == "-" else Path(source.rstrip("/:").replace(":", "/")).name.split(".")[0] or "run"
+    )
+    folder, number = Path("runs") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder
