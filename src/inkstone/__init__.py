@@ -9,6 +9,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
+    "generate": "inkstone.inference.generation",
+    "chat": "inkstone.inference.conversation",
+    "eval": "inkstone.evaluation.evaluate",
+    "report": "inkstone.evaluation.report",
     "clean": "inkstone.text.clean",
     "load": "inkstone.hub.folder",
     "export": "inkstone.hub.export",
