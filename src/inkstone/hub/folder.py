@@ -50,12 +50,11 @@ def load(
         model = Decoder(settings, tokenizer)
     device = torch.device(device)
     with TensorFiles(folder, settings.layout) as files:
+        stored = files.dtype()
         if dtype is None:
-            dtype = torch.float32 if device.type == "cpu" else files.dtype()
-        elif dtype == "stored":
-            dtype = files.dtype()
+            dtype = torch.float32 if device.type == "cpu" else stored
         elif isinstance(dtype, str):
-            dtype = getattr(torch, dtype)
+            dtype = stored if dtype == "stored" else getattr(torch, dtype)
         state = from_foreign(files, architecture, settings, dict(model.named_parameters()), dtype)  # type: ignore[arg-type]
     model.load_state_dict(state, assign=True)
     model.omega = frequencies(settings.head_width, settings.rotary_theta, settings.rotary_scaling)
