@@ -1,0 +1,123 @@
+"""`inkstone generate RUN "prompt"`: continue a prompt, streamed to the screen as it is written."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inkstone.inference.generation import Generated
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.add_argument("run", metavar="RUN", help="a run folder, a checkpoint folder, or a hub name")
+    parser.add_argument(
+        "prompt", metavar="PROMPT", nargs="?", help="the text to continue; - or nothing: standard input, if it is piped"
+    )
+    sampling_arguments(parser)
+    parser.add_argument("--samples", type=int, default=1, metavar="N", help="continuations to write; default: 1")
+    parser.add_argument("--beams", type=int, default=1, metavar="N", help="beam search with N beams; nothing is drawn")
+    parser.add_argument(
+        "--length-penalty", type=float, default=0.6, metavar="A", help="of beam search, 0 favours short; default: 0.6"
+    )
+    parser.add_argument(
+        "--no-repeat-ngram", type=int, default=0, metavar="N", help="in beam search no N tokens stand twice; 0: off"
+    )
+
+
+def sampling_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of drawing tokens, the same for every verb that writes text. What is not given is left to `Sampling`."""
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="new tokens at most; default: 200")
+    parser.add_argument("--max-length", type=int, metavar="N", help="tokens of prompt and continuation at most")
+    parser.add_argument("--temperature", type=float, metavar="T", help="0: always the likeliest token; default: 0.8")
+    parser.add_argument("--top-k", type=int, metavar="K", help="only the K likeliest tokens; default: all")
+    parser.add_argument("--top-p", type=float, metavar="P", help="only the likeliest, which sum to P; default: all")
+    parser.add_argument(
+        "--min-p", type=float, metavar="P", help="only tokens P times as likely as the likeliest; default: 0.05"
+    )
+    parser.add_argument("--repetition-penalty", type=float, metavar="R", help="above 1: less of what was read")
+    parser.add_argument("--stop", action="append", metavar="TEXT", help="end before this text; may be given repeatedly")
+    parser.add_argument("--seed", type=int, metavar="N", help="another number, another text; default: 0")
+
+
+def sampling_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Those of the options above that were given."""
+    from dataclasses import fields
+
+    from inkstone.inference.sampling import Sampling
+
+    given = {field.name: getattr(options, field.name) for field in fields(Sampling)}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Write, say what it cost, return the continuations."""
+    import time
+
+    from inkstone.hub.folder import load
+    from inkstone.inference.generation import generate, sampling_from, stream
+    from inkstone.progress import human_count, human_time
+
+    prompt = prompt_of(options.prompt)
+    settings = sampling_settings(options)
+    sampling = sampling_from(settings)
+    model = load(options.run)
+    began = time.perf_counter()
+    if options.beams == 1 and options.samples == 1 and not options.json:
+        print(prompt, end="", flush=True)
+        done = []
+        for piece in stream(model, prompt, sampling):
+            print(piece.text, end="", flush=True)
+            done += [piece.generated] if piece.generated else []
+        print()
+    else:
+        done = generate(
+            model,
+            prompt,
+            samples=options.samples,
+            beams=options.beams,
+            length_penalty=options.length_penalty,
+            no_repeat_ngram=options.no_repeat_ngram,
+            **settings,
+        )
+        if not options.json:
+            print("\n\n".join(_numbered(prompt, number, one) for number, one in enumerate(done, start=1)))
+    seconds = time.perf_counter() - began
+    tokens = sum(len(one.ids) for one in done)
+    if not options.json:
+        speed = f"{human_count(tokens / seconds)} tokens/s"
+        print(f"{tokens:,} tokens in {human_time(seconds)}, {speed}", file=sys.stderr)
+    return {
+        "prompt": prompt,
+        "samples": [_facts(one) for one in done],
+        "tokens": tokens,
+        "seconds": seconds,
+        "tokens_per_second": tokens / seconds,
+    }
+
+
+def prompt_of(words: str | None) -> str:
+    """The prompt as given, or standard input when it is piped; at a terminal with no prompt, the empty one.
+
+    The newline that ends piped text is no part of it: it would be one more token, after which a new line begins.
+    """
+    if words is not None and words != "-":
+        return words
+    if words is None and sys.stdin.isatty():
+        return ""
+    return sys.stdin.buffer.read().decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
+
+
+def _numbered(prompt: str, number: int, one: "Generated") -> str:
+    return f"── {number} (log-probability {one.log_probability:.1f}) ──\n{prompt}{one.text}"
+
+
+def _facts(one: "Generated") -> dict[str, Any]:
+    return {
+        "text": one.text,
+        "ids": list(one.ids),
+        "log_probability": one.log_probability,
+        "log_probabilities": list(one.log_probabilities),
+        "finish_reason": one.finish_reason,
+        "tokens_per_second": one.tokens_per_second,
+    }

@@ -1,0 +1,75 @@
+"""A conversation, turn by turn: with a chat template as messages, with a base model as one text that both go on writing."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from inkstone.hub.download import local_folder
+from inkstone.hub.folder import load
+from inkstone.inference.chat_template import ChatTemplate, Message, answer_ends
+from inkstone.inference.generation import Piece, sampling_from, stream
+from inkstone.inference.sampling import Sampling
+from inkstone.models.base import LanguageModel
+
+
+class Conversation:
+    """What was said so far, and the model that answers.
+
+    With `template`, `messages` are written down by it. A base model has none: it continues `text`, in which every turn
+    of the person begins a new line.
+    """
+
+    def __init__(
+        self, model: LanguageModel, sampling: Sampling, template: ChatTemplate | None = None, system: str | None = None
+    ):
+        self.model = model
+        self.sampling = sampling
+        self.template = template
+        self.system = system
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was said."""
+        self.messages: list[Message] = [{"role": "system", "content": self.system}] if self.system else []
+        self.text = f"{self.system}\n" if self.system else ""
+
+    def reseed(self, seed: int) -> None:
+        """Draw the answers to come from another seed."""
+        self.sampling = replace(self.sampling, seed=seed)
+
+    def say(self, words: str) -> Iterator[Piece]:
+        """The answer to `words`, streamed; what was streamed when the caller stops early is what was said."""
+        if self.template is None:
+            self.text += words
+            pieces = stream(self.model, self.text, self.sampling)
+        else:
+            self.messages.append({"role": "user", "content": words})
+            ids = self.template.ids(self.messages, self.model.tokenizer)  # type: ignore[arg-type]
+            pieces = stream(self.model, ids, self.sampling, ends=answer_ends(self.model.tokenizer))  # type: ignore[arg-type]
+        answer: list[str] = []
+        try:
+            for piece in pieces:
+                answer.append(piece.text)
+                yield piece
+        finally:
+            if self.template is None:
+                self.text += "".join(answer) + "\n"
+            else:
+                self.messages.append({"role": "assistant", "content": "".join(answer)})
+
+    def answer(self, words: str) -> str:
+        """The whole answer to `words`."""
+        return "".join(piece.text for piece in self.say(words))
+
+
+def chat(run: LanguageModel | Path | str, *, system: str | None = None, **settings) -> Conversation:
+    """Begin a conversation with a model, or with the one in a run folder; `settings` are those of `Sampling`.
+
+    >>> conversation = inkstone.chat("runs/mine")  # doctest: +SKIP
+    >>> conversation.answer("Good morning.")  # doctest: +SKIP
+    """
+    sampling = sampling_from(settings)
+    if not isinstance(run, str | Path):
+        return Conversation(run, sampling, system=system)
+    folder = local_folder(run)
+    return Conversation(load(folder), sampling, ChatTemplate.of(folder), system)
