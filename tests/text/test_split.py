@@ -100,7 +100,11 @@ def test_each_long_document_gives_a_tail(tmp_path):
 @pytest.mark.parametrize("kind", ["prose", "chinese", "one line"])
 def test_small_corpora_work(tmp_path, size, kind):
     words = prose(1, 4000)
-    text = {"prose": words, "chinese": "".join(chr(0x4E00 + i * 7919 % 20000) for i in range(9000)), "one line": words.replace("\n", " ")}[kind]
+    text = {
+        "prose": words,
+        "chinese": "".join(chr(0x4E00 + i * 7919 % 20000) for i in range(9000)),
+        "one line": words.replace("\n", " "),
+    }[kind]
     text = text.encode()[:size].decode(errors="ignore")
     split = split_of([text], tmp_path)
     assert split.held_out_bytes > 0.15 * size

@@ -55,6 +55,8 @@ def clean_batches(
 
     Raises TextError when nothing can be read.
     """
+    if processes is not None and processes < 1:
+        raise TextError(f"the number of processes must be at least 1, not {processes}")
     report = CleanReport(processes=processes or min(len(_cores()), 8))
     return _batches(sources, settings or CleanSettings(), report, quiet, text_column, batch_bytes), report
 
@@ -125,7 +127,9 @@ def _batches(
         prepared = workers.map(prepare, ((frame, settings) for frame in chain(head, frames)))
         judged = workers.map(judge, ((*batch, settings) for batch in _in_order(prepared)))
         for batch in judged:
-            frame = near.drop(batch.frame, batch.comparable, batch.low, batch.bands)
+            frame = batch.frame
+            if settings.near_duplicates:
+                frame = near.drop(frame, batch.comparable, batch.low, batch.bands)
             _count(report, batch, frame)
             line.show(_progress(report, reading.bytes, total, time.monotonic() - begin))
             yield frame

@@ -116,6 +116,8 @@ def _classifier():
 
     def classify(text: str) -> str:
         code = py3langid.classify(address.sub(" ", text))[0]
+        if code == "zxx":  # "no linguistic content"
+            return UNDETERMINED
         return "zh" if code in CHINESE else code
 
     return classify

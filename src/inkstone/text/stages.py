@@ -36,6 +36,9 @@ class CleanSettings:
             raise TextError(f"the threshold of near-duplicates must lie above 0 and be at most 1, not {self.threshold}")
         if self.unicode_form not in ("NFC", "NFKC", "none"):
             raise TextError(f"the Unicode form must be NFC, NFKC or none, not {self.unicode_form!r}")
+        for code in self.languages:
+            if not (2 <= len(code) <= 3 and code.isascii() and code.islower()):
+                raise TextError(f"a language is named by its ISO 639 code, such as en or zh, not {code!r}")
         if self.limits.min_characters < 0:
             raise TextError(f"the least number of characters must not be negative, not {self.limits.min_characters}")
 
