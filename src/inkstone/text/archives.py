@@ -23,7 +23,7 @@ from inkstone.errors import TextError
 from inkstone.progress import human_bytes
 from inkstone.text.encoding import detect
 
-BUFFER = 1 << 20
+BUFFER = 1 << 18
 DEEPEST = 6  # layers: a .tar.gz has two
 BOMB_BYTES = 1_000_000_000
 BOMB_RATIO = 200
@@ -73,10 +73,14 @@ class Watched(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read, and count what was read."""
-        data = self.stream.read(len(buffer))
-        buffer[: len(data)] = data
-        self.count(len(data))
-        return len(data)
+        if hasattr(self.stream, "readinto"):
+            size = self.stream.readinto(buffer)
+        else:
+            data = self.stream.read(len(buffer))
+            size = len(data)
+            buffer[:size] = data
+        self.count(size)
+        return size
 
 
 class ZstandardFile:

@@ -64,8 +64,7 @@ def _from_lines(member: Member, blocks: Iterable[bytes]) -> Iterator[pl.Series]:
 
 def _fast(block: bytes, column: str, listed: bool) -> pl.Series | None:
     """The texts of a block of lines, or None when something in it needs a closer look."""
-    pairs = len(SURROGATE_PAIR.findall(block))
-    if len(HIGH_SURROGATE.findall(block)) != pairs or len(LOW_SURROGATE.findall(block)) != pairs:
+    if (b"\\ud" in block or b"\\uD" in block) and _may_have_lone_surrogates(block):
         return None
     try:
         found = pl.read_ndjson(block, schema={column: pl.List(pl.String) if listed else pl.String})[column]
@@ -74,6 +73,11 @@ def _fast(block: bytes, column: str, listed: bool) -> pl.Series | None:
     if found.null_count():
         return None
     return found.list.join("\n", ignore_nulls=True) if listed else found
+
+
+def _may_have_lone_surrogates(block: bytes) -> bool:
+    pairs = len(SURROGATE_PAIR.findall(block))
+    return len(HIGH_SURROGATE.findall(block)) != pairs or len(LOW_SURROGATE.findall(block)) != pairs
 
 
 def _slow(member: Member, number: int, block: bytes, column: str | None) -> pl.Series:
@@ -142,7 +146,10 @@ def values(blocks: Iterable[str]) -> Iterator[object]:
     gap = OPENING
     buffer, position, line = "", 0, 1
     while True:
-        position = gap.match(buffer, position).end()  # pyright: ignore[reportOptionalMemberAccess]
+        separator = gap.match(buffer, position)
+        position = separator.end() if separator else position
+        if separator and "[" in separator.group():
+            gap = BETWEEN
         rest = len(buffer) - position
         problem = "it ends too early"
         if rest:

@@ -8,7 +8,7 @@ from pathlib import Path
 from inkstone.text.encoding import Decoding, utf8_blocks
 from inkstone.text.reading_report import EXAMPLES_A_FILE, ReadingReport
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 RECORD_LIMIT = 64 << 20  # no single record (JSON line, HTML page, archived response) may be larger than this
 
 
