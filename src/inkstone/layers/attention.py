@@ -23,6 +23,8 @@ from torch import Tensor
 
 # Above this many keys the fused kernel, which never holds all weights at once, is the faster one on a CPU.
 LONGEST_PLAIN = 512
+# Products of fewer rows than this gain nothing from being cut.
+SHORTEST_HALF = 128
 
 
 def inside_documents(document: Int[Tensor, "b t"]) -> Bool[Tensor, "b t t"]:
@@ -53,6 +55,13 @@ def attention(
         elif not whole and t > 1:
             mask = torch.ones(t, s, dtype=torch.bool, device=q.device).tril(s - t)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=whole and t > 1, enable_gqa=h != g)
+    if t == s and t % (2 * SHORTEST_HALF) == 0:
+        # The first half of the queries sees nothing of the second half of the keys: a quarter of the work falls away.
+        half = t // 2
+        early = None if visible is None else visible[:, :half, :half]
+        late = None if visible is None else visible[:, half:]
+        first = attention(q[:, :, :half], k[:, :, :half], v[:, :, :half], early)
+        return torch.cat((first, attention(q[:, :, half:], k, v, late)), dim=2)
     # On a CPU and a short context, three batched products beat the fused kernel. The queries of a group are
     # laid under one another, so that keys and values need no copies.
     rows = (h // g) * t
