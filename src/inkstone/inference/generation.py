@@ -93,8 +93,8 @@ def sampling_from(settings: dict) -> Sampling:
     for name in settings:
         if name not in known:
             raise SamplingError(f"there is no setting {name!r} of generation; {nearest(name, known)}")
-    if "stop" in settings and not isinstance(settings["stop"], str):
-        settings = {**settings, "stop": tuple(settings["stop"])}
+    if stop := settings.get("stop"):
+        settings = {**settings, "stop": (stop,) if isinstance(stop, str) else tuple(stop)}
     return Sampling(**settings)
 
 

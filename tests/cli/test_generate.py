@@ -1,0 +1,119 @@
+"""`inkstone generate` and `inkstone chat` as a person types them."""
+
+import io
+import json
+import sys
+
+import pytest
+import torch
+
+from inkstone.cli import main
+from inkstone.hub.folder import save
+from inkstone.models.decoder import Decoder, DecoderSettings
+from inkstone.tokens.learning import learn_tokenizer
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> str:
+    """A folder with a small random model."""
+    folder = tmp_path_factory.mktemp("run")
+    tokenizer = learn_tokenizer(iter(["ink and stone"] * 3), "byte-bpe", 262)
+    settings = DecoderSettings(
+        vocab_size=tokenizer.vocab_size,
+        width=32, n_layers=1, n_heads=2, n_kv_heads=1, head_width=16, hidden=32, context=64,
+    )  # fmt: skip
+    save(Decoder(settings, tokenizer).initialise(torch.Generator().manual_seed(0)), folder)
+    return str(folder)
+
+
+@pytest.fixture
+def piped(monkeypatch):
+    """Puts text on standard input, as a pipe does."""
+
+    def pipe(text: str) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8"))
+
+    return pipe
+
+
+def facts(capsys) -> dict:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_it_prints_the_prompt_and_its_continuation_and_what_that_cost(run, capsys):
+    assert main(["generate", run, "Ink", "--max-tokens", "20"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Ink") and len(shown.out) > 4 and shown.out.endswith("\n")
+    assert "tokens/s" in shown.err and shown.err.count("\n") == 1
+
+
+def test_the_streamed_text_is_that_of_json(run, capsys):
+    words = ["generate", run, "Ink", "--max-tokens", "30", "--seed", "5", "--temperature", "1.2", "--top-k", "50"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    outcome = facts(capsys)
+    assert shown == f"Ink{outcome['samples'][0]['text']}\n"
+    assert outcome["tokens"] == len(outcome["samples"][0]["ids"])
+    assert outcome["samples"][0]["finish_reason"] in ("end", "length")
+
+
+@pytest.mark.parametrize("argument", [[], ["-"]])
+def test_the_prompt_comes_from_standard_input(run, argument, piped, capsys):
+    piped("墨 and\nink\n")
+    assert main(["generate", run, *argument, "--max-tokens", "2", "--json"]) == 0
+    assert facts(capsys)["prompt"] == "墨 and\nink"
+
+
+def test_several_samples_and_beams(run, capsys):
+    assert main(["generate", run, "a", "--samples", "3", "--max-tokens", "5", "--json"]) == 0
+    assert len(facts(capsys)["samples"]) == 3
+    assert main(["generate", run, "a", "--beams", "4", "--samples", "2", "--max-tokens", "5", "--json"]) == 0
+    first, second = facts(capsys)["samples"]
+    assert first["ids"] != second["ids"]
+    assert main(["generate", run, "a", "--samples", "2", "--max-tokens", "5"]) == 0
+    assert "── 2 (log-probability" in capsys.readouterr().out
+
+
+def test_stop_strings_end_the_text(run, capsys):
+    assert main(["generate", run, "a", "--seed", "1", "--json"]) == 0
+    text = facts(capsys)["samples"][0]["text"]
+    stop = text[3:5]
+    assert main(["generate", run, "a", "--seed", "1", "--stop", "no such text", "--stop", stop, "--json"]) == 0
+    sample = facts(capsys)["samples"][0]
+    assert sample["text"] == text[: text.index(stop)] and sample["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--temperature", "-1"], "temperature = -1.0"),
+        (["--samples", "0"], "samples = 0"),
+        (["--max-length", "1"], "max_length = 1"),
+        (["--beams", "2", "--seed", "3"], "leave out seed"),
+    ],
+)
+def test_a_wrong_value_is_one_clear_line(run, words, reason, capsys):
+    assert main(["generate", run, "ab", *words]) == 2
+    error = capsys.readouterr().err
+    assert reason in error and error.count("\n") == 1
+
+
+def test_a_folder_that_is_no_model_is_one_clear_line(tmp_path, capsys):
+    assert main(["generate", str(tmp_path), "a"]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_chat_answers_line_by_line(run, piped, capsys):
+    piped("Hello\n\n/seed 4\nAgain\n/reset\n/dance\n/quit\nnever read\n")
+    assert main(["chat", run, "--max-tokens", "4"]) == 0
+    shown = capsys.readouterr()
+    assert len(shown.out) > 2
+    assert "base model" in shown.err and "seed 4\n" in shown.err and "forgotten" in shown.err
+    assert "'/dance' is no command" in shown.err
+
+
+def test_chat_gives_its_turns_as_json(run, piped, capsys):
+    piped("Hello\nAgain")
+    assert main(["chat", run, "--max-tokens", "4", "--json"]) == 0
+    assert [turn["user"] for turn in facts(capsys)["turns"]] == ["Hello", "Again"]
