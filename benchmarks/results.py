@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from inkstone.files import write_json
 from inkstone.progress import human_bytes
 from inkstone.training.machine import cpu_name
