@@ -18,7 +18,7 @@ from inkstone.files import write_text
 class Section(BaseModel):
     """A table of the recipe: unknown keys are errors, assignments are checked."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, strict=True, allow_inf_nan=False)
 
 
 class TextSection(Section):
@@ -27,18 +27,18 @@ class TextSection(Section):
     sources: list[str] = []  # files, folders, "-", "data:NAME", "python:"
     column: str | None = None  # the column of csv, jsonl and parquet that holds the text
     languages: list[str] = []  # keep only these (ISO 639-1); empty: all
-    min_characters: int = Field(20, ge=0)
+    min_characters: int = Field(default=20, ge=0)
     near_duplicates: bool = True
     boilerplate: bool = True
     clean: bool = True  # false: the text goes in as it is read
-    held_out: float | None = Field(None, gt=0, lt=0.5)  # share of the text kept aside for scoring
+    held_out: float | None = Field(default=None, gt=0, lt=0.5)  # share of the text kept aside for scoring
 
 
 class TokenizerSection(Section):
     """How text becomes tokens."""
 
     kind: Literal["byte-bpe", "unigram", "word", "character"] = "byte-bpe"
-    vocab_size: int | None = Field(None, ge=2)
+    vocab_size: int | None = Field(default=None, ge=2)
     path: str | None = None  # a folder with a tokenizer.json to use as it is
 
 
@@ -47,41 +47,44 @@ class ModelSection(Section):
 
     family: str = "decoder"
     layout: Literal["qwen3", "llama", "gpt2"] = "qwen3"
-    width: int | None = Field(None, ge=1)
-    n_layers: int | None = Field(None, ge=1)
-    n_heads: int | None = Field(None, ge=1)
-    n_kv_heads: int | None = Field(None, ge=1)
-    head_width: int | None = Field(None, ge=1)
-    hidden: int | None = Field(None, ge=1)
-    context: int | None = Field(None, ge=2)
+    width: int | None = Field(default=None, ge=1)
+    n_layers: int | None = Field(default=None, ge=1)
+    n_heads: int | None = Field(default=None, ge=1)
+    n_kv_heads: int | None = Field(default=None, ge=1)
+    head_width: int | None = Field(default=None, ge=1)
+    hidden: int | None = Field(default=None, ge=1)
+    context: int | None = Field(default=None, ge=2)
     tied: bool = True
-    dropout: float | None = Field(None, ge=0, lt=1)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
 
 
 class TrainSection(Section):
     """How the model is trained."""
 
-    minutes: float | None = Field(None, gt=0)  # wall clock of the whole command; 5 where neither it nor steps is given
-    steps: int | None = Field(None, ge=1)  # a fixed number of steps instead; such a run is reproducible bit for bit
+    # Wall clock of the whole command, a year at most; 5 where neither it nor steps is given.
+    minutes: float | None = Field(default=None, gt=0, le=525_600)
+    steps: int | None = Field(
+        default=None, ge=1
+    )  # a fixed number of steps instead; such a run is reproducible bit for bit
     optimizer: Literal["muon", "adamw"] = "muon"
-    learning_rate: float | None = Field(None, gt=0)  # of the matrices under Muon, of everything under AdamW
-    scalar_learning_rate: float | None = Field(None, gt=0)  # of embeddings and norms under Muon
-    weight_decay: float | None = Field(None, ge=0)
-    batch_tokens: int | None = Field(None, ge=2)  # tokens of one optimiser step
-    micro_batch_tokens: int | None = Field(None, ge=2)  # tokens of one pass; a step sums several
-    warmup: float = Field(0.02, ge=0, lt=1)  # share of the run in which the learning rate rises
-    decay: float = Field(0.5, ge=0, le=1)  # share of the run in which it falls to zero
-    clip: float = Field(1.0, gt=0)  # largest norm of the gradient
-    averaging: float | None = Field(None, ge=0, lt=1)  # decay of the average of the weights per step; 0: none
+    learning_rate: float | None = Field(default=None, gt=0)  # of the matrices under Muon, of everything under AdamW
+    scalar_learning_rate: float | None = Field(default=None, gt=0)  # of embeddings and norms under Muon
+    weight_decay: float | None = Field(default=None, ge=0)
+    batch_tokens: int | None = Field(default=None, ge=2)  # tokens of one optimiser step
+    micro_batch_tokens: int | None = Field(default=None, ge=2)  # tokens of one pass; a step sums several
+    warmup: float = Field(default=0.02, ge=0, lt=1)  # share of the run in which the learning rate rises
+    decay: float = Field(default=0.5, ge=0, le=1)  # share of the run in which it falls to zero
+    clip: float = Field(default=1.0, gt=0)  # largest norm of the gradient
+    averaging: float | None = Field(default=None, ge=0, lt=1)  # decay of the average of the weights per step; 0: none
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
     compile: bool | None = None
-    seed: int = Field(0, ge=0)
-    threads: int | None = Field(None, ge=1)
-    checkpoint_seconds: float = Field(60.0, gt=0)
-    checkpoint_steps: int | None = Field(None, ge=1)
-    evaluate_seconds: float = Field(20.0, gt=0)
-    evaluate_steps: int | None = Field(None, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+    checkpoint_steps: int | None = Field(default=None, ge=1)
+    evaluate_seconds: float = Field(default=20.0, gt=0)
+    evaluate_steps: int | None = Field(default=None, ge=1)
     tensorboard: bool = False
 
 
@@ -105,8 +108,14 @@ class Recipe(Section):
         return tomli_w.dumps(self.model_dump(exclude_none=True))
 
     def save(self, path: Path) -> None:
-        """Write the recipe, whole or not at all."""
-        write_text(path, self.to_toml())
+        """Write the recipe, whole or not at all. Raises RecipeError where a name in it is no text."""
+        try:
+            write_text(path, self.to_toml())
+        except UnicodeEncodeError as error:
+            name = next((name for name in self.text.sources if not _is_text(name)), error.object)
+            raise RecipeError(
+                f"{name!r}: the name holds bytes that are no UTF-8; rename it, or name the folder that holds it"
+            ) from None
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -115,7 +124,9 @@ def load_recipe(path: Path) -> Recipe:
     try:
         source = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror}); --recipe takes a TOML file") from None
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}); a recipe is a TOML file") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 (byte {error.start}); a recipe is a TOML file") from None
     try:
         values = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
@@ -142,6 +153,10 @@ def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
     return _checked(values, lambda keys: "--set " + ".".join(keys))
 
 
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -154,23 +169,32 @@ def _checked(values: dict[str, Any], place: Any) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-    keys = tuple(str(key) for key in first["loc"])
+    keys = [str(key) for key in first["loc"]]
     where = place(keys)
     if first["type"] == "extra_forbidden":
-        known = Recipe.model_fields if len(keys) == 1 else Recipe.model_fields[keys[0]].annotation.model_fields  # type: ignore[union-attr]
+        home = next((name for name in Recipe.model_fields if keys[-1] in _settings_of(name)), None)
+        if home is not None:
+            raise RecipeError(f"{where}: {keys[-1]} is a setting of the section [{home}]")
+        known = Recipe.model_fields if len(keys) == 1 else _settings_of(keys[0])
         kind = "section" if len(keys) == 1 else "setting"
         raise RecipeError(f"{where}: there is no such {kind}; {nearest(keys[-1], known)}")
+    if first["type"] == "model_type":
+        raise RecipeError(f"{where}: a section holds settings, as in [{keys[0]}], not {first['input']!r}")
     message = first["msg"][0].lower() + first["msg"][1:]
     raise RecipeError(f"{where}: {message}, not {first['input']!r}")
 
 
-def _line_of(source: str, keys: tuple[str, ...]) -> int:
+def _settings_of(section: str) -> dict[str, Any]:
+    return Recipe.model_fields[section].annotation.model_fields  # type: ignore[union-attr]
+
+
+def _line_of(source: str, keys: list[str]) -> int:
     """The line on which a key of a table stands; that of the table where the key itself is not found."""
     section, line_of_section = "", 1
     for number, line in enumerate(source.splitlines(), start=1):
         text = line.strip()
         if text.startswith("["):
-            section = text.strip("[] ").split("#")[0].strip()
+            section = text.split("#")[0].strip("[] ")
             if section == keys[0]:
                 line_of_section = number
         name = text.partition("=")[0].strip().strip('"')
