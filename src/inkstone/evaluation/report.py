@@ -1,0 +1,217 @@
+"""The report of a run: one HTML file that opens offline, drawn from what the run recorded.
+
+All text of a run is data: it is escaped where it enters the page, and the page allows no script but its own, by hash.
+"""
+
+import base64
+import hashlib
+import shlex
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import inkstone
+from inkstone.evaluation.curve_plot import CurvePlot, curve_plot
+from inkstone.evaluation.model_card import model_card
+from inkstone.evaluation.phrases import say, say_or
+from inkstone.evaluation.record import Record, number, read_record
+from inkstone.files import write_text
+from inkstone.progress import human_bytes, human_count, human_time
+from inkstone.run import Run
+
+COMPRESSORS = ("xz -9e", "zstd -19")
+NONE = "–"
+SHADES = 5  # of the bar of stages
+
+
+def report(run_folder: Path | str) -> Path:
+    """Write report.html and the model card README.md of a run anew, and return the report's path.
+
+    A run that is unfinished, or whose files are damaged, gets a report of what there is. Raises RunError where the
+    folder is no run.
+    """
+    run = Run.open(run_folder)
+    record = read_record(run)
+    path = run.folder / "report.html"
+    write_text(path, page(record))
+    write_text(run.folder / "README.md", model_card(record))
+    return path
+
+
+def page(record: Record) -> str:
+    """The report as HTML."""
+    home = files("inkstone.evaluation")
+    script = home.joinpath("report.js").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.ChainableUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "bytes": lambda value: _shown(value, human_bytes),
+        "count": lambda value: _shown(value, human_count),
+        "whole": lambda value: _shown(value, lambda n: f"{n:,.0f}"),
+        "time": lambda value: _shown(value, human_time),
+        "percent": lambda value: _shown(value, lambda n: f"{n:.0%}" if n >= 0.1 else f"{n:.1%}"),
+        "three": lambda value: _shown(value, lambda n: f"{n:.3f}"),
+        "two": lambda value: _shown(value, lambda n: f"{n:.2f}"),
+        "short": lambda value: _shown(value, lambda n: f"{n:,.0f}" if n >= 1000 else f"{n:.3g}"),
+        "pairs": lambda value: list(value.items()) if isinstance(value, dict) else [],
+        "rows": lambda value: value if isinstance(value, list) else [],
+    }
+    template = environment.from_string(home.joinpath("report.html.jinja").read_text(encoding="utf-8"))
+    return template.render(
+        record=record,
+        **record.stages,
+        say=say,
+        say_or=say_or,
+        style=home.joinpath("report.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        name=record.folder.resolve().name,
+        folder=shlex.quote(str(record.folder)),
+        scores=record.stages["evaluation"] or record.stages["outcome"],
+        last=_last_figure(record),
+        bars=bars(record),
+        plots=plots(record),
+        comparison=comparison(record),
+        stages=stage_times(record),
+        operations=_operations(record),
+        peak=share_of_peak(record),
+        again=_again(record),
+        version=inkstone.__version__,
+        today=date.today().isoformat(),
+    )
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One figure of the comparison: a length in percent of the longest, and the interval's place on it."""
+
+    key: str
+    tool: str
+    value: float
+    length: float
+    low: float | None = None
+    high: float | None = None
+
+
+def bars(record: Record) -> list[Bar]:
+    """The model beside the compressors, in bits per byte; the best first, ours where it stands among them."""
+    scores = record.stages["evaluation"] or record.stages["outcome"]
+    found: list[tuple[str, str, float]] = []
+    ours = number(scores.get("bits_per_byte"))
+    if ours is not None:
+        found.append(("this_model", "", ours))
+    yardsticks = scores.get("yardsticks")
+    for tool in COMPRESSORS if isinstance(yardsticks, dict) else ():
+        for key, name in (("alone", tool), ("after_training_text", f"{tool} after training text")):
+            value = number(yardsticks.get(name))  # type: ignore[union-attr]
+            if value is not None:
+                found.append((key, tool, value))
+    low, high = number(scores.get("low")), number(scores.get("high"))
+    longest = max([value for *_, value in found] + [high or 0.0], default=0.0) or 1.0
+    drawn = []
+    for key, tool, value in sorted(found, key=lambda item: item[2]):
+        whisker = key == "this_model" and low is not None and high is not None
+        drawn.append(
+            Bar(
+                key,
+                tool,
+                value,
+                length=round(100 * value / longest, 2),
+                low=round(100 * low / longest, 2) if whisker and low is not None else None,
+                high=round(100 * high / longest, 2) if whisker and high is not None else None,
+            )
+        )
+    return drawn
+
+
+def plots(record: Record) -> list[CurvePlot]:
+    """The learning curve over time, steps and tokens, each with the level of the better compressor."""
+    levels = [bar.value for bar in bars(record) if bar.key == "after_training_text"]
+    level = min(levels, default=None)
+    drawn = [curve_plot(axis, record.train, record.held_out, level) for axis in ("seconds", "step", "tokens")]
+    return [plot for plot in drawn if plot is not None]
+
+
+def comparison(record: Record) -> list[dict[str, str]]:
+    """What the planner expected beside what came of it."""
+    plan, training = record.stages["plan"], record.stages["training"]
+    predicted = plan.get("predicted") if isinstance(plan.get("predicted"), dict) else {}
+    assert isinstance(predicted, dict)
+    rows = []
+    for key, planned, measured, words in (
+        ("seconds_of_training", plan.get("seconds_for_training"), training.get("seconds"), human_time),
+        ("steps", predicted.get("steps"), training.get("steps"), lambda n: f"{n:,.0f}"),
+        ("tokens", predicted.get("tokens"), training.get("tokens"), human_count),
+        ("tokens_per_second", predicted.get("tokens_per_second"), training.get("tokens_per_second"), human_count),
+        ("epochs", predicted.get("epochs"), training.get("epochs"), lambda n: f"{n:.3g}"),
+        (
+            "bits_per_byte",
+            predicted.get("bits_per_byte"),
+            record.stages["evaluation"].get("bits_per_byte"),
+            lambda n: f"{n:.3f}",
+        ),
+    ):
+        before, after = number(planned), number(measured)
+        if before is None and after is None:
+            continue
+        difference = f"{after / before - 1:+.0%}" if before and after is not None else NONE
+        shown = [_shown(value, words) for value in (before, after)]
+        rows.append({"key": key, "planned": shown[0], "measured": shown[1], "difference": difference})
+    return rows
+
+
+def stage_times(record: Record) -> list[dict[str, Any]]:
+    """The wall clock by stage, with what no stage claims as "other"."""
+    clocks = record.stages["cost"].get("wall_seconds")
+    if not isinstance(clocks, dict):
+        return []
+    times = {stage: value for stage, item in clocks.items() if (value := number(item)) is not None and value >= 0}
+    total = times.pop("total", sum(times.values()))
+    times["other"] = max(0.0, total - sum(times.values()))
+    largest = [stage for stage, value in times.items() if value >= 0.005 * total]
+    return [
+        {"key": f"stage_{stage}", "name": stage, "seconds": times[stage], "shade": place % SHADES}
+        for place, stage in enumerate(largest)
+    ]
+
+
+def share_of_peak(record: Record) -> tuple[str, float] | None:
+    """The number format of training, and the share that its speed is of the products measured on the machine."""
+    training, machine = record.stages["training"], record.stages["machine"]
+    dtype = record.recipe.train.dtype if record.recipe else ""
+    peaks = machine.get("matmul_gflops")
+    peak = number(peaks.get(dtype)) if isinstance(peaks, dict) else None
+    each, speed = number(training.get("flops_per_token")), number(training.get("tokens_per_second"))
+    return (dtype, each * speed / (peak * 1e9)) if peak and each and speed else None
+
+
+def _operations(record: Record) -> str | None:
+    training = record.stages["training"]
+    each, tokens = number(training.get("flops_per_token")), number(training.get("tokens"))
+    if not each or not tokens:
+        return None
+    mantissa, exponent = f"{each * tokens:.2e}".split("e")
+    return f"{mantissa} · 10^{int(exponent)}"
+
+
+def _last_figure(record: Record) -> float | None:
+    return number(record.held_out[-1]["bits_per_byte"]) if record.held_out else None
+
+
+def _again(record: Record) -> str:
+    """The command that trains on the same text for four times as long."""
+    if record.recipe is None or record.recipe.text.sources == []:
+        return "inkstone train TEXT --minutes 20"
+    minutes = record.recipe.train.minutes or 5
+    sources = [shlex.quote(source) for source in record.recipe.text.sources if source != "python:"]
+    return " ".join(["inkstone train", *sources, f"--minutes {4 * minutes:g}"])
+
+
+def _shown(value: Any, words: Any) -> str:
+    found = number(value)
+    return NONE if found is None else words(found)
