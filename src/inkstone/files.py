@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -60,19 +61,59 @@ def whole_folder(path: Path) -> Iterator[Path]:
             if file.is_file():
                 with open(file, "rb+") as handle:
                     os.fsync(handle.fileno())
+            else:
+                fsync_folder(file)
         fsync_folder(part)
         os.chmod(part, 0o755)
         if path.exists():
             old = path.with_name(f".{path.name}.old")
             shutil.rmtree(old, ignore_errors=True)
             os.replace(path, old)
-            os.replace(part, path)
+            try:
+                os.replace(part, path)
+            except BaseException:
+                os.replace(old, path)
+                raise
             shutil.rmtree(old, ignore_errors=True)
         else:
             os.replace(part, path)
         fsync_folder(path.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Take away what `whole_file` and `whole_folder` left below `folder` when their process was killed.
+
+    A folder that was about to be replaced, and is missing, gets its old content back.
+    """
+    for old in list(folder.rglob(".*.old")):
+        path = old.with_name(old.name[1 : -len(".old")])
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(old, path)
+    for part in list(folder.rglob(".*.part")):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def writing_fault(error: BaseException) -> str | None:
+    """Why a file could not be written, or None where `error` says something else.
+
+    Libraries written in Rust put the system's reason into exceptions of their own.
+
+    >>> writing_fault(OSError(28, "No space left on device"))
+    'No space left on device'
+    >>> writing_fault(ValueError("while writing: I/O error: No space left on device (os error 28)"))
+    'No space left on device'
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    found = re.search(r"([^:]+) \(os error \d+\)", str(error))
+    return found[1].strip() if found else None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,11 +11,12 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from inkstone.errors import RunError
-from inkstone.files import write_json
+from inkstone.files import write_json, write_text
 from inkstone.recipe import Recipe, load_recipe
 
 
@@ -29,17 +30,22 @@ class Run:
     def create(cls, folder: Path | str, recipe: Recipe) -> "Run":
         """A new run in an absent or empty folder. A folder that holds anything else is refused and left as it is."""
         run = cls(folder)
-        if run.folder.exists() and not run.folder.is_dir():
-            raise RunError(f"{run.folder} is a file; name a folder for the run")
-        if run.recipe_path.exists():
+        try:
+            if run.folder.exists() and not run.folder.is_dir():
+                raise RunError(f"{run.folder} is a file; name a folder for the run")
+            if run.recipe_path.exists():
+                raise RunError(
+                    f"{run.folder} already holds a run; go on with it by `inkstone train --resume {run.folder}`, "
+                    "replace it with --fresh, or choose another --out"
+                )
+            if run.folder.exists() and any(not _unfinished_recipe(path) for path in run.folder.iterdir()):
+                raise RunError(f"{run.folder} is not empty and not a run; choose another --out")
+            run.folder.mkdir(parents=True, exist_ok=True)
+            recipe.save(run.recipe_path)
+        except OSError as error:
             raise RunError(
-                f"{run.folder} already holds a run; go on with it by `inkstone train --resume {run.folder}`, "
-                "or choose another --out"
-            )
-        if run.folder.exists() and any(run.folder.iterdir()):
-            raise RunError(f"{run.folder} is not empty and not a run; choose another --out")
-        run.folder.mkdir(parents=True, exist_ok=True)
-        recipe.save(run.recipe_path)
+                f"{run.folder}: a run cannot be written here ({error.strerror}); choose another --out"
+            ) from None
         return run
 
     @classmethod
@@ -49,6 +55,31 @@ class Run:
         if not run.recipe_path.exists():
             raise RunError(f"{run.folder} is not a run folder (it has no recipe.toml)")
         return run
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other processes from training in this folder meanwhile. The claim of a killed process ends with it.
+
+        Raises RunError where another one holds it. On a system or disk without locks nothing is checked.
+        """
+        try:
+            import fcntl
+        except ImportError:
+            yield
+            return
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"{self.folder} is in use: another process trains in it; wait for it or end it"
+                ) from None
+            except OSError:
+                pass
+            yield
+        finally:
+            os.close(descriptor)
 
     @property
     def recipe_path(self) -> Path:
@@ -82,17 +113,26 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """What the stages recorded, by stage: text, tokenizer, plan, training, evaluation, samples, ..."""
         path = self.folder / "facts.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if not path.exists():
+            return {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"{path}: damaged, it is no JSON ({error}); train again with --fresh") from None
 
     def record(self, **stages: Any) -> None:
         """Add or replace the facts of one or several stages."""
         write_json(self.folder / "facts.json", {**self.facts(), **stages})
 
     def log(self, kind: str, **values: Any) -> None:
-        """Append one line to the journal: {"kind": ..., "time": seconds since 1970, ...}."""
+        """Append one line to the journal: {"kind": ..., "time": seconds since 1970, ...}. Raises OSError."""
         line = json.dumps({"kind": kind, "time": round(time.time(), 3), **values}, ensure_ascii=False) + "\n"
-        with open(self.metrics_path, "a", encoding="utf-8") as file:
-            file.write(line)
+        with open(self.metrics_path, "ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    line = "\n" + line  # the line before was torn by a crash or a full disk
+            file.write(line.encode())
 
     def metrics(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
         """The journal's lines; a last line torn by a crash is passed over."""
@@ -104,13 +144,15 @@ class Run:
                     entry = json.loads(line)
                 except json.JSONDecodeError:
                     continue
-                if kind is None or entry.get("kind") == kind:
+                if isinstance(entry, dict) and kind in (None, entry.get("kind")):
                     yield entry
 
     def rewind_metrics(self, step: int) -> None:
         """Take out the lines of steps after `step`, which a resumed run will write again."""
         kept = [entry for entry in self.metrics() if entry.get("step", 0) <= step]
-        text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in kept)
-        part = self.metrics_path.with_suffix(".part")
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, self.metrics_path)
+        write_text(self.metrics_path, "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in kept))
+
+
+def _unfinished_recipe(path: Path) -> bool:
+    """Whether this is what a process left that was killed while it made a run: nothing worth keeping."""
+    return path.name.startswith(".recipe.toml.") and path.name.endswith(".part")
