@@ -61,7 +61,7 @@ types: $(VENV)/developer
 	$(BIN)/pyright
 
 docs: $(VENV)/developer
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo 'the documentation is in site/index.html (English) and site/zh/index.html (Chinese)'
 
 size:
