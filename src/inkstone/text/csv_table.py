@@ -28,12 +28,24 @@ def comma_separated(member: Member) -> Iterator[pl.Series]:
 
 
 def tab_separated(member: Member) -> Iterator[pl.Series]:
-    """The text column of a .tsv file, whose quotation marks are only marks unless every row agrees that they quote."""
+    """The text column of a .tsv file, where quotation marks quote only if the first rows are then all equally long."""
     lines = _lines(member)
     head = list(islice(lines, SAMPLE_RECORDS))
-    plain = {line.count("\t") for line in head}
-    quoted = len(plain) > 1 and any('\t"' in line or line.startswith('"') for line in head)
-    yield from _column(member, chain(head, lines), "\t", quoted)
+    yield from _column(member, chain(head, lines), "\t", _quotes_tabs(head))
+
+
+def _quotes_tabs(head: list[str]) -> bool:
+    reader = csv.reader(head, delimiter="\t", strict=True)
+    lengths: set[int] = set()
+    last = 0
+    try:
+        for row in reader:
+            lengths.add(len(row))
+            last = reader.line_num
+    except csv.Error:
+        if last < SAMPLE_RECORDS - 10:  # a row that only the end of the sample cuts is no contradiction
+            return False
+    return len(lengths) == 1
 
 
 def _lines(member: Member) -> Iterator[str]:

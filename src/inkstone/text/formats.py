@@ -84,7 +84,7 @@ def binary(head: bytes) -> str | None:
     if b"\0" in head and detect(head[: len(head) // 4 * 4]) in ("utf-16-le", "utf-16-be"):
         return None
     strange = len(head) - len(head.translate(None, CONTROL))
-    return "a binary file, not text" if b"\0" in head or strange > 0.02 * len(head) else None
+    return "a binary file, not text" if b"\0" in head or strange > max(8, 0.05 * len(head)) else None
 
 
 def texts(member: Member, name: str) -> Iterator[pl.Series]:

@@ -18,13 +18,19 @@ def documents() -> Iterator[tuple[str, str]]:
     """(name, text) of each topic of the language reference, then of each module of the standard library, sorted."""
     for topic in sorted(topics):
         yield f"python:topics/{topic}", topics[topic]
-    library = Path(sysconfig.get_path("stdlib"))
-    for path in sorted(library.rglob("*.py")):
-        place = path.relative_to(library).with_suffix("").parts
-        if LEFT_OUT.isdisjoint(place[:-1]):
-            text = docstrings(path.read_bytes())
-            if text:
-                yield f"python:{'.'.join(place).removesuffix('.__init__')}", text
+    for name, path in _modules(Path(sysconfig.get_path("stdlib"))):
+        text = docstrings(path.read_bytes())
+        if text:
+            yield f"python:{name}", text
+
+
+def _modules(folder: Path, package: str = "") -> Iterator[tuple[str, Path]]:
+    """(dotted name, path) of each module below a folder, in alphabetical order."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".py":
+            yield package.rstrip(".") if path.stem == "__init__" else package + path.stem, path
+        elif path.is_dir() and path.name not in LEFT_OUT:
+            yield from _modules(path, f"{package}{path.name}.")
 
 
 def docstrings(source: bytes) -> str:

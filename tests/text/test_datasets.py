@@ -1,0 +1,142 @@
+import hashlib
+import io
+import lzma
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from inkstone.errors import TextError
+from inkstone.text import datasets
+from inkstone.text.datasets import DATASETS, DataFile, Dataset
+from inkstone.text.reading import ReadingReport, read, total_bytes
+
+CONTENT = b"To be, or not to be, that is the question.\n"
+PACKED = lzma.compress(CONTENT)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def texts(*sources, **options) -> list[str]:
+    return [text for batch in read(sources, **options) for text in batch["text"]]
+
+
+@pytest.fixture
+def small_set(tmp_path, monkeypatch) -> Path:
+    """A data set of three small files, in a mirror; the cache is empty and the network refuses."""
+    files = tuple(
+        DataFile(f"{part}.txt", sha256(PACKED), sha256(CONTENT), f"owner/repository/commit/{part} 文.txt", part)
+        for part in ("train", "valid", "test")
+    )
+    monkeypatch.setitem(DATASETS, "small", Dataset("Small", ("en",), "public domain", "nobody", "nowhere", files))
+    mirror = tmp_path / "mirror"
+    (mirror / "small").mkdir(parents=True)
+    for file in files:
+        (mirror / "small" / f"{file.name}.xz").write_bytes(PACKED)
+    monkeypatch.setenv(datasets.CACHE, str(tmp_path / "cache"))
+    monkeypatch.delenv(datasets.MIRROR, raising=False)
+
+    def refuse(address, timeout):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    return mirror
+
+
+def test_the_table_is_complete():
+    for dataset in DATASETS.values():
+        assert dataset.title and dataset.languages and dataset.licence and dataset.citation
+        assert dataset.source.startswith("https://")
+        names = [file.name for file in dataset.files]
+        assert names == sorted(set(names))
+        assert any(file.part == "train" for file in dataset.files)
+        for file in dataset.files:
+            assert len(bytes.fromhex(file.sha256)) == len(bytes.fromhex(file.packed_sha256)) == 32
+
+
+def test_a_mirror_is_read_and_only_training_parts_unless_named(small_set, monkeypatch):
+    monkeypatch.setenv(datasets.MIRROR, str(small_set))
+    (frame,) = read(["data:small"])
+    assert frame["text"].to_list() == [CONTENT.decode()]
+    assert frame["source"].to_list() == ["data:small/train.txt"]
+    assert texts("data:small/test.txt", "data:small/valid.txt") == [CONTENT.decode()] * 2
+    assert total_bytes(["data:small"]) == len(PACKED)
+
+
+def test_with_a_mirror_nothing_else_is_tried(small_set, monkeypatch):
+    monkeypatch.setenv(datasets.MIRROR, str(small_set))
+    (small_set / "small" / "train.txt.xz").unlink()
+    with pytest.raises(TextError, match=r"INKSTONE_DATA=.* has no file small/train\.txt\.xz"):
+        texts("data:small")
+
+
+def test_a_damaged_mirror_is_noticed(small_set, monkeypatch):
+    monkeypatch.setenv(datasets.MIRROR, str(small_set))
+    (small_set / "small" / "train.txt.xz").write_bytes(lzma.compress(b"something else"))
+    with pytest.raises(TextError, match=r"train\.txt\.xz: damaged"):
+        texts("data:small")
+
+
+def test_offline_is_one_clear_error(small_set):
+    with pytest.raises(TextError, match=r"data:small/train\.txt cannot be fetched.*no network.*set INKSTONE_DATA"):
+        texts("data:small")
+
+
+def test_a_fetched_file_is_checked_kept_and_not_fetched_again(small_set, monkeypatch, tmp_path):
+    asked: list[str] = []
+
+    def answer(address, timeout):
+        asked.append(address)
+        return io.BytesIO(CONTENT)
+
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    assert texts("data:small") == [CONTENT.decode()]
+    assert texts("data:small") == [CONTENT.decode()]
+    assert asked == ["https://raw.githubusercontent.com/owner/repository/commit/train%20%E6%96%87.txt"]
+    kept = tmp_path / "cache" / "small" / "train.txt"
+    assert kept.read_bytes() == CONTENT
+    kept.write_bytes(b"damaged")
+    with pytest.raises(TextError, match="damaged"):
+        texts("data:small")
+
+
+def test_other_content_at_the_address_is_refused_and_not_kept(small_set, monkeypatch, tmp_path):
+    monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: io.BytesIO(b"<html>moved</html>"))
+    with pytest.raises(TextError, match="has other content now"):
+        texts("data:small")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_set_without_a_public_address_says_what_to_do(small_set):
+    with pytest.raises(TextError, match=r"zhwiki-a\.jsonl is a cut of https://.*set INKSTONE_DATA"):
+        texts("data:zhwiki")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("chinese-novel", "did you mean 'chinese-novels'"), ("tinyshakespeare/inptu.txt", r"did you mean 'input\.txt'")],
+)
+def test_unknown_names_name_the_nearest(name, hint):
+    with pytest.raises(TextError, match=hint):
+        texts(f"data:{name}")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_every_named_set_is_read_from_the_mirror(data_mirror, name):
+    report = ReadingReport()
+    found = texts(f"data:{name}", report=report)
+    parts = [file for file in DATASETS[name].files if file.part == "train"]
+    assert report.files == len(parts)
+    assert report.skipped == []
+    assert report.bytes_replaced == 0
+    assert sum(map(len, found)) > 300_000
+    if parts[0].name.endswith(".txt"):
+        whole = b"".join(lzma.decompress((data_mirror / name / f"{file.name}.xz").read_bytes()) for file in parts)
+        assert sha256("".join(found).encode()) == sha256(whole)
+        for file in parts:
+            content = lzma.decompress((data_mirror / name / f"{file.name}.xz").read_bytes())
+            assert sha256(content) == file.sha256
