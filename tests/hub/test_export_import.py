@@ -47,7 +47,7 @@ def test_an_imported_run_has_a_recipe_its_origin_and_the_environment(tmp_path):
     assert origin["dtype"] == "bfloat16"
     assert origin["parameters"] == sum(weight.numel() for weight in checkpoint("llama-llama3").parameters())
     assert len([name for name in origin["files"] if name.endswith(".safetensors")]) > 1
-    assert json.loads((run.folder / "environment.json").read_text())["torch"]
+    assert json.loads((run.folder / "environment.json").read_text())["packages"]["torch"]
     assert (run.folder / "chat_template.jinja").exists() and not (run.folder / "training_args.bin").exists()
     assert torch.equal(load(run.folder)(some_ids()), load(source)(some_ids()))
 
@@ -87,8 +87,8 @@ def test_export_to_gguf_stands_beside_the_run(tmp_path):
 
 def test_export_refuses_what_cannot_be_and_what_is_taken(tmp_path):
     save(decoder("qwen3"), tmp_path / "run")
-    with pytest.raises(RunError, match="no format 'ggml'; did you mean 'gguf'"):
-        export(tmp_path / "run", to="ggml")
+    with pytest.raises(RunError, match="no format 'ggu'; did you mean 'gguf'"):
+        export(tmp_path / "run", to="ggu")
     with pytest.raises(RunError, match="no dtype 'float15'"):
         export(tmp_path / "run", dtype="float15")
     with pytest.raises(RunError, match="not a folder"):

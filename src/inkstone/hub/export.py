@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from inkstone.errors import RunError, nearest
-from inkstone.files import whole_folder
+from inkstone.files import whole_folder, writing_fault
 from inkstone.hub.folder import load, save
 from inkstone.hub.gguf_file import DTYPES, write_gguf
 from inkstone.hub.huggingface_weights import weight_files
@@ -56,8 +56,10 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
             write_gguf(model, out, name, str(model.embedding.weight.dtype).removeprefix("torch."))
         else:
             _write_folder(model, folder, out, as_stored=dtype is None)
-    except OSError as error:
-        raise RunError(f"{out}: the export could not be written ({error.strerror}); nothing was left") from None
+    except Exception as error:
+        if fault := writing_fault(error):
+            raise RunError(f"{out}: the export could not be written ({fault}); nothing was left") from None
+        raise
     return out
 
 

@@ -45,7 +45,6 @@ def load(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only {settings.vocab_size} "
             "(vocab_size); they do not belong together"
         )
-    tokenizer.vocab_size = settings.vocab_size  # rows beyond its own tokens can be drawn too; they spell nothing
     with torch.device("meta"):
         model = Decoder(settings, tokenizer)
     device = torch.device(device)

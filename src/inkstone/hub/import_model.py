@@ -4,9 +4,10 @@ import platform
 import shutil
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from inkstone.errors import RunError
-from inkstone.files import sha256, write_json
+from inkstone.files import sha256, write_json, writing_fault
 from inkstone.hub.download import local_folder
 from inkstone.hub.export import copy_model
 from inkstone.hub.folder import load, read_config
@@ -44,10 +45,8 @@ def import_model(source: Path | str, out: Path | str | None = None) -> Run:
         )
     except BaseException as error:
         shutil.rmtree(run.folder, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise RunError(
-                f"{run.folder}: the import could not be written ({error.strerror}); nothing was left"
-            ) from None
+        if fault := writing_fault(error):
+            raise RunError(f"{run.folder}: the import could not be written ({fault}); nothing was left") from None
         raise
     return run
 
@@ -82,11 +81,10 @@ def _recipe(model: Decoder, folder: Path) -> Recipe:
     )
 
 
-def _environment() -> dict[str, str]:
-    versions = {name: metadata.version(name) for name in ("inkstone", "torch", "tokenizers", "safetensors")}
+def _environment() -> dict[str, Any]:
+    packages = ("inkstone", "torch", "tokenizers", "safetensors")
     return {
         "python": platform.python_version(),
-        "system": platform.platform(),
-        "machine": platform.machine(),
-        **versions,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "packages": {name: metadata.version(name) for name in packages},
     }
