@@ -5,6 +5,7 @@ filled in. Unknown names and impossible values are refused with the line, the re
 """
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,8 +135,10 @@ def load_recipe(path: Path) -> Recipe:
     return _checked(values, lambda keys: f"{path}:{_line_of(source, keys)}")
 
 
-def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
+def with_settings(recipe: Recipe, settings: Sequence[str], option: str | None = None) -> Recipe:
     """The recipe with `section.key=value` settings laid over it; values are read as TOML, else as a plain string.
+
+    Errors name `--set` and the setting, or the `option` of the command line that stands for it.
 
     >>> with_settings(Recipe(), ["train.steps=10", "model.layout=gpt2"]).train.steps
     10
@@ -150,7 +153,7 @@ def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
         if not (equals and dot and key):
             raise RecipeError(f"--set {setting!r}: write it as section.key=value, for example model.n_layers=6")
         values.setdefault(section, {})[key] = _value(text.strip())
-    return _checked(values, lambda keys: "--set " + ".".join(keys))
+    return _checked(values, lambda keys: option or "--set " + ".".join(keys))
 
 
 def _is_text(name: str) -> bool:

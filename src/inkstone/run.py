@@ -149,6 +149,8 @@ class Run:
 
     def rewind_metrics(self, step: int) -> None:
         """Take out the lines of steps after `step`, which a resumed run will write again."""
+        if not self.metrics_path.exists():
+            return
         kept = [entry for entry in self.metrics() if entry.get("step", 0) <= step]
         write_text(self.metrics_path, "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in kept))
 

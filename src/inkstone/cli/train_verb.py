@@ -30,12 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Train, and say what came of it."""
-    from inkstone.errors import RecipeError
     from inkstone.progress import human_count, human_time
     from inkstone.training.pretraining import train
 
-    if options.resume and (options.text or options.out or options.recipe or options.settings or options.minutes):
-        raise RecipeError("--resume goes on with a run as it is; give no TEXT and no other settings beside it")
     outcome = train(
         options.text,
         minutes=options.minutes,
@@ -48,8 +45,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         out = sys.stdout
         folder = outcome["folder"]
-        print(f"\n{outcome['bits_per_byte']:.3f} bits per byte on held-out text ", end="", file=out)
-        print(f"(95 % interval {outcome['low']:.3f} to {outcome['high']:.3f})", file=out)
+        low, high = outcome["low"], outcome["high"]
+        interval = f" (95 % interval {low:.3f} to {high:.3f})" if low is not None else ""
+        print(f"\n{outcome['bits_per_byte']:.3f} bits per byte on held-out text{interval}", file=out)
         for name, value in outcome["yardsticks"].items():
             if isinstance(value, float):
                 print(f"{value:.3f} {name}", file=out)

@@ -20,7 +20,8 @@ class WeightAverage:
     @torch.no_grad()
     def add(self, weights: Mapping[str, Tensor]) -> None:
         """Take in the weights after a step."""
-        torch._foreach_lerp_(list(self.sums.values()), [weights[name].detach() for name in self.sums], 1 - self.decay)
+        now = [weights[name].detach() for name in self.sums]
+        torch._foreach_lerp_(list(self.sums.values()), now, 1 - self.decay)  # pyright: ignore[reportPrivateImportUsage]
         self.mass.lerp_(torch.ones((), dtype=torch.float64), 1 - self.decay)
 
     @torch.no_grad()

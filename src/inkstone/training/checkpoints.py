@@ -36,7 +36,10 @@ class Checkpoint:
 def save_checkpoint(
     folder: Path, weights: dict[str, torch.Tensor], optimizer: dict[str, torch.Tensor], state: dict[str, Any]
 ) -> Path:
-    """Write the checkpoint of `state["step"]` and let the oldest go. Raises OSError, and changes nothing, when it cannot."""
+    """Write the checkpoint of `state["step"]` and let the oldest go.
+
+    When it cannot be written, nothing is changed and the error of the system is raised (`files.writing_fault`).
+    """
     path = folder / f"step-{state['step']:08d}"
     with whole_folder(path) as part:
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part / "model.safetensors")
@@ -47,8 +50,10 @@ def save_checkpoint(
             part / "manifest.json",
             {file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in files},
         )
-    for old in list_checkpoints(folder)[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+    past = [other for other in list_checkpoints(folder) if other.name <= path.name]
+    for other in list_checkpoints(folder):
+        if other not in past[:KEPT]:  # old ones, and those of later steps, which were damaged and passed over
+            shutil.rmtree(other, ignore_errors=True)
     return path
 
 
@@ -74,7 +79,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
             raise CheckpointError(f"{file}: missing")
         if file.stat().st_size != size:
             raise CheckpointError(f"{file}: {file.stat().st_size} bytes, but {size} were written")
-        if sha256(file) != digest:
+        try:
+            whole = sha256(file) == digest
+        except OSError as error:
+            raise CheckpointError(f"{file}: cannot be read ({error.strerror})") from None
+        if not whole:
             raise CheckpointError(f"{file}: damaged, its SHA-256 is not the one that was written")
     return Checkpoint(
         path,
@@ -86,9 +95,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
     """The newest whole checkpoint, or None where there is none; damaged ones are named through `say` and passed over."""
-    for path in list_checkpoints(folder):
+    paths = list_checkpoints(folder)
+    for number, path in enumerate(paths, start=1):
         try:
             return load_checkpoint(path)
         except CheckpointError as error:
-            say(f"{error}; going back to the checkpoint before it")
+            rest = (
+                "going back to the checkpoint before it" if number < len(paths) else "no checkpoint before it is left"
+            )
+            say(f"{error}; {rest}")
     return None

@@ -14,8 +14,9 @@ class Interruption:
     Otherwise it sets `requested`, which the training loop looks at after every step; a second signal raises.
     """
 
-    def __init__(self, message: str):
-        self.message = message
+    def __init__(self, message: str, message_of_loss: str = ""):
+        """`message` says how to go on; `message_of_loss` is said instead where the state could not be saved."""
+        self.message, self.message_of_loss = message, message_of_loss or message
         self.immediate = True
         self.requested = False
         self.exit_code = 130
@@ -30,6 +31,12 @@ class Interruption:
     def __exit__(self, *error: object) -> None:
         for number, handler in self._old.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def resume_immediate(self) -> None:
+        """From here on a signal ends the work at once; so does one that came while it could not."""
+        self.immediate = True
+        if self.requested:
+            raise Interrupted(self.message, self.exit_code)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number

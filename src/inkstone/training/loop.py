@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from inkstone.errors import Interrupted, RunError
+from inkstone.files import writing_fault
 from inkstone.models.decoder import Decoder
 from inkstone.progress import LiveLine
 from inkstone.recipe import TrainSection
 from inkstone.run import Run
 from inkstone.tokens.batches import Batch, PackedBatches
 from inkstone.training.averaging import WeightAverage
-from inkstone.training.checkpoints import newest_checkpoint, save_checkpoint
+from inkstone.training.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint, save_checkpoint
 from inkstone.training.curves import Curves
 from inkstone.training.interruption import Interruption
 from inkstone.training.optimisers import Optimisers
@@ -67,8 +68,11 @@ class Loop:
         self.settings, self.run_folder, self.seconds = settings, run, seconds
         self.held_out, self.bits_per_nat = held_out, bits_per_nat
         self.line, self.interruption = line, interruption
-        self.optimisers = Optimisers(model, settings)
-        self.average = WeightAverage(self.optimisers.masters, settings.averaging) if settings.averaging else None
+        self.device = model.output_weight.device
+        self.initial: dict[str, Tensor] | None = (
+            None  # the first weights, as long as there is no checkpoint to go back to
+        )
+        self.optimisers, self.average = self.fresh_optimisers()
         self.position = Position()
         self.step_tokens = passes * batches.rows * batches.context
         self.curves = Curves(run, line, bits_per_nat, settings.tensorboard)
@@ -76,49 +80,77 @@ class Loop:
         if self.compiled is not None:
             model.hidden = self.compiled  # type: ignore[method-assign]
 
+    def fresh_optimisers(self) -> tuple[Optimisers, WeightAverage | None]:
+        """Optimisers that have not seen a step, and the average where the recipe asks for one."""
+        optimisers, decay = Optimisers(self.model, self.settings), self.settings.averaging
+        return optimisers, WeightAverage(optimisers.masters, decay) if decay else None
+
     def resume(self) -> bool:
         """Take up the newest whole checkpoint; False where there is none."""
         checkpoint = newest_checkpoint(self.run_folder.checkpoints, self.line.say)
         if checkpoint is None:
+            self.run_folder.rewind_metrics(0)
             return False
-        self.model.load_state_dict(checkpoint.weights)
-        average = {k.removeprefix("average."): v for k, v in checkpoint.optimizer.items() if k.startswith("average.")}
-        self.optimisers.load_state({k: v for k, v in checkpoint.optimizer.items() if not k.startswith("average.")})
-        if self.average is not None:
-            self.average.load(average)
-        torch.set_rng_state(torch.tensor(list(bytes.fromhex(checkpoint.state["random_state"])), dtype=torch.uint8))
+        self.take_up(checkpoint)
+        set_random_state(checkpoint.state["random_state"], self.device)
         self.position = Position.of(checkpoint.state)
+        self.curves.load(checkpoint.state)
         self.run_folder.rewind_metrics(self.position.step)
         return True
 
+    def take_up(self, checkpoint: Checkpoint) -> None:
+        """The weights, the optimisers' state and the average of a checkpoint."""
+        average, optimisers = {}, {}
+        for name, tensor in checkpoint.optimizer.items():
+            home, _, rest = name.partition(".")
+            if home == "average":
+                average[rest] = tensor
+            else:
+                optimisers[name] = tensor
+        self.model.load_state_dict(checkpoint.weights)
+        self.optimisers.load_state(optimisers)
+        if self.average is not None:
+            self.average.load(average)
+
     def run(self) -> Position:
         """Train to the end. On Ctrl-C or SIGTERM the state is saved and `Interrupted` raised."""
-        settings, position = self.settings, self.position
         self.interruption.immediate = False
         self.model.train()
+        if self.position.step == 0:
+            self.initial = {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
+        try:
+            self.train()
+        finally:
+            self.curves.close()
+            self.line.clear()
+        if self.average is not None:
+            self.average.give(self.optimisers.masters)
+            self.optimisers.share()
+        return self.position
+
+    def train(self) -> None:
+        """Step after step, with scores of held-out text and checkpoints between."""
+        settings, position = self.settings, self.position
         clock = time.perf_counter() - position.seconds
         saved = evaluated = position.seconds
         while (progress := self.progress()) < 1:
             factor = learning_rate_factor(progress, settings.warmup, settings.decay) * position.factor
             loss, norm = self.step(factor)
             position.seconds = time.perf_counter() - clock
-            self.curves.step(position, loss, norm, factor, self.left())
+            self.curves.step(position, loss, norm, factor * (settings.learning_rate or 1.0), self.left())
             if self.interruption.requested:
-                self.save()
-                self.line.clear()
-                raise Interrupted(self.interruption.message, self.interruption.exit_code)
+                whole = self.save()
+                raise Interrupted(
+                    self.interruption.message if whole else self.interruption.message_of_loss,
+                    self.interruption.exit_code,
+                )
             if self.due(settings.evaluate_steps, evaluated + settings.evaluate_seconds):
                 self.curves.held_out(position, self.held_out(self.model))
                 position.seconds = evaluated = time.perf_counter() - clock
             if self.due(settings.checkpoint_steps, saved + settings.checkpoint_seconds):
-                self.save()
+                if not position.skipped_in_a_row:  # weights that lead to no finite gradient are none to go back to
+                    self.save()
                 position.seconds = saved = time.perf_counter() - clock
-        if self.average is not None:
-            self.average.give(self.optimisers.masters)
-            self.optimisers.share()
-        self.curves.close()
-        self.line.clear()
-        return position
 
     def progress(self) -> float:
         """How far the run is, from 0 to 1: in steps where they are fixed, else in time."""
@@ -144,7 +176,7 @@ class Loop:
         position = self.position
         total = 0.0
         for index in range(position.step * self.passes, (position.step + 1) * self.passes):
-            batch = on_device(self.batches.batch(index), self.model.output_weight.device)
+            batch = on_device(self.batches.batch(index), self.device)
             loss = self.loss(self.model, batch) / self.passes
             loss.backward()
             total += loss.item()
@@ -173,35 +205,67 @@ class Loop:
                 "checkpoint; set a smaller train.learning_rate"
             )
         checkpoint = newest_checkpoint(self.run_folder.checkpoints, self.line.say)
-        if checkpoint is None:
-            raise RunError(f"the loss is not finite at step {position.step}; set a smaller train.learning_rate")
-        self.model.load_state_dict(checkpoint.weights)
-        self.optimisers.load_state(
-            {name: tensor for name, tensor in checkpoint.optimizer.items() if not name.startswith("average.")}
-        )
+        if checkpoint is not None:
+            self.take_up(checkpoint)
+        elif self.initial is not None:
+            self.model.load_state_dict(self.initial)
+            self.optimisers, self.average = self.fresh_optimisers()
+        else:
+            raise RunError(
+                f"the loss is not finite at step {position.step}, and no whole checkpoint is left to go back to; "
+                "set a smaller train.learning_rate"
+            )
         position.rollbacks += 1
         position.factor /= 2
         position.skipped_in_a_row = 0
-        self.run_folder.log(
-            "event",
-            step=position.step,
-            message=f"gradients were not finite; weights of {checkpoint.folder.name} again, learning rate halved",
+        name = checkpoint.folder.name if checkpoint is not None else "the beginning"
+        message = (
+            f"{SKIPS_BEFORE_ROLLBACK} gradients in a row were not finite; weights of {name} again, learning rate halved"
         )
+        self.line.say(f"step {position.step}: {message}")
+        self.curves.note("event", step=position.step, message=message)
 
-    def save(self) -> None:
-        """Write a checkpoint. A full disk is said; the last whole checkpoint stays, and training goes on."""
-        state = asdict(self.position) | {"random_state": bytes(torch.get_rng_state().tolist()).hex()}
+    def save(self) -> bool:
+        """Write a checkpoint. A full disk is said; the last whole checkpoint stays, and training goes on.
+
+        Returns whether it was written.
+        """
+        state = asdict(self.position) | self.curves.state | {"random_state": random_state(self.device)}
         tensors = self.optimisers.state()
         if self.average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.tensors.items()}
         try:
             path = save_checkpoint(self.run_folder.checkpoints, self.model.state_dict(), tensors, state)
-            self.run_folder.log("checkpoint", step=self.position.step, path=path.name)
-        except OSError as error:
-            self.line.say(
-                f"the checkpoint of step {self.position.step} could not be written ({error.strerror}); "
-                "the one before it stands, training goes on"
+        except Exception as error:
+            reason = writing_fault(error)
+            if reason is None:
+                raise
+            before = (
+                "the one before it stands" if list_checkpoints(self.run_folder.checkpoints) else "there is none yet"
             )
+            self.line.say(
+                f"the checkpoint of step {self.position.step} could not be written ({reason}); {before}, training goes on"
+            )
+            return False
+        self.initial = None
+        self.curves.note("checkpoint", step=self.position.step, path=path.name)
+        return True
+
+
+def random_state(device: torch.device) -> dict[str, str]:
+    """The states of the random generators that training draws from, as hexadecimal digits."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return {name: state.numpy().tobytes().hex() for name, state in states.items()}
+
+
+def set_random_state(states: dict[str, str], device: torch.device) -> None:
+    """Take up what `random_state` gave."""
+    tensors = {name: torch.frombuffer(bytearray.fromhex(digits), dtype=torch.uint8) for name, digits in states.items()}
+    torch.set_rng_state(tensors["cpu"])
+    if "cuda" in tensors and device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["cuda"], device)
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:

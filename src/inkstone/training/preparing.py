@@ -5,10 +5,10 @@ Each part is done again from the start unless all of it is there and whole; the 
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from inkstone.errors import CheckpointError, RunError, TextError
+from inkstone.errors import CheckpointError, RunError
 from inkstone.progress import LiveLine, human_bytes, human_count
 from inkstone.recipe import Recipe
 from inkstone.run import Run
@@ -29,16 +29,28 @@ def prepared(run: Run, line: LiveLine) -> tuple[Tokenizer, TokenShards, TokenSha
     if "tokenizer" not in run.facts():
         return None
     try:
-        return Tokenizer.load(run.folder), TokenShards.open(run.train_shards), TokenShards.open(run.held_out_shards)
+        tokenizer = Tokenizer.load(run.folder)
+        train, held_out = TokenShards.open(run.train_shards), TokenShards.open(run.held_out_shards)
+        for shards in (train, held_out):
+            if shards.tokenizer_fingerprint != tokenizer.fingerprint:
+                raise CheckpointError(
+                    f"{run.folder / 'tokenizer.json'} is not the one that {shards.folder} was written with"
+                )
     except (CheckpointError, RunError) as error:
-        line.say(f"{error}; preparing the text again")
+        found = str(error).partition("; ")[0]  # the rest says what to do, and that is done here
+        line.say(f"{found}; preparing the text again")
         return None
+    return tokenizer, train, held_out
 
 
 def prepare(
     run: Run, recipe: Recipe, machine: Machine, seconds: float | None, line: LiveLine
 ) -> tuple[Tokenizer, TokenShards, TokenShards]:
-    """Read, clean, split and tokenise into the run folder. Raises TextError where too little text is left."""
+    """Read, clean, split and tokenise into the run folder. Raises TextError where too little text is left.
+
+    Raises RunError where a run that is trained already would be given other text than it began with.
+    """
+    facts = run.facts()
     clocks = {}
     begin = time.perf_counter()
     spill = run.folder / ".text"
@@ -63,6 +75,11 @@ def prepare(
         measured = fertility(tokenizer, split.held_out["text"].head(200).to_list())
     finally:
         shutil.rmtree(spill, ignore_errors=True)
+    if "plan" in facts and facts["tokenizer"].get("shards") != train.index["checksum"]:
+        raise RunError(
+            f"{run.folder}: {', '.join(recipe.text.sources)} is not the text any more that this run began with; "
+            "bring it back, or start a new run"
+        )
     clocks["tokenise"] = time.perf_counter() - begin - clocks["tokenizer"]
     run.record(
         text=text_facts,
@@ -74,6 +91,7 @@ def prepare(
             "bytes_per_token": train.n_bytes / max(1, train.n_tokens),
             "train_tokens": train.n_tokens,
             "held_out_tokens": held_out.n_tokens,
+            "shards": train.index["checksum"],
             "seconds": clocks["tokenizer"],
         },
         preparation=clocks,
@@ -130,9 +148,3 @@ def _tokenizer(recipe: Recipe, split: Split, vocabulary: Choice) -> Tokenizer:
             yield from frame["text"].to_list()
 
     return learn_tokenizer(texts(), recipe.tokenizer.kind, vocabulary.value, seed=recipe.train.seed)
-
-
-def check_sources(sources: Sequence[str]) -> None:
-    """Refuse an empty list early, before a folder is made."""
-    if not sources:
-        raise TextError("no text was named; give files, folders, data:NAME or - for standard input")

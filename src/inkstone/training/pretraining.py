@@ -4,30 +4,33 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import torch
 
-from inkstone.errors import RunError
+from inkstone.errors import InkstoneError, RecipeError, RunError
 from inkstone.evaluation.evaluate import evaluate
 from inkstone.evaluation.likelihood import score
 from inkstone.evaluation.report import report as write_report
-from inkstone.files import write_json
-from inkstone.hub.folder import save
+from inkstone.files import clear_unfinished, write_json, writing_fault
+from inkstone.hub.folder import load, save
 from inkstone.inference.generation import generate
 from inkstone.models.decoder import Decoder, DecoderSettings
-from inkstone.progress import LiveLine, human_count, human_time
+from inkstone.progress import LiveLine, human_bytes, human_count, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import Run
 from inkstone.tasks.language_modelling import next_token_loss
+from inkstone.text.sources import STANDARD_INPUT
 from inkstone.tokens.batches import PackedBatches
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
+from inkstone.training.curves import tensorboard_writer_class
 from inkstone.training.interruption import Interruption
-from inkstone.training.loop import Loop, Position
+from inkstone.training.loop import Loop
 from inkstone.training.machine import Machine, environment, measure_machine, pick_device
-from inkstone.training.planner import make_plan
+from inkstone.training.placing import is_planned, let_go, new_run
+from inkstone.training.planner import LADDER, decoder_settings, make_plan
 from inkstone.training.preparing import prepare, prepared
 
 DEFAULT_MINUTES = 5.0
@@ -62,45 +65,94 @@ def train(
     began = time.perf_counter()
     line = LiveLine(quiet=quiet)
     if resume is not None:
+        if text or recipe or settings or out is not None or minutes is not None or fresh:
+            raise RecipeError("--resume goes on with a run as it is; give no TEXT and no other settings beside it")
         run = Run.open(resume)
-        chosen = run.recipe()
-    else:
-        chosen = load_recipe(Path(recipe)) if recipe else Recipe()
-        chosen = with_settings(chosen, [*settings, *([f"train.minutes={minutes}"] if minutes is not None else [])])
-        if text or not chosen.text.sources:
-            chosen.text.sources = [str(source) for source in text] or [DEFAULT_SOURCE]
-        if chosen.train.minutes is None and chosen.train.steps is None:
-            chosen.train.minutes = DEFAULT_MINUTES
-        run = Run.create(_place(out, chosen, fresh), chosen)
+        with run.claimed():
+            clear_unfinished(run.folder)
+            return _train(run, run.recipe(), began, line, resumed=True)
+    chosen = load_recipe(Path(recipe)) if recipe else Recipe()
+    chosen = with_settings(chosen, settings)
+    if minutes is not None:
+        chosen = with_settings(chosen, [f"train.minutes={minutes}"], "--minutes")
+    if text or not chosen.text.sources:
+        chosen.text.sources = [str(source) for source in text] or [DEFAULT_SOURCE]
+    if chosen.train.minutes is None and chosen.train.steps is None:
+        chosen.train.minutes = DEFAULT_MINUTES
+    check(chosen)
+    with new_run(out, chosen, fresh) as run:
+        return _train(run, chosen, began, line, resumed=False)
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse, before any work is done, what could only fail later. Raises RecipeError, MissingExtraError."""
+    decoder_settings(recipe, recipe.tokenizer.vocab_size or 512, *LADDER[0])
+    pick_device(recipe.train.device)
+    if recipe.train.tensorboard:
+        tensorboard_writer_class()
+
+
+def _train(run: Run, recipe: Recipe, began: float, line: LiveLine, resumed: bool) -> dict[str, Any]:
     message = f"stopped; the run is saved, go on with: inkstone train --resume {run.folder}"
-    with Interruption(message) as interruption:
-        return _Training(run, chosen, began, line, interruption).complete()
+    unsaved = f"stopped, but the last steps could not be saved; go on from the step before with: inkstone train --resume {run.folder}"
+    try:
+        with Interruption(message, unsaved) as interruption:
+            return _Training(run, recipe, began, line, interruption, resumed).complete()
+    except InkstoneError:
+        raise
+    except Exception as error:
+        reason = writing_fault(error)
+        if reason is None:
+            raise
+        again = f"go on with: inkstone train --resume {run.folder}" if resumed or is_planned(run) else "start again"
+        raise RunError(
+            f"{run.folder}: the run could not be written ({reason}; {human_bytes(shutil.disk_usage(run.folder).free)} free "
+            f"there); make room, then {again}"
+        ) from error
 
 
 class _Training:
     """The stages of one run, in order; those that an earlier call finished are passed over."""
 
-    def __init__(self, run: Run, recipe: Recipe, began: float, line: LiveLine, interruption: Interruption):
+    def __init__(
+        self, run: Run, recipe: Recipe, began: float, line: LiveLine, interruption: Interruption, resumed: bool
+    ):
         self.run, self.recipe, self.began = run, recipe, began
-        self.line, self.interruption = line, interruption
-        self.spent = sum(run.facts().get("cost", {}).get("wall_seconds", {}).values())
+        self.line, self.interruption, self.resumed = line, interruption, resumed
+        self.before = 0.0  # seconds of earlier calls that this one builds on
 
     def complete(self) -> dict[str, Any]:
         facts = self.run.facts()
         if "outcome" in facts:
+            if not all((self.run.folder / name).exists() for name in ("report.html", "README.md")):
+                write_report(self.run.folder)
             self.line.say(f"{self.run.folder} is complete already")
-            return facts["outcome"]
+            return {**facts["outcome"], "folder": str(self.run.folder)}
         torch.set_flush_denormal(True)  # numbers near zero would be slower than others
         machine = self.machine()
         seconds = None if self.recipe.train.steps is not None else (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
-        ready = prepared(self.run, self.line)
-        if ready is None:
-            ready = prepare(self.run, self.recipe, machine, seconds, self.line)
-        tokenizer, shards, held_out = ready
+        tokenizer, shards, held_out = self.text(machine, seconds)
         settings, seconds = self.plan(tokenizer, shards, held_out, machine, seconds)
-        model, position = self.fit(settings, tokenizer, shards, held_out, seconds)
-        self.interruption.immediate = True
-        return self.conclude(model, position, shards, held_out)
+        let_go(self.run.folder)
+        facts = self.run.facts()
+        if "training" in facts:
+            model = cast(Decoder, load(self.run.folder, device=self.recipe.train.device, dtype=torch.float32))
+            self.before += facts["training"]["seconds"]
+        else:
+            model = self.fit(settings, tokenizer, shards, held_out, seconds)
+        self.interruption.resume_immediate()
+        return self.conclude(model, shards, held_out)
+
+    def text(self, machine: Machine, seconds: float | None) -> tuple[Tokenizer, TokenShards, TokenShards]:
+        ready = prepared(self.run, self.line)
+        if ready is not None:
+            self.before += sum(self.run.facts()["preparation"].values())
+            return ready
+        if self.resumed and STANDARD_INPUT in self.recipe.text.sources:
+            raise RunError(
+                f"{self.run.folder}: its text came through standard input and is not whole in the folder; start a new run"
+            )
+        return prepare(self.run, self.recipe, machine, seconds, self.line)
 
     def machine(self) -> Machine:
         self.line.show("measuring this machine", force=True)
@@ -110,7 +162,8 @@ class _Training:
         return machine
 
     def elapsed(self) -> float:
-        return time.perf_counter() - self.began
+        """Seconds that the run has cost so far, those of earlier calls included."""
+        return time.perf_counter() - self.began + self.before
 
     def plan(
         self, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, machine: Machine, total: float | None
@@ -152,7 +205,8 @@ class _Training:
         shards: TokenShards,
         held_out: TokenShards,
         seconds: float | None,
-    ) -> tuple[Decoder, Position]:
+    ) -> Decoder:
+        """Train, and save the model. Only what is on the disk as a whole is recorded, so that a kill loses nothing."""
         train = self.recipe.train
         torch.set_num_threads(train.threads or torch.get_num_threads())
         torch.manual_seed(train.seed)
@@ -177,7 +231,11 @@ class _Training:
         )
         if loop.resume():
             self.line.say(f"going on from step {loop.position.step}")
+            self.before += loop.position.seconds
+        elif self.resumed:
+            self.line.say("no checkpoint is there: training begins at the first step")
         position = loop.run()
+        save(model, self.run.folder)
         self.run.record(
             training={
                 "steps": position.step,
@@ -193,17 +251,15 @@ class _Training:
                 "stopped": "finished",
             }
         )
-        return model, position
-
-    def conclude(
-        self, model: Decoder, position: Position, shards: TokenShards, held_out: TokenShards
-    ) -> dict[str, Any]:
-        """Save, score, sample, report."""
-        save(model, self.run.folder)
         shutil.rmtree(self.run.checkpoints, ignore_errors=True)
+        return model
+
+    def conclude(self, model: Decoder, shards: TokenShards, held_out: TokenShards) -> dict[str, Any]:
+        """Score, sample, report."""
         model = model.float().eval()
         facts = self.run.facts()
-        affordable = SCORING_SHARE * facts["training"]["seconds"] * facts["training"]["tokens_per_second"] * 1.5
+        training = facts["training"]
+        affordable = SCORING_SHARE * training["seconds"] * training["tokens_per_second"] * 1.5
         share = 1.0 if self.recipe.train.steps is not None else min(1.0, max(affordable, 20_000) / held_out.n_tokens)
         self.line.show("scoring held-out text", force=True)
         begin = time.perf_counter()
@@ -218,8 +274,8 @@ class _Training:
             "high": figures["high"],
             "yardsticks": figures["yardsticks"],
             "parameters": model.n_parameters(),
-            "steps": position.step,
-            "tokens": position.tokens,
+            "steps": training["steps"],
+            "tokens": training["tokens"],
             "sample": samples[0]["text"] if samples else "",
             "seconds": self.elapsed(),
         }
@@ -227,7 +283,7 @@ class _Training:
         cost = {
             "wall_seconds": {
                 **facts.get("preparation", {}),
-                "train": position.seconds,
+                "train": training["seconds"],
                 "evaluate": evaluated,
                 "total": self.elapsed(),
             },
@@ -259,20 +315,3 @@ def peak_memory() -> int:
     except ImportError:
         return psutil.Process().memory_info().rss
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _place(out: str | Path | None, recipe: Recipe, fresh: bool) -> Path:
-    if out is not None:
-        folder = Path(out)
-        if fresh and (folder / "recipe.toml").exists():
-            shutil.rmtree(folder)
-        return folder
-    source = recipe.text.sources[0]
-    name = (
-        "standard-input" if source == "-" else Path(source.rstrip("/:").replace(":", "/")).name.split(".")[0] or "run"
-    )
-    folder, number = Path("runs") / name, 1
-    while folder.exists():
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
