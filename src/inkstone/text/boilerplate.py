@@ -38,6 +38,11 @@ _PHRASES = (
     r".{0,10}icp备\d{6,}号.{0,20}",
     r"(?:扫一扫|扫描二维码|長按二維碼|长按二维码).{0,20}(?:关注|關注|分享).{0,20}",
 )
+# One of these stands in every such line; a search for plain words is many times faster than the expression.
+_SIGNS = [
+    "cookie", "javascript", "skip to ", " on facebook", " on twitter", " on x", " on linkedin", " on pinterest", " on whatsapp",
+    " on instagram", " on reddit", "newsletter", "all rights reserved", "版权所有", "版權所有", "icp备", "扫一扫", "二维码", "二維碼",
+]  # fmt: skip
 _PHRASE_LINE = r"(?im)^[ \t]*(?:" + "|".join(_PHRASES) + r")[ \t]*$\n?"
 # What Project Gutenberg puts before and after a book.
 _GUTENBERG_START = r"(?s)\A.{0,6000}?\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG EBOOK [^\n]*\n+"
@@ -118,8 +123,8 @@ def remove(frame: pl.DataFrame, recurring: np.ndarray) -> tuple[pl.DataFrame, Re
     texts = _replace(
         before, wrapped, lambda text: text.str.replace(_GUTENBERG_START, "").str.replace(_GUTENBERG_END, "")
     )
-    phrased = live & texts.str.contains(_PHRASE_LINE)
-    for text in texts.filter(phrased).str.extract_all(_PHRASE_LINE).explode():
+    phrased = live & texts.str.contains_any(_SIGNS, ascii_case_insensitive=True)
+    for text in texts.filter(phrased).str.extract_all(_PHRASE_LINE).explode().drop_nulls():
         removed.examples[text.strip()[:200]] += 1
     removed.lines += sum(removed.examples.values())
     texts = _replace(texts, phrased, lambda text: text.str.replace_all(_PHRASE_LINE, ""))

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-PIECE = 1 << 18  # bytes looked at together: the arrays for them stay in the processor's cache
+PIECE = 1 << 16  # bytes looked at together: the arrays for them stay in the processor's cache
 
 # The scripts: name, code points (first, last), and whether words are written without spaces between them.
 SCRIPTS: tuple[tuple[str, tuple[tuple[int, int], ...], bool], ...] = (
@@ -136,7 +136,7 @@ def count_kinds(texts: pl.Series) -> pl.DataFrame:
     counts = np.zeros((len(texts), n_kinds), dtype=np.int64)
     words = np.zeros(len(texts), dtype=np.int64)
     for first, last, lengths, data in _pieces(joined):
-        rows = np.repeat(np.arange(0, (last - first) * n_kinds, n_kinds, dtype=np.int32), lengths)
+        rows = np.repeat(np.arange(0, (last - first) * n_kinds, n_kinds), lengths)
         kind = kinds(data)
         heads = np.flatnonzero(kind != CONTINUATION)
         blank = kind[heads] == SPACE

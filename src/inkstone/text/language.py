@@ -24,7 +24,7 @@ ONE_LANGUAGE = {
 
 # Frequent words that English alone has. They are about a fifth of any English prose, and knowing them spares most
 # English documents the slower statistics.
-_ENGLISH = r"\b(?:the|and|of|that|with|this|which|from|have|they|would|you|your|his|what|there|their|when|who|said)\b"
+_ENGLISH = r"(?-u:\b)(?:the|and|of|that|with|this|which|from|have|they|would|you|your|his|what|there|their|when|who|said)(?-u:\b)"
 ENGLISH_SHARE = 0.06  # of the words
 ENGLISH_LEAST = 4  # words
 
@@ -85,12 +85,13 @@ def chinese_script(frame: pl.DataFrame) -> pl.Series:
 
 def _english(texts: pl.Series, rows: pl.Series) -> pl.Series:
     """`en` where the most English of words are frequent, null elsewhere."""
-    sample = _sample(SAMPLE).str.to_lowercase()
+    chosen = rows.arg_true()
+    sample = pl.DataFrame({"text": texts.gather(chosen)}).select(_sample(SAMPLE).str.to_lowercase())["text"]
     hits = sample.str.count_matches(_ENGLISH)
-    words = sample.str.count_matches(r"[^ \n]+")
+    words = sample.str.count_matches(" ", literal=True) + sample.str.count_matches("\n", literal=True) + 1
     plain = (hits >= ENGLISH_LEAST) & (hits >= words * ENGLISH_SHARE)
-    found = pl.DataFrame({"text": pl.select(pl.when(rows).then(texts)).to_series().alias("text")})
-    return found.select(pl.when(plain).then(pl.lit("en")).alias("language"))["language"]
+    found = pl.Series([None], dtype=pl.String).new_from_index(0, len(texts))
+    return found.scatter(chosen.filter(plain), "en")
 
 
 def _sample(characters: int) -> pl.Expr:

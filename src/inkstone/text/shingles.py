@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue] (compiled, without stubs)
 
-from inkstone.text.characters import CONTINUATION, PIECE, SPACE, UNSPACED, WORD, Joined, kinds
+from inkstone.text.characters import CONTINUATION, SPACE, UNSPACED, WORD, Joined, kinds
 
+PIECE = 1 << 17  # bytes looked at together
 UNITS = 5  # in a shingle, as in Lee et al. 2022, "Deduplicating Training Data Makes Language Models Better"
 PERMUTATIONS = 128  # a multiple of the bands in `duplicates`
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, hence invertible modulo 2^64

@@ -1,0 +1,210 @@
+"""How fast is `inkstone clean`, and in how much memory, against datatrove's equivalent steps?
+
+    INKSTONE_DATA=FOLDER python benchmarks/cleaning.py --gigabytes 4 --peer-gigabytes 0.25
+
+The corpus is generated from the mirror's English and Chinese prose: documents of shuffled sentences, so that no two are
+alike, with exact duplicates (2 %), near-duplicates (3 %, two words changed) and tables of digits (1 %) planted at known
+places. Each contestant runs in a process of its own, in turn, with the same number of workers; memory is that of its
+whole process tree, sampled ten times a second.
+"""
+
+import argparse
+import json
+import lzma
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+SOURCES = ("gutenberg-en/*.txt.xz", "wikitext-2/train.txt.xz", "chinese-novels/*.txt.xz")
+FILES = 16
+EXACT, NEAR, JUNK = 0.02, 0.03, 0.01
+PEER_SCRIPT = Path(__file__).parent / "peers" / "datatrove_clean.py"
+
+
+def sentences(mirror: Path) -> dict[str, list[str]]:
+    """All sentences of the sources, by script."""
+    found: dict[str, list[str]] = {"en": [], "zh": []}
+    for pattern in SOURCES:
+        for path in sorted(mirror.glob(pattern)):
+            text = lzma.decompress(path.read_bytes()).decode()
+            if path.parent.name.startswith("chinese"):
+                found["zh"] += [part.strip() for part in re.findall(r"[^。！？．]{4,200}[。！？．]", text)]
+            else:
+                flat = re.sub(r"\s+", " ", text)
+                found["en"] += [part.strip() for part in re.findall(r"[^.!?]{20,400}[.!?]", flat)]
+    return found
+
+
+def documents(pool: dict[str, list[str]], size: int, seed: int) -> Iterator[tuple[str, str]]:
+    """(kind, text) until there are `size` bytes: new, exact, near or junk."""
+    generator = random.Random(seed)
+    recent: list[str] = []
+    written = 0
+    while written < size:
+        draw = generator.random()
+        if draw < EXACT and recent:
+            kind, text = "exact", generator.choice(recent)
+        elif draw < EXACT + NEAR and recent:
+            kind, text = "near", generator.choice(recent)
+            for mark in (" " if " " in text else "，", "\n"):
+                text = text.replace(mark, f"{mark}{generator.randrange(10**6)}{mark}", 1)
+        elif draw < EXACT + NEAR + JUNK:
+            kind, text = "junk", " ".join(str(generator.randrange(10**9)) for _ in range(100))
+        else:
+            language = "zh" if generator.random() < 0.3 else "en"
+            join = "" if language == "zh" else " "
+            count = generator.randrange(2, 8)
+            paragraphs = (
+                join.join(generator.choices(pool[language], k=generator.randrange(2, 7))) for _ in range(count)
+            )
+            kind, text = "new", "\n\n".join(paragraphs)
+            if len(recent) < 20_000:
+                recent.append(text)
+            else:
+                recent[generator.randrange(len(recent))] = text
+        written += len(text.encode())
+        yield kind, text
+
+
+def generate(mirror: Path, folder: Path, gigabytes: float) -> dict[str, int]:
+    """Write the corpus as jsonl files; return how many documents of each kind there are, and the bytes of text."""
+    facts_file = folder / ".facts.json"
+    if facts_file.exists():
+        facts = json.loads(facts_file.read_text())
+        if facts["gigabytes"] == gigabytes:
+            return facts
+    folder.mkdir(parents=True, exist_ok=True)
+    pool = sentences(mirror)
+    facts = {"gigabytes": gigabytes, "bytes": 0, "new": 0, "exact": 0, "near": 0, "junk": 0}
+    for number in range(FILES):
+        with open(folder / f"{number:03d}.jsonl", "w", encoding="utf-8") as file:
+            for kind, text in documents(pool, int(gigabytes * 1e9 / FILES), number):
+                facts[kind] += 1
+                facts["bytes"] += len(text.encode())
+                file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+    facts_file.write_text(json.dumps(facts))
+    return facts
+
+
+def measure(command: list[str], log: Path) -> tuple[float, float]:
+    """Seconds and peak resident bytes of a command with all its children."""
+    begin, peak = time.monotonic(), 0.0
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            command, stdout=file, stderr=file, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"}
+        )
+        root = psutil.Process(process.pid)
+        while process.poll() is None:
+            total = 0
+            try:
+                for member in (root, *root.children(recursive=True)):
+                    total += member.memory_info().rss
+            except psutil.NoSuchProcess:
+                pass
+            peak = max(peak, total)
+            time.sleep(0.1)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{log.read_text()[-3000:]}")
+    return time.monotonic() - begin, peak
+
+
+def ours(corpus: Path, work: Path, workers: int) -> dict[str, float]:
+    out = work / "ours"
+    command = [sys.executable, "-m", "inkstone", "clean", str(corpus), "--out", str(out), "--format", "jsonl", "--json"]
+    log = work / "ours.log"
+    seconds, peak = measure([*command, "--processes", str(workers)], log)
+    facts = json.loads(log.read_text().splitlines()[-1])
+    return {"seconds": seconds, "peak_bytes": peak, "kept": facts["kept_documents"]}
+
+
+def theirs(corpus: Path, work: Path, workers: int) -> dict[str, float]:
+    out = work / f"theirs-{time.monotonic_ns()}"
+    seconds, peak = measure(
+        [sys.executable, str(PEER_SCRIPT), str(corpus), str(out), str(workers)], work / "theirs.log"
+    )
+    kept = 0
+    for path in (out / "kept").glob("*.jsonl"):
+        with open(path, "rb") as file:
+            kept += sum(1 for _ in file)
+    return {"seconds": seconds, "peak_bytes": peak, "kept": kept}
+
+
+def row(name: str, facts: dict[str, int], runs: list[dict[str, float]]) -> dict[str, float | str]:
+    """The medians of the runs of one contestant."""
+    seconds = statistics.median(run["seconds"] for run in runs)
+    planted = facts["exact"] + facts["near"] + facts["junk"]
+    return {
+        "name": name,
+        "text_bytes": facts["bytes"],
+        "seconds": round(seconds, 2),
+        "megabytes_per_second": round(facts["bytes"] / 1e6 / seconds, 2),
+        "peak_rss_megabytes": round(max(run["peak_bytes"] for run in runs) / 1e6),
+        "documents": planted + facts["new"],
+        "planted": planted,
+        "dropped": planted + facts["new"] - int(runs[0]["kept"]),
+        "runs": len(runs),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--gigabytes", type=float, default=0.25, help="of text for inkstone")
+    parser.add_argument("--peer-gigabytes", type=float, help="of text for both where the peer runs too (0: no peer)")
+    parser.add_argument("--repeats", type=int, default=3, help="pairs of runs at the peer's size")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--work", type=Path, help="folder for the corpora, kept for the next run")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "cleaning.json")
+    options = parser.parse_args()
+    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
+    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
+        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
+    peer_size = min(options.gigabytes, 0.25) if options.peer_gigabytes is None else options.peer_gigabytes
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        if peer_size:
+            facts = generate(mirror, work / f"corpus-{peer_size:g}", peer_size)
+            pairs = [
+                (
+                    ours(work / f"corpus-{peer_size:g}", work, options.workers),
+                    theirs(work / f"corpus-{peer_size:g}", work, options.workers),
+                )
+                for _ in range(options.repeats)
+            ]
+            rows += [
+                row("inkstone", facts, [pair[0] for pair in pairs]),
+                row("datatrove", facts, [pair[1] for pair in pairs]),
+            ]
+        if options.gigabytes != peer_size:
+            facts = generate(mirror, work / f"corpus-{options.gigabytes:g}", options.gigabytes)
+            rows.append(
+                row("inkstone, large", facts, [ours(work / f"corpus-{options.gigabytes:g}", work, options.workers)])
+            )
+    print(f"{'':18} {'text':>9} {'seconds':>9} {'MB/s':>7} {'peak RSS':>10} {'planted':>9} {'dropped':>9}")
+    for line in rows:
+        print(
+            f"{line['name']:18} {line['text_bytes'] / 1e6:>6.0f} MB {line['seconds']:>9.1f} {line['megabytes_per_second']:>7.1f} "
+            f"{line['peak_rss_megabytes']:>7} MB {line['planted']:>9,} {line['dropped']:>9,}"
+        )
+    result = {"benchmark": "cleaning", "workers": options.workers, "rows": rows}
+    if peer_size:
+        result["speed_ratio"] = round(statistics.median(pair[1]["seconds"] / pair[0]["seconds"] for pair in pairs), 2)
+        result["memory_ratio"] = round(
+            statistics.median(pair[1]["peak_bytes"] / pair[0]["peak_bytes"] for pair in pairs), 2
+        )
+        print(f"inkstone is {result['speed_ratio']} times as fast, in 1/{result['memory_ratio']} of the memory")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
