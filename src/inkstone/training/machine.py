@@ -40,16 +40,18 @@ def pick_device(wanted: str = "auto") -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        if torch.device(wanted).type not in ("cpu", "cuda"):
+            raise RuntimeError("only cpu and cuda are known to this version")
         torch.empty(1, device=wanted)
     except (RuntimeError, AssertionError) as error:
-        first_line = str(error).splitlines()[0]
+        first_line = str(error).splitlines()[0].rstrip(".")
         raise RecipeError(f"train.device = {wanted!r} cannot be used here ({first_line}); try cpu or auto") from None
     return wanted
 
 
 def measure_machine(device: str = "cpu", threads: int | None = None, seconds: float = 0.4) -> Machine:
     """Measure products and copies for about `seconds` each."""
-    threads = threads or len(psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else [0])
+    threads = threads or available_cores()
     torch.set_num_threads(threads)
     rates = {}
     for dtype in (torch.float32, torch.bfloat16):
@@ -67,6 +69,12 @@ def measure_machine(device: str = "cpu", threads: int | None = None, seconds: fl
         matmul_gflops=rates,
         memory_gb_per_s=round(copy_rate(device, seconds) / 1e9, 1),
     )
+
+
+def available_cores() -> int:
+    """The cores that this process may use; all of them on systems that do not say."""
+    affinity = getattr(psutil.Process(), "cpu_affinity", None)
+    return len(affinity()) if affinity else os.cpu_count() or 1
 
 
 def matmul_rate(dtype: torch.dtype, device: str, seconds: float) -> float:

@@ -14,7 +14,7 @@ import torch
 
 from inkstone.errors import RecipeError
 from inkstone.models.decoder import Decoder, DecoderSettings
-from inkstone.progress import human_count, human_time
+from inkstone.progress import human_bytes, human_count, human_time
 from inkstone.recipe import Recipe
 from inkstone.tasks.language_modelling import next_token_loss
 from inkstone.tokens.batches import Batch, PackedBatches
@@ -31,6 +31,9 @@ LADDER = (
 EPOCHS_BEFORE_DROPOUT = 6
 MOST_EPOCHS = 60
 REFERENCE_RATE = 0.02  # of Muon's matrices
+WORK_OF_STEPS = 1e13  # floating-point operations that a run of so many steps is shaped for
+BYTES_OF_WEIGHT = 16  # itself, its gradient, and what the optimiser keeps
+BYTES_OF_STATE = 56  # of each number of a layer's width at each position, kept for the way back
 
 
 @dataclass
@@ -74,7 +77,7 @@ def plan_vocabulary(recipe: Recipe, train_bytes: int, seconds: float | None, mac
     """
     if recipe.tokenizer.vocab_size is not None:
         return Choice("vocabulary", recipe.tokenizer.vocab_size, "given in the recipe")
-    work = budget(machine, seconds) if seconds is not None else 1e13
+    work = budget(machine, seconds)
     by_text = 2 ** round(math.log2(max(train_bytes, 1) / 500))
     by_time = 2 ** round(math.log2(1024 * (work / 8e12) ** 0.35))
     size = max(512, min(by_text, by_time, 65_536))
@@ -90,8 +93,13 @@ def describe(seconds: float | None) -> str:
 
 
 def budget(machine: Machine, seconds: float | None) -> float:
-    """Floating-point operations that training can do: measured peak, times the share that a real step reaches."""
-    return 0.7 * machine.matmul_gflops[machine.dtype] * 1e9 * (seconds or 60.0)
+    """Floating-point operations that training can do: measured peak, times the share that a real step reaches.
+
+    A run of so many steps takes as long as it takes; so that it can be made again anywhere, no measurement enters.
+    """
+    if seconds is None:
+        return WORK_OF_STEPS
+    return 0.7 * machine.matmul_gflops[machine.dtype] * 1e9 * seconds
 
 
 def shape_for(recipe: Recipe, vocab_size: int, work: float, tokens: int) -> tuple[DecoderSettings, str]:
@@ -146,6 +154,18 @@ def decoder_settings(recipe: Recipe, vocab_size: int, width: int, layers: int) -
     )
 
 
+def refuse_too_large(settings: DecoderSettings, machine: Machine) -> None:
+    """Raises RecipeError where even a single row of one context cannot be trained in this machine's memory."""
+    weights = BYTES_OF_WEIGHT * settings.matrix_parameters()
+    states = BYTES_OF_STATE * settings.context * settings.n_layers * settings.width
+    if weights + states > machine.memory_bytes:
+        raise RecipeError(
+            f"a model of width {settings.width}, {settings.n_layers} layers and context {settings.context} needs more than "
+            f"{human_bytes(weights + states)} of memory to be trained, and here are {human_bytes(machine.memory_bytes)}; "
+            "set a smaller model.width, model.n_layers or model.context"
+        )
+
+
 def context_for(width: int) -> int:
     """A wider model has learned enough of what is near to profit from what is far."""
     return 128 if width < 128 else 256 if width <= 512 else 512 if width <= 768 else 1024
@@ -170,6 +190,7 @@ def make_plan(
     tokens = shards.n_tokens
     work = budget(machine, seconds)
     settings, why = shape_for(recipe, tokenizer.vocab_size, work, tokens)
+    refuse_too_large(settings, machine)
     if train.steps is not None:
         batch_tokens = train.batch_tokens or max(1024, settings.context)
         work = train.steps * batch_tokens * settings.flops_per_token()
