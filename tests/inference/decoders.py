@@ -11,7 +11,7 @@ from inkstone.tokens.tokenizer import Tokenizer
 
 @cache
 def byte_tokenizer() -> Tokenizer:
-    return learn_tokenizer(iter(["一"] * 3), "byte-bpe", 259)
+    return learn_tokenizer(iter(["一"] * 3), "byte-bpe", 260)
 
 
 def decoder(layout: str = "qwen3", **changes) -> Decoder:

@@ -9,6 +9,7 @@ from inkstone.hub.folder import load
 from inkstone.inference.chat_template import ChatTemplate, Message, answer_ends
 from inkstone.inference.generation import Piece, sampling_from, stream
 from inkstone.inference.sampling import Sampling
+from inkstone.inference.single_token import for_generation
 from inkstone.models.base import LanguageModel
 
 
@@ -22,7 +23,7 @@ class Conversation:
     def __init__(
         self, model: LanguageModel, sampling: Sampling, template: ChatTemplate | None = None, system: str | None = None
     ):
-        self.model = model
+        self.model = for_generation(model, rows=1)
         self.sampling = sampling
         self.template = template
         self.system = system

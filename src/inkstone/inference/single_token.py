@@ -7,9 +7,11 @@ query and key norm, their gains, and the rotation become one normalisation and t
     rotate(g ⊙ x) = x ⊙ C + swap(x) ⊙ S,        C = g ⊙ (cos, cos),  S = swap(g) ⊙ (−sin, sin)
 
 where swap exchanges the halves of a head, g is the norm's gain, and x is normalised. C and S of all blocks are made
-once a step.
+once a step. The gain of a norm before a matrix goes into the columns of its copy, with the root of the width that the
+mean of squares needs, so that a norm is  x / √(Σ x² + width · ε).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -63,12 +65,10 @@ def prepared(weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None
 
 @dataclass(frozen=True)
 class PreparedBlock:
-    """One block's matrices and gains."""
+    """One block's matrices, the gains of its norms inside them."""
 
-    attention_gain: Tensor
     qkv: Linear
     out: Linear
-    feed_forward_gain: Tensor
     gate_up: Linear
     down: Linear
 
@@ -77,11 +77,9 @@ class PreparedBlock:
         """Copy the weights of a block."""
         assert isinstance(block.feed_forward, SwiGLU)
         return cls(
-            block.attention_norm.weight.detach(),
-            _linear(block.qkv, rows),
+            _linear(block.qkv, rows, block.attention_norm),
             _linear(block.out, rows),
-            block.feed_forward_norm.weight.detach(),
-            _linear(block.feed_forward.gate_up, rows),
+            _linear(block.feed_forward.gate_up, rows, block.feed_forward_norm),
             _linear(block.feed_forward.down, rows),
         )
 
@@ -94,13 +92,14 @@ class SingleToken:
         self.settings = s = model.settings
         self.tokenizer: Tokenizer = model.tokenizer
         self.blocks = [PreparedBlock.of(block, rows) for block in model.blocks]  # type: ignore[arg-type]
-        self.output = prepared(model.output_weight, None, rows)
+        self.output = prepared(_with_gain(model.output_weight, model.norm), None, rows)
         self.normalised = s.layout == "qwen3"
         gains = torch.ones(s.n_layers, s.n_heads + s.n_kv_heads, s.head_width)
         if self.normalised:
             for gain, block in zip(gains, model.blocks, strict=True):
                 gain[: s.n_heads] = block.query_norm.weight.detach()  # type: ignore[union-attr]
                 gain[s.n_heads :] = block.key_norm.weight.detach()  # type: ignore[union-attr]
+            gains *= math.sqrt(s.head_width)
         self.gains = gains
         self.swapped_gains = gains.roll(s.head_width // 2, -1)
 
@@ -122,20 +121,26 @@ class SingleToken:
         crossed = self.swapped_gains * torch.cat((-sin, sin))
         x = F.embedding(ids[:, 0], self.model.embedding.weight)
         for layer, block in enumerate(self.blocks):
-            normed = F.rms_norm(x, (s.width,), block.attention_gain, s.norm_eps)
-            heads = block.qkv(normed).view(b, turned + s.n_kv_heads, s.head_width)
+            heads = block.qkv(_normalised(x, s.norm_eps)).view(b, turned + s.n_kv_heads, s.head_width)
             qk = heads[:, :turned]
             if self.normalised:
-                qk = F.rms_norm(qk, (s.head_width,), None, s.norm_eps)
+                qk = _normalised(qk, s.norm_eps)
             qk = torch.addcmul(qk * straight[layer], qk.roll(half, -1), crossed[layer])[:, :, None]
             k, v = state.extend(layer, qk[:, s.n_heads :], heads[:, turned:, None])
             x = x + block.out(attention(qk[:, : s.n_heads], k, v).view(b, -1))
-            gate, up = block.gate_up(F.rms_norm(x, (s.width,), block.feed_forward_gain, s.norm_eps)).chunk(2, -1)
+            gate, up = block.gate_up(_normalised(x, s.norm_eps)).chunk(2, -1)
             x = x + block.down(F.silu(gate).mul_(up))
         state.length += 1
-        x = F.rms_norm(x, (s.width,), self.model.norm.weight, s.norm_eps)
-        return self.output(x).log_softmax(-1)[:, None], state
+        return self.output(_normalised(x, s.norm_eps)).log_softmax(-1)[:, None], state
 
 
-def _linear(module: nn.Linear, rows: int) -> Linear:
-    return prepared(module.weight, module.bias, rows)
+def _normalised(x: Float[Tensor, "*rows width"], eps: float) -> Float[Tensor, "*rows width"]:
+    return x * x.square().sum(-1, keepdim=True).add_(x.shape[-1] * eps).rsqrt_()
+
+
+def _with_gain(weight: Float[Tensor, "out in"], norm: nn.Module) -> Float[Tensor, "out in"]:
+    return weight.detach() * (norm.weight.detach() * math.sqrt(weight.shape[1]))  # type: ignore[operator]
+
+
+def _linear(module: nn.Linear, rows: int, norm: nn.Module | None = None) -> Linear:
+    return prepared(module.weight if norm is None else _with_gain(module.weight, norm), module.bias, rows)
