@@ -31,6 +31,12 @@ def orthogonalise(stack: Float[Tensor, "k m n"], iterations: int = 5, eps: float
     return x.mT if tall else x
 
 
+def orthogonalisation_work(rows: int, columns: int, iterations: int = 5) -> float:
+    """Floating-point operations of orthogonalising one matrix: per step two products with X and one of the squares."""
+    small, large = sorted((rows, columns))
+    return iterations * (4 * small * small * large + 2 * small**3)
+
+
 class Muon(torch.optim.Optimizer):
     """Muon for hidden matrices. Embeddings, norms and biases belong to another optimiser.
 
@@ -74,5 +80,5 @@ class Muon(torch.optim.Optimizer):
                     stack = stack.bfloat16()
                 changes = orthogonalise(stack, group["iterations"]).to(maps[0][0].dtype)
                 parts = [part for part, _ in maps]
-                torch._foreach_mul_(parts, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(parts, list(changes.unbind()), alpha=-group["lr"] * max(1.0, m / n) ** 0.5)
+                torch._foreach_mul_(parts, 1 - group["lr"] * group["weight_decay"])  # pyright: ignore
+                torch._foreach_add_(parts, list(changes.unbind()), alpha=-group["lr"] * max(1.0, m / n) ** 0.5)  # pyright: ignore

@@ -84,7 +84,7 @@ def prepare(
     run.record(
         text=text_facts,
         tokenizer={
-            **measured,
+            **vars(measured),
             "kind": tokenizer.kind,
             "vocab_size": tokenizer.vocab_size,
             "why": vocabulary.why,

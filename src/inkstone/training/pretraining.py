@@ -25,13 +25,15 @@ from inkstone.text.sources import STANDARD_INPUT
 from inkstone.tokens.batches import PackedBatches
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
+from inkstone.training.bigram_start import bigram_counts, start_from_bigrams
 from inkstone.training.curves import tensorboard_writer_class
 from inkstone.training.interruption import Interruption
 from inkstone.training.loop import Loop
 from inkstone.training.machine import Machine, environment, measure_machine, pick_device
 from inkstone.training.placing import is_planned, let_go, new_run
-from inkstone.training.planner import LADDER, decoder_settings, make_plan
+from inkstone.training.planner import make_plan
 from inkstone.training.preparing import prepare, prepared
+from inkstone.training.sizing import LADDER, decoder_settings
 
 DEFAULT_MINUTES = 5.0
 DEFAULT_SOURCE = "python:"
@@ -165,6 +167,11 @@ class _Training:
         """Seconds that the run has cost so far, those of earlier calls included."""
         return time.perf_counter() - self.began + self.before
 
+    def left(self, total: float) -> float:
+        """Seconds of `total` that training may take from now on; scoring, samples and the report come after it."""
+        left = total - self.elapsed()
+        return left - max(0.0, left) * (SCORING_SHARE + SHARE_OF_SAMPLES) - 2.0
+
     def plan(
         self, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, machine: Machine, total: float | None
     ) -> tuple[DecoderSettings, float | None]:
@@ -172,11 +179,9 @@ class _Training:
         if "plan" in facts:
             return DecoderSettings(**facts["plan"]["settings"]), facts["plan"]["seconds_for_training"]
         self.line.show("planning", force=True)
-        begin = time.perf_counter()
         left = None
         if total is not None:
-            left = total - self.elapsed()
-            left -= left * (SCORING_SHARE + SHARE_OF_SAMPLES) + 2.0
+            left = self.left(total)
             if left < 1:
                 raise RunError(
                     f"preparing the text took {human_time(self.elapsed())}, and nothing is left of "
@@ -184,11 +189,9 @@ class _Training:
                 )
         trial = 0.02 * left if left is not None else 0.0
         plan = make_plan(self.recipe, shards, tokenizer, machine, left, trial=min(5.0, trial))
-        if left is not None:
-            plan.seconds = left - (time.perf_counter() - begin)
         self.recipe = plan.recipe
         self.recipe.save(self.run.recipe_path)
-        self.run.record(plan={**plan.to_dict(), "settings": vars(plan.settings)})
+        self.run.record(plan=plan.to_dict())
         for choice in plan.choices:
             self.line.say(f"plan  {choice.name}: {choice.value} ({choice.why})")
         if plan.seconds is not None:
@@ -211,6 +214,8 @@ class _Training:
         torch.set_num_threads(train.threads or torch.get_num_threads())
         torch.manual_seed(train.seed)
         model = Decoder(settings, tokenizer).initialise(torch.Generator().manual_seed(train.seed))
+        if train.start == "bigrams":
+            start_from_bigrams(model, bigram_counts(shards, settings.vocab_size))
         model = model.to(train.device, torch.bfloat16 if train.dtype == "bfloat16" else torch.float32)
         assert train.micro_batch_tokens and train.batch_tokens
         rows = train.micro_batch_tokens // settings.context
@@ -234,6 +239,9 @@ class _Training:
             self.before += loop.position.seconds
         elif self.resumed:
             self.line.say("no checkpoint is there: training begins at the first step")
+        if seconds is not None:  # what came after planning is paid from training, so that the promise holds
+            total = (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
+            loop.seconds = max(min(seconds, self.left(total) + loop.position.seconds), 0.5 * seconds)
         position = loop.run()
         save(model, self.run.folder)
         self.run.record(

@@ -1,0 +1,161 @@
+"""The rules of the planner: how large, how long, how fast, as functions of the work that a run can do and of its text.
+
+Work is counted in floating-point operations: the measured speed of this machine times the seconds of training.
+"""
+
+import math
+
+from inkstone.errors import RecipeError
+from inkstone.models.decoder import DecoderSettings
+from inkstone.progress import human_bytes
+from inkstone.recipe import ModelSection, Recipe
+from inkstone.training.bigram_start import LARGEST_VOCABULARY
+from inkstone.training.machine import Machine
+from inkstone.training.muon import orthogonalisation_work
+
+# (width, layers): each about one and a half times the work of the one before.
+LADDER = (
+    (64, 2), (96, 3), (128, 4), (160, 4), (192, 4), (224, 5), (256, 6), (320, 6), (384, 7), (448, 8), (512, 9),
+    (576, 11), (640, 13), (768, 14), (896, 16), (1024, 18), (1280, 20), (1536, 24), (2048, 28),
+)  # fmt: skip
+UTILISATION = 0.6  # share of the measured peak that a whole step reaches
+WORK_OF_STEPS = 1e13  # what a run of so many steps is shaped for
+TOKENS_PER_WEIGHT = 1.5  # seen by each matrix weight before a larger model serves better
+WEIGHTS_PER_TOKEN = 12.0  # of different text; more would only be learned by heart
+BYTES_OF_WEIGHT = 16  # itself, its gradient, and what the optimiser keeps
+BYTES_OF_STATE = 56  # of each number of a layer's width at each position, kept for the way back
+MUON_SHARE = 0.08  # of a step's work that Muon may cost
+
+
+def budget(machine: Machine, seconds: float | None) -> float:
+    """Floating-point operations that training can do.
+
+    A run of so many steps takes as long as it takes; so that it can be made again anywhere, no measurement enters.
+    """
+    if seconds is None:
+        return WORK_OF_STEPS
+    return UTILISATION * machine.matmul_gflops[machine.dtype] * 1e9 * seconds
+
+
+def vocabulary_for(work: float, train_bytes: int) -> tuple[int, str]:
+    """How many tokens the tokenizer should have, and which of text and time bounds it.
+
+    A larger vocabulary shortens the text, which is worth more than any layer; but each token must be seen often enough
+    to be learned, and its row in the output matrix costs time at every position.
+    """
+    by_text = 2 ** round(math.log2(max(train_bytes, 1) / 700))
+    by_time = 2 ** round(math.log2(2048 * (work / 8e12) ** 0.4))
+    return max(512, min(by_text, by_time, 65_536)), "the amount of text" if by_text < by_time else "the time"
+
+
+def shape_for(recipe: Recipe, vocab_size: int, work: float, tokens: int) -> tuple[DecoderSettings, str]:
+    """The largest shape on the ladder that still sees enough tokens for its weights, and why it is that one."""
+    model = recipe.model
+    best = decoder_settings(recipe, vocab_size, *LADDER[0])
+    reason = "the smallest there is"
+    for width, layers in LADDER[1:]:
+        settings = decoder_settings(recipe, vocab_size, width, layers)
+        weights = settings.matrix_parameters()
+        seen = work / settings.flops_per_token()
+        if seen < TOKENS_PER_WEIGHT * weights:
+            break
+        if weights > WEIGHTS_PER_TOKEN * tokens:
+            return best, f"more would only learn {tokens:,} tokens by heart"
+        best, reason = settings, f"it will see {seen / weights:.1f} tokens for each of its weights"
+    return best, "given in the recipe" if model.width and model.n_layers else reason
+
+
+def decoder_settings(recipe: Recipe, vocab_size: int, width: int, layers: int) -> DecoderSettings:
+    """A decoder of this width and depth, with what the recipe fixes."""
+    m = recipe.model
+    if m.family != "decoder":
+        raise RecipeError(f"model.family = {m.family!r}: this version trains the family 'decoder'")
+    width, layers = m.width or width, m.n_layers or layers
+    head_width = m.head_width or (width // m.n_heads if m.n_heads else (64 if width >= 128 else 32))
+    n_heads = m.n_heads or max(1, width // head_width)
+    gpt2 = m.layout == "gpt2"
+    if gpt2 and n_heads * head_width != width:
+        raise RecipeError(
+            f"the gpt2 layout wants width = n_heads · head_width, not {width} and {n_heads} · {head_width}"
+        )
+    return DecoderSettings(
+        vocab_size=vocab_size,
+        width=width,
+        n_layers=layers,
+        n_heads=n_heads,
+        n_kv_heads=n_heads if gpt2 else m.n_kv_heads or n_heads,
+        head_width=head_width,
+        hidden=m.hidden or (4 * width if gpt2 else 32 * round(width * 8 / 3 / 32)),
+        context=m.context or context_for(width),
+        layout=m.layout,
+        tied=m.tied if m.tied is not None else start_for(recipe, vocab_size) != "bigrams",
+        norm_eps=1e-5 if gpt2 else 1e-6,
+        dropout=m.dropout or 0.0,
+    )
+
+
+def refuse_too_large(settings: DecoderSettings, machine: Machine) -> None:
+    """Raises RecipeError where even a single row of one context cannot be trained in this machine's memory."""
+    weights = BYTES_OF_WEIGHT * settings.matrix_parameters()
+    states = BYTES_OF_STATE * settings.context * settings.n_layers * settings.width
+    if weights + states > machine.memory_bytes:
+        raise RecipeError(
+            f"a model of width {settings.width}, {settings.n_layers} layers and context {settings.context} needs more than "
+            f"{human_bytes(weights + states)} of memory to be trained, and here are {human_bytes(machine.memory_bytes)}; "
+            "set a smaller model.width, model.n_layers or model.context"
+        )
+
+
+def start_for(recipe: Recipe, vocab_size: int) -> str:
+    """Counted bigrams where the table is small and the layout lets the last token alone decide, else chance.
+
+    Raises RecipeError where the recipe asks for bigrams in a model that cannot hold them.
+    """
+    model, wanted = recipe.model, recipe.train.start
+    fits = vocab_size <= LARGEST_VOCABULARY and model.layout != "gpt2" and model.tied is not True
+    if wanted == "bigrams" and not fits:
+        raise RecipeError(
+            f"train.start = 'bigrams' needs an untied qwen3 or llama layout with at most {LARGEST_VOCABULARY} tokens, "
+            f"not layout {model.layout!r}, tied = {model.tied}, {vocab_size} tokens"
+        )
+    if wanted != "auto":
+        return wanted
+    return "bigrams" if fits else "random"
+
+
+def context_for(width: int) -> int:
+    """A wider model has learned enough of what is near to profit from what is far."""
+    return 128 if width < 128 else 256 if width <= 512 else 512 if width <= 768 else 1024
+
+
+def batch_tokens_for(work: float, context: int, tokens: int) -> int:
+    """Tokens of one step: few for a short run, whose number of steps counts for more than their precision."""
+    wanted = 2 ** round(math.log2(min(max(1024 * (work / 8e12) ** 0.4, 512), 524_288)))
+    return max(context, min(wanted, tokens // 8))
+
+
+def dropout_for(epochs: float) -> float:
+    """None while the text is new, more the more often it is read."""
+    return 0.0 if epochs < 2 else 0.1 if epochs < 12 else 0.2
+
+
+def optimizer_for(settings: DecoderSettings, batch_tokens: int) -> tuple[str, float]:
+    """Muon where its orthogonalisation costs little beside the step, AdamW elsewhere; and the share it would cost."""
+    heads = settings.head_width * settings.n_heads
+    kv_heads = settings.head_width * settings.n_kv_heads
+    width, hidden = settings.width, settings.hidden
+    maps = [(heads, width), (kv_heads, width), (kv_heads, width), (width, heads)]
+    maps += [(hidden, width)] * (1 if settings.layout == "gpt2" else 2) + [(width, hidden)]
+    work = settings.n_layers * sum(orthogonalisation_work(*shape) for shape in maps)
+    share = work / (work + batch_tokens * settings.flops_per_token())
+    return ("muon" if share <= MUON_SHARE else "adamw"), share
+
+
+def adam_rate(width: int) -> float:
+    """AdamW's learning rate falls as the width grows (Yang et al. 2022, section 3)."""
+    return 0.004 * min(1.0, (128 / width) ** 0.5)
+
+
+def fixed_shape(model: ModelSection) -> bool:
+    """Whether the recipe leaves nothing of width and depth open."""
+    return bool(model.width and model.n_layers)

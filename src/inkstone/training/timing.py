@@ -1,0 +1,62 @@
+"""Timing real steps of a shape, to know its speed and the number of windows that one pass should hold."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from inkstone.models.decoder import Decoder, DecoderSettings
+from inkstone.recipe import TrainSection
+from inkstone.tasks.language_modelling import next_token_loss
+from inkstone.tokens.batches import PackedBatches
+from inkstone.tokens.shards import TokenShards
+from inkstone.tokens.tokenizer import Tokenizer
+from inkstone.training.loop import on_device
+from inkstone.training.optimisers import Optimisers
+
+
+def fastest_rows(
+    settings: DecoderSettings,
+    tokenizer: Tokenizer,
+    train: TrainSection,
+    shards: TokenShards,
+    rows_in_step: int,
+    seconds: float,
+) -> tuple[int, float]:
+    """How many windows a pass should hold, and the tokens a second that a step of `rows_in_step` windows then reaches.
+
+    Fewer windows stay in the processor's cache, more use it fully; which is faster differs from machine to machine.
+    """
+    step = _step(settings, tokenizer, train, shards, rows_in_step)
+    options = sorted({rows_in_step // parts for parts in (1, 2, 4) if rows_in_step % parts == 0}, reverse=True)
+    end = time.perf_counter() + seconds
+    step(options[0])  # the first one also warms up
+    times: dict[int, list[float]] = {rows: [] for rows in options}
+    while time.perf_counter() < end or not all(times.values()):
+        for rows in options:
+            begin = time.perf_counter()
+            step(rows)
+            times[rows].append(time.perf_counter() - begin)
+        if time.perf_counter() > end + seconds:
+            break
+    typical = {rows: sorted(found)[len(found) // 2] for rows, found in times.items() if found}
+    best = min(typical, key=lambda rows: typical[rows])
+    return best, rows_in_step * settings.context / typical[best]
+
+
+def _step(
+    settings: DecoderSettings, tokenizer: Tokenizer, train: TrainSection, shards: TokenShards, rows_in_step: int
+) -> Callable[[int], None]:
+    model = Decoder(settings, tokenizer).initialise(torch.Generator().manual_seed(0))
+    model = model.to(train.device, torch.bfloat16 if train.dtype == "bfloat16" else torch.float32)
+    optimisers = Optimisers(model, train)
+
+    def step(rows: int) -> None:
+        batches = PackedBatches(shards, context=settings.context, rows=rows, seed=0)
+        for index in range(rows_in_step // rows):
+            next_token_loss(model, on_device(batches.batch(index), model.output_weight.device)).backward()
+        optimisers.clip(train.clip).item()
+        optimisers.step(0.0)
+        optimisers.zero_grad()
+
+    return step
