@@ -55,7 +55,7 @@ class ModelSection(Section):
     head_width: int | None = Field(default=None, ge=1)
     hidden: int | None = Field(default=None, ge=1)
     context: int | None = Field(default=None, ge=2)
-    tied: bool = True
+    tied: bool | None = None  # whether the output matrix is the embedding
     dropout: float | None = Field(default=None, ge=0, lt=1)
 
 
