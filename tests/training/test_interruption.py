@@ -1,0 +1,61 @@
+"""Ctrl-C and SIGTERM: at once where nothing is lost, after the step in hand otherwise."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from inkstone.errors import Interrupted
+from inkstone.training.interruption import Interruption
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_at_once_while_immediate(number, code):
+    with Interruption("go on") as interruption, pytest.raises(Interrupted, match=r"^go on$") as caught:
+        assert interruption.immediate
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == code
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_the_first_is_remembered_and_the_second_raises(number, code):
+    with Interruption("go on") as interruption:
+        interruption.immediate = False
+        os.kill(os.getpid(), number)
+        assert interruption.requested and interruption.exit_code == code
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), number)
+
+
+def test_one_that_came_meanwhile_is_heeded_when_it_may_be():
+    with Interruption("go on") as interruption:
+        interruption.immediate = False
+        interruption.resume_immediate()
+        interruption.immediate = False
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted) as caught:
+            interruption.resume_immediate()
+    assert caught.value.exit_code == 143
+
+
+def test_the_handlers_before_come_back():
+    before = [signal.getsignal(number) for number, _ in SIGNALS]
+    with Interruption("go on"):
+        assert [signal.getsignal(number) for number, _ in SIGNALS] != before
+    assert [signal.getsignal(number) for number, _ in SIGNALS] == before
+
+
+def test_in_another_thread_signals_are_left_alone():
+    before, found = signal.getsignal(signal.SIGINT), []
+
+    def work():
+        with Interruption("go on"):
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]
