@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from evaluation.golden_facts import golden_run
 from evaluation.tiny_runs import make_run
 from inkstone.cli import main
 from inkstone.cli.eval_verb import table
@@ -94,3 +95,17 @@ def test_mistakes_get_one_line_and_exit_code_2(tiny_run, capsys, words, message)
     assert main([str(tiny_run.folder) if word == "RUN" else word for word in words]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert error[-1].startswith("inkstone: ") and message in error[-1]
+
+
+def test_report_writes_both_files_and_says_where(tmp_path, capsys):
+    run = golden_run(tmp_path / "run")
+    assert main(["report", str(run.folder)]) == 0
+    out = capsys.readouterr().out
+    assert str(run.folder / "report.html") in out and str(run.folder / "README.md") in out
+    assert main(["report", str(run.folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["report"] == str(run.folder / "report.html")
+
+
+def test_report_of_no_run_is_one_line(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert "not a run folder" in capsys.readouterr().err

@@ -7,18 +7,22 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from inkstone.tokens.tokenizer import Tokenizer
 
-class ByteTokenizer:
+
+class ByteTokenizer(Tokenizer):
     """Token i is the byte i; token 256 ends a document."""
 
     vocab_size = 257
-    end = 256
     begin: ClassVar[list[int]] = [256]
+
+    def __init__(self):
+        self.end = 256
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
 
-    def decode(self, ids) -> str:
+    def decode(self, ids, *, special: bool = False) -> str:
         return bytes(i for i in ids if i < 256).decode("utf-8", errors="replace")
 
 

@@ -9,7 +9,7 @@ from inkstone.evaluation.record import number
 from inkstone.progress import human_count, human_time
 
 MOST_POINTS = 300
-FIRST_PART = 0.04  # of the run, in which the loss falls from the height of a fresh model and would squeeze the rest
+FIRST_PART = 0.08  # of the run, in which the loss falls from the height of a fresh model and would squeeze the rest
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def curve_plot(
 
     label: dict[str, Callable[[float], str]] = {"seconds": _clock, "step": human_count, "tokens": human_count}
     x_steps = _ticks(0, right, 5) if axis != "seconds" else _time_ticks(right)
-    y_steps = _ticks(low, high, 5)
+    y_steps = _ticks(low, high, 6)
     places_after = max(0, -math.floor(math.log10(y_steps[1] - y_steps[0]) + 1e-9)) if len(y_steps) > 1 else 2
     held = [place(point) for point in held_points]
     return CurvePlot(

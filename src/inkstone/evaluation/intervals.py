@@ -1,9 +1,10 @@
 """How sure is a figure? Bootstrap intervals of a ratio of sums (Efron 1979; percentile method)."""
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Num
 
 FEWEST_UNITS = 5  # below this, a bootstrap says nothing
+DRAWN_AT_ONCE = 1 << 18  # units
 MOST_UNITS = 10_000  # beyond this, neighbours are added up first: the same interval in less time
 
 
@@ -28,12 +29,13 @@ def ratio_interval(
     if len(numerators) > MOST_UNITS:
         numerators, denominators = _grouped(numerators), _grouped(denominators)
     n = len(numerators)
-    ratios: Float[np.ndarray, " resamples"] = np.empty(resamples)
-    for row in range(resamples):
-        drawn = generator.integers(n, size=n)
-        ratios[row] = numerators[drawn].sum() / max(denominators[drawn].sum(), 1e-12)
+    at_once = max(1, DRAWN_AT_ONCE // n)
+    ratios = []
+    for start in range(0, resamples, at_once):
+        drawn = generator.integers(n, size=(min(at_once, resamples - start), n))
+        ratios.append(numerators[drawn].sum(1) / np.maximum(denominators[drawn].sum(1), 1e-12))
     tail = (1 - confidence) / 2
-    low, high = np.quantile(ratios, [tail, 1 - tail])
+    low, high = np.quantile(np.concatenate(ratios), [tail, 1 - tail])
     return float(low), float(high)
 
 

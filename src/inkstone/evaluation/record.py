@@ -96,7 +96,7 @@ def _is_point(entry: dict[str, Any]) -> bool:
 def _facts(run: Run, damaged: list[str]) -> dict[str, Any]:
     try:
         facts = run.facts()
-    except (ValueError, OSError):
+    except (InkstoneError, OSError):
         facts = None
     if not isinstance(facts, dict):
         damaged.append("facts.json")

@@ -8,6 +8,7 @@ import hashlib
 import shlex
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from inkstone.run import Run
 
 COMPRESSORS = ("xz -9e", "zstd -19")
 NONE = "–"
-SHADES = 5  # of the bar of stages
+SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+GREYS = 4  # shades of the bar of stages, beside the colour of training
 
 
 def report(run_folder: Path | str) -> Path:
@@ -44,30 +46,13 @@ def report(run_folder: Path | str) -> Path:
 
 def page(record: Record) -> str:
     """The report as HTML."""
-    home = files("inkstone.evaluation")
-    script = home.joinpath("report.js").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.ChainableUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "bytes": lambda value: _shown(value, human_bytes),
-        "count": lambda value: _shown(value, human_count),
-        "whole": lambda value: _shown(value, lambda n: f"{n:,.0f}"),
-        "time": lambda value: _shown(value, human_time),
-        "percent": lambda value: _shown(value, lambda n: f"{n:.0%}" if n >= 0.1 else f"{n:.1%}"),
-        "three": lambda value: _shown(value, lambda n: f"{n:.3f}"),
-        "two": lambda value: _shown(value, lambda n: f"{n:.2f}"),
-        "short": lambda value: _shown(value, lambda n: f"{n:,.0f}" if n >= 1000 else f"{n:.3g}"),
-        "pairs": lambda value: list(value.items()) if isinstance(value, dict) else [],
-        "rows": lambda value: value if isinstance(value, list) else [],
-    }
-    template = environment.from_string(home.joinpath("report.html.jinja").read_text(encoding="utf-8"))
-    return template.render(
+    script, style = _source("report.js"), _source("report.css")
+    return _template().render(
         record=record,
         **record.stages,
         say=say,
         say_or=say_or,
-        style=home.joinpath("report.css").read_text(encoding="utf-8"),
+        style=style,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         name=record.folder.resolve().name,
@@ -84,6 +69,30 @@ def page(record: Record) -> str:
         version=inkstone.__version__,
         today=date.today().isoformat(),
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.ChainableUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "bytes": lambda value: _shown(value, human_bytes),
+        "count": lambda value: _shown(value, human_count),
+        "whole": lambda value: _shown(value, lambda n: f"{n:,.0f}"),
+        "time": lambda value: _shown(value, human_time),
+        "percent": lambda value: _shown(value, lambda n: f"{n:.0%}" if n >= 0.1 else f"{n:.1%}"),
+        "three": lambda value: _shown(value, lambda n: f"{n:.3f}"),
+        "two": lambda value: _shown(value, lambda n: f"{n:.2f}"),
+        "short": lambda value: _shown(value, lambda n: f"{n:,.0f}" if n >= 1000 else f"{n:.3g}"),
+        "pairs": lambda value: list(value.items()) if isinstance(value, dict) else [],
+        "rows": lambda value: value if isinstance(value, list) else [],
+    }
+    return environment.from_string(_source("report.html.jinja"))
+
+
+def _source(name: str) -> str:
+    return files("inkstone.evaluation").joinpath(name).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -159,7 +168,7 @@ def comparison(record: Record) -> list[dict[str, str]]:
         before, after = number(planned), number(measured)
         if before is None and after is None:
             continue
-        difference = f"{after / before - 1:+.0%}" if before and after is not None else NONE
+        difference = f"{after / before - 1:+.1%}" if before and after is not None else NONE
         shown = [_shown(value, words) for value in (before, after)]
         rows.append({"key": key, "planned": shown[0], "measured": shown[1], "difference": difference})
     return rows
@@ -175,7 +184,12 @@ def stage_times(record: Record) -> list[dict[str, Any]]:
     times["other"] = max(0.0, total - sum(times.values()))
     largest = [stage for stage, value in times.items() if value >= 0.005 * total]
     return [
-        {"key": f"stage_{stage}", "name": stage, "seconds": times[stage], "shade": place % SHADES}
+        {
+            "key": f"stage_{stage}",
+            "name": stage,
+            "seconds": times[stage],
+            "shade": "seal" if stage == "train" else place % GREYS,
+        }
         for place, stage in enumerate(largest)
     ]
 
@@ -196,7 +210,7 @@ def _operations(record: Record) -> str | None:
     if not each or not tokens:
         return None
     mantissa, exponent = f"{each * tokens:.2e}".split("e")
-    return f"{mantissa} · 10^{int(exponent)}"
+    return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
 def _last_figure(record: Record) -> float | None:
