@@ -1,5 +1,7 @@
 """Counted weights: a fresh model must say what the counts say."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -37,7 +39,7 @@ def test_counts_are_those_of_a_plain_loop():
     ids, _ = markov_chain(9, 500, seed=1)
     counts = bigram_counts(Shards(ids), 9)  # type: ignore[arg-type]
     expected = np.zeros((9, 9))
-    for a, b in zip(ids, ids[1:], strict=False):
+    for a, b in pairwise(ids):
         expected[a, b] += 1
     assert np.array_equal(counts.numpy(), expected)
 
