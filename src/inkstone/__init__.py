@@ -9,6 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
+    "train": "inkstone.training.pretraining",
     "generate": "inkstone.inference.generation",
     "chat": "inkstone.inference.conversation",
     "eval": "inkstone.evaluation.evaluate",
@@ -17,6 +18,7 @@ _HOMES: dict[str, str] = {
     "load": "inkstone.hub.folder",
     "export": "inkstone.hub.export",
     "import_model": "inkstone.hub.import_model",  # the verb `import`, a reserved word in Python
+    "doctor": "inkstone.training.doctor",
 }
 
 __all__ = ["__version__", *_HOMES]
