@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from inkstone.tokens.tokenizer import Tokenizer
 
 
+@runtime_checkable
 class State(Protocol):
     """What a model remembers of the tokens it has read, for every row of a batch."""
 
@@ -33,9 +34,10 @@ class LanguageModel(Protocol):
         ...
 
     # The state is any, not State: each family takes back only its own.
-    def step(self, ids: Int[Tensor, "b t"], state: Any, last: bool = False) -> tuple[Float[Tensor, "b t v"], Any]:
+    def step(self, ids: Int[Tensor, "b t"], state: Any, last: bool = False) -> tuple[Float[Tensor, "b n v"], Any]:
         """Log-probabilities in nats of the token after each position, and the state that carries what was read.
 
-        With `last`, only those after the final position are computed (t = 1). The old state must not be used again.
+        n = t; with `last`, only those after the final position are computed, and n = 1.
+        The old state must not be used again.
         """
         ...

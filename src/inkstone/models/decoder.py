@@ -235,7 +235,7 @@ class Decoder(nn.Module):
 
     def step(
         self, ids: Int[Tensor, "b t"], state: KeyValueCache, last: bool = False
-    ) -> tuple[Float[Tensor, "b t v"], KeyValueCache]:
+    ) -> tuple[Float[Tensor, "b n v"], KeyValueCache]:
         """Log-probabilities of the token after each position (`last`: only the final one), and the cache."""
         hidden = self.hidden(ids, cache=state)
         logits = F.linear(hidden[:, -1:] if last else hidden, self.output_weight)

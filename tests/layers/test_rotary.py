@@ -1,0 +1,55 @@
+"""Rotary positions against the implementation in transformers, and against what they promise."""
+
+import pytest
+import torch
+from transformers import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
+
+from inkstone.layers.rotary import RotaryScaling, frequencies, rotate, rotation
+
+CASES = {
+    "default": (None, dict(rope_type="default")),
+    "linear": (RotaryScaling("linear", 4.0), dict(rope_type="linear", factor=4.0)),
+    "llama3": (
+        RotaryScaling("llama3", 8.0, 1.0, 4.0, 64),
+        dict(
+            rope_type="llama3",
+            factor=8.0,
+            low_freq_factor=1.0,
+            high_freq_factor=4.0,
+            original_max_position_embeddings=64,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("theta", [100.0, 10_000.0, 500_000.0])
+@pytest.mark.parametrize("name", CASES)
+def test_frequencies_and_turns_equal_those_of_transformers(name, theta):
+    scaling, parameters = CASES[name]
+    config = LlamaConfig(head_dim=32, rope_parameters={"rope_theta": theta, **parameters}, max_position_embeddings=512)
+    theirs = LlamaRotaryEmbedding(config)
+    omega = frequencies(32, theta, scaling)
+    torch.testing.assert_close(omega, theirs.inv_freq, rtol=1e-6, atol=0)
+    x = torch.randn(2, 3, 50, 32, generator=torch.Generator().manual_seed(0))
+    positions = torch.arange(7, 57)[None]
+    expected, _ = apply_rotary_pos_emb(x, x, *theirs(x, positions))
+    torch.testing.assert_close(rotate(x, *rotation(omega, 7, 50)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_scores_know_only_the_distance():
+    omega = frequencies(8, 100.0)
+    q, k = torch.randn(2, 1, 1, 1, 8, generator=torch.Generator().manual_seed(0))
+
+    def score(at: int, to: int) -> float:
+        return float((rotate(q, *rotation(omega, at, 1)) * rotate(k, *rotation(omega, to, 1))).sum())
+
+    assert score(5, 2) == pytest.approx(score(105, 102), abs=1e-4)
+    assert score(5, 2) != pytest.approx(score(5, 3), abs=1e-2)
+
+
+def test_turning_keeps_lengths():
+    x = torch.randn(1, 2, 9, 6, generator=torch.Generator().manual_seed(0))
+    turned = rotate(x, *rotation(frequencies(6, 10.0), 3, 9))
+    torch.testing.assert_close(turned.norm(dim=-1), x.norm(dim=-1))
+    torch.testing.assert_close(rotate(x, *rotation(frequencies(6, 10.0), 0, 9))[:, :, 0], x[:, :, 0])
