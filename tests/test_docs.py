@@ -3,12 +3,13 @@
 import ast
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from inkstone.cli import VERBS, parser_for
-from inkstone.recipe import Recipe
+from inkstone.recipe import Recipe, with_settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -85,23 +86,44 @@ def test_python_in_the_text_is_python(page: Path):
 
 @pytest.mark.parametrize("page", PAGES + READMES, ids=name_of)
 def test_commands_in_the_text_parse(page: Path):
-    import shlex
-
     for kind, code in CODE.findall(page.read_text(encoding="utf-8")):
         if kind != "sh":
             continue
         for line in code.splitlines():
             words = shlex.split(line, comments=True)
-            if words[:1] == ["inkstone"] and words[1:2] and words[1] in VERBS and not re.search(r"[A-Z]{3,}|\.\.\.", line):
+            if (
+                words[:1] == ["inkstone"]
+                and words[1:2]
+                and words[1] in VERBS
+                and not re.search(r"[A-Z]{3,}|\.\.\.", line)
+            ):
                 try:
                     parser_for(words[1]).parse_args(words[1:])
                 except SystemExit:
                     pytest.fail(f"{line!r} is refused")
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if ".zh" not in page.name] + READMES[:1], ids=name_of)
+def test_both_languages_show_the_same_commands(page: Path):
+    chinese = READMES[1] if page in READMES else page.with_name(f"{page.stem}.zh.md")
+    assert plain_commands(page) == plain_commands(chinese)
+
+
+def plain_commands(page: Path) -> list[str]:
+    """The command lines of a page without comments and quoted words; those with words to be filled in are left out."""
+    lines = [
+        line
+        for kind, code in CODE.findall(page.read_text(encoding="utf-8"))
+        if kind == "sh"
+        for line in code.splitlines()
+    ]
+    commands = [re.sub(r'"[^"]*"', '""', line.partition("#")[0]).strip() for line in lines]
+    return [
+        command for command in commands if command and command.isascii() and not re.search(r"\b[A-Z]{3,}\b", command)
+    ]
+
+
 @pytest.mark.parametrize("page", PAGES + READMES, ids=name_of)
 def test_settings_in_the_text_hold(page: Path):
-    from inkstone.recipe import with_settings
-
     for setting in re.findall(r"--set ([a-z]+\.\w+=(?:'[^']*'|\S+))", page.read_text(encoding="utf-8")):
         with_settings(Recipe(), [setting.replace("'", "")])
