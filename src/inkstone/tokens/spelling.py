@@ -22,15 +22,49 @@ def byte_alphabet() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
 
 
+_BYTE = byte_alphabet()
+_CHARACTER = {byte: character for character, byte in _BYTE.items()}
+
+
+def byte_level(text: str) -> str:
+    """A text as a byte-level vocabulary writes it.
+
+    >>> byte_level(" 砚")
+    'Ġçłļ'
+    """
+    return "".join(_CHARACTER[byte] for byte in text.encode())
+
+
+def byte_level_bytes(token: str) -> bytes:
+    """The bytes of a byte-level token; a token outside that alphabet stands for its own characters.
+
+    >>> byte_level_bytes("Ġçłļ").decode()
+    ' 砚'
+    """
+    try:
+        return bytes(_BYTE[character] for character in token)
+    except KeyError:
+        return token.encode()
+
+
+def byte_token(byte: int) -> str:
+    """The name of a byte in vocabularies that fall back to bytes.
+
+    >>> byte_token(10)
+    '<0x0A>'
+    """
+    return f"<0x{byte:02X}>"
+
+
 def spelling_of(backend: tokenizers.Tokenizer, vocab_size: int) -> list[bytes] | None:
     """The bytes of each id, or None where the decoder does more than put the tokens' bytes side by side."""
     decoder = json.loads(backend.to_str())["decoder"]
     steps = [] if decoder is None else decoder.get("decoders", [decoder])
     names = [step["type"] for step in steps]
     if names == ["ByteLevel"]:
-        spell = _spell_byte_level
+        spell = byte_level_bytes
     elif names == ["ByteFallback", "Fuse"]:
-        spell = _spell_fallback
+        spell = _fallback_bytes
     else:
         return None
     spelling = [b""] * vocab_size
@@ -41,16 +75,6 @@ def spelling_of(backend: tokenizers.Tokenizer, vocab_size: int) -> list[bytes] |
     return spelling
 
 
-_ALPHABET = byte_alphabet()
-
-
-def _spell_byte_level(token: str) -> bytes:
-    try:
-        return bytes(_ALPHABET[character] for character in token)
-    except KeyError:  # no byte-level token: it stands for its own characters
-        return token.encode()
-
-
-def _spell_fallback(token: str) -> bytes:
+def _fallback_bytes(token: str) -> bytes:
     match = BYTE_TOKEN.fullmatch(token)
     return bytes([int(match[1], 16)]) if match else token.encode()

@@ -12,6 +12,7 @@ import tokenizers
 
 from inkstone.errors import RunError
 from inkstone.files import write_json, write_text
+from inkstone.tokens.encoding import BatchEncoder
 from inkstone.tokens.spelling import spelling_of
 from inkstone.tokens.streaming import ByteStream, TextStream, WindowStream
 
@@ -100,9 +101,7 @@ class Tokenizer:
 
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
         """The ids of each text, on all cores."""
-        whole = [whole_characters(text)[0] for text in texts]
-        encodings = self.backend.encode_batch_fast(whole, add_special_tokens=False)
-        return [np.array(encoding.ids, dtype=self.dtype) for encoding in encodings]
+        return self._encoder.encode([whole_characters(text)[0] for text in texts])
 
     def decode(self, ids, *, special: bool = False) -> str:
         """The text of ids. Special tokens are left out unless `special`; bytes that are no UTF-8 become U+FFFD."""
@@ -177,6 +176,10 @@ class Tokenizer:
             name = backend.id_to_token(end)
         number = None if name is None else backend.token_to_id(name)
         return cls(backend, config.get("inkstone_kind", "foreign"), number)
+
+    @cached_property
+    def _encoder(self) -> BatchEncoder:
+        return BatchEncoder(self.backend, self.dtype, cuttable=self.kind in KINDS)
 
     def _json(self) -> str:
         return self.backend.to_str(pretty=True) + "\n"

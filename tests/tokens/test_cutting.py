@@ -1,0 +1,40 @@
+"""Cuts: parts put together are the text, and their pre-tokens are those of the whole."""
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from tokenizers import Regex, pre_tokenizers
+
+from inkstone.tokens.byte_bpe import PATTERN
+from inkstone.tokens.cutting import chunks, pieces
+from inkstone.tokens.vocabulary import WORD_PATTERN
+
+TEXTS = st.one_of(
+    st.text(st.sampled_from("aZ9 \n\r\t.,'’-é\u0301\u00a0\u2028\x1c好丁，。；“”　\u0600"), max_size=40),
+    st.text(max_size=60),
+)
+SPLITTERS = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in (PATTERN, WORD_PATTERN)]
+
+
+@settings(max_examples=600, deadline=None)
+@given(TEXTS)
+def test_chunks_have_the_pre_tokens_of_the_whole(text):
+    parts = chunks(text)
+    assert "".join(parts) == text
+    assert all(parts)
+    for splitter in SPLITTERS:
+        whole = [token for token, _ in splitter.pre_tokenize_str(text)]
+        assert [token for part in parts for token, _ in splitter.pre_tokenize_str(part)] == whole
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, st.integers(1, 12))
+def test_pieces_are_chunks_put_together(text, size):
+    parts = pieces(text, size)
+    assert "".join(parts) == text
+    assert [chunk for part in parts for chunk in chunks(part)] == chunks(text)
+
+
+@pytest.mark.parametrize("text", ["好" * 100_000, "1" * 100_000, "a" * 100_000 + " b"])
+def test_text_without_a_place_to_cut_stays_whole(text):
+    assert len(pieces(text, 1000)) <= 2
+    assert "".join(chunks(text)) == text
