@@ -142,6 +142,14 @@ def test_a_record_beyond_the_limit_is_left_out(tmp_path, monkeypatch, name):
     assert report.skipped == [(f"{path}:2", "longer than 1 MiB")]
 
 
+def test_a_value_beyond_the_limit_ends_an_array(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_records, "RECORD_LIMIT", 1 << 20)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"text": "fine"}, {"text": "y" * (8 << 20)}]))
+    with pytest.raises(TextError, match="line 1: larger than 1 MiB"):
+        texts(path)
+
+
 def test_nesting_without_end_is_an_error(tmp_path):
     path = tmp_path / "a.json"
     path.write_text("[" * 100_000)

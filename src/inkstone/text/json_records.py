@@ -13,11 +13,13 @@ from inkstone.text.member import RECORD_LIMIT, Member
 from inkstone.text.text_column import SAMPLE_RECORDS, as_text, choose
 
 SERIES_BYTES = 4 << 20
+SURROGATE = re.compile(rb"\\u[dD]")
 HIGH_SURROGATE = re.compile(rb"\\ud[89ab]", re.IGNORECASE)
 LOW_SURROGATE = re.compile(rb"\\ud[c-f]", re.IGNORECASE)
 SURROGATE_PAIR = re.compile(rb"\\ud[89ab][0-9a-f]{2}\\ud[c-f]", re.IGNORECASE)
 OPENING = re.compile(r"\s*\[?\s*")
 BETWEEN = re.compile(r"[\s,]*")
+DELIMITERS = " \t\r\n,]"
 
 Record = dict[str, object]
 
@@ -64,7 +66,7 @@ def _from_lines(member: Member, blocks: Iterable[bytes]) -> Iterator[pl.Series]:
 
 def _fast(block: bytes, column: str, listed: bool) -> pl.Series | None:
     """The texts of a block of lines, or None when something in it needs a closer look."""
-    if (b"\\ud" in block or b"\\uD" in block) and _may_have_lone_surrogates(block):
+    if SURROGATE.search(block) and _may_have_lone_surrogates(block):
         return None
     try:
         found = pl.read_ndjson(block, schema={column: pl.List(pl.String) if listed else pl.String})[column]
@@ -163,12 +165,17 @@ def values(blocks: Iterable[str]) -> Iterator[object]:
             except RecursionError:
                 raise TextError("JSON nested too deep") from None
             else:
-                if end < len(buffer) or not more:  # a number at the end of the buffer may go on
+                # A number before the end of the buffer may go on with what comes next: "1.5e" and "+3".
+                if not more or (
+                    end < len(buffer) and (buffer[end] in DELIMITERS or not isinstance(value, (int, float)))
+                ):
                     yield value
                     position = end
                     continue
         elif not more:
             return
+        if more and rest > RECORD_LIMIT:
+            problem = f"larger than {RECORD_LIMIT >> 20} MiB"
         if not more or rest > RECORD_LIMIT:
             line += buffer.count("\n", 0, position)
             raise TextError(f"malformed JSON in the value that begins at line {line}: {problem}")

@@ -60,7 +60,7 @@ def read(
         number += len(texts)
         last = label
         report.documents += len(texts)
-        size += int(texts.str.len_bytes().sum())
+        size += texts.estimated_size()
         if size >= batch_bytes:
             yield _batch(parts)
             parts, size = [], 0
