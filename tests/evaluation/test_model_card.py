@@ -19,7 +19,8 @@ def test_the_golden_card(tmp_path):
     assert data.language == ["zh", "en"] and data.tags == ["inkstone", "qwen3"]
     for part in (
         "# `three-kingdoms`",
-        "Of 1,412 documents (6.2 MB), cleaning kept 1,203 (5.64 MB).",
+        "Documents read: 1,412 (6.2 MB); kept after cleaning: 1,203 (5.64 MB).",
+        "Duplicates and near-duplicates were removed first",
         "| **this model** | **1.683** (1.641 to 1.728, 95 % bootstrap over documents) |",
         "| xz -9e, after the training text | 2.302 |",
         "504 steps, 2.06 M tokens, 4m21s on `AMD Ryzen 7 5800U`",

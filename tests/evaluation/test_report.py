@@ -55,7 +55,7 @@ def test_the_golden_page_in_english(golden):
         "this model1.683",
         "xz -9e, after the training text2.302",
         "95% interval, 1.641 to 1.728: a bootstrap over 60 documents",
-        "1,412 documents with 6.2 MB were read, of which 1,203 with 5.64 MB were kept",
+        "Documents read: 1,412 (6.2 MB). Kept after cleaning: 1,203 (5.64 MB).",
         "near-duplicate",
         "第一回 宴桃园豪杰三结义",
         "Chinese 3.41 MB · English 2.23 MB",

@@ -40,6 +40,7 @@ def model_card(record: Record) -> str:
         languages=_languages(record),
         layout=record.recipe.model.layout if record.recipe else None,
         sources=record.recipe.text.sources if record.recipe else [],
+        deduplicated=bool(record.recipe and record.recipe.text.clean and record.recipe.text.near_duplicates),
         shape=record.recipe.model if record.recipe else None,
         sample=fenced(sample) if sample else "",
         finished=record.finished,

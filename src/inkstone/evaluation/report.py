@@ -168,7 +168,7 @@ def comparison(record: Record) -> list[dict[str, str]]:
         before, after = number(planned), number(measured)
         if before is None and after is None:
             continue
-        difference = f"{after / before - 1:+.1%}" if before and after is not None else NONE
+        difference = f"{round(after / before - 1, 3) + 0.0:+.1%}" if before and after is not None else NONE
         shown = [_shown(value, words) for value in (before, after)]
         rows.append({"key": key, "planned": shown[0], "measured": shown[1], "difference": difference})
     return rows
