@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from inkstone.errors import Interrupted, RunError
+from inkstone.files import clear_unfinished
 from inkstone.recipe import Recipe
 from inkstone.run import Run
 
@@ -27,6 +28,7 @@ def new_run(out: str | Path | None, recipe: Recipe, fresh: bool = False) -> Iter
     try:
         run = Run.create(folder, recipe)
         with run.claimed():
+            clear_unfinished(folder)
             try:
                 yield run
             except Interrupted:

@@ -127,7 +127,6 @@ def make_plan(
     for name in ("width", "n_layers", "n_heads", "n_kv_heads", "head_width", "hidden", "context", "tied", "dropout"):
         setattr(resolved.model, name, getattr(settings, name))
     resolved.tokenizer.vocab_size = tokenizer.vocab_size
-    predicted["bits_per_byte"] = predict_bits_per_byte(settings, predicted["tokens"], shards)
     return Plan(resolved, settings, choices, predicted, seconds)
 
 
@@ -161,13 +160,13 @@ def choose_steps(recipe: Recipe, settings: DecoderSettings, work: float, tokens:
     return choices
 
 
-def predict_bits_per_byte(settings: DecoderSettings, tokens: float, shards: TokenShards) -> float:
-    """What held-out text should cost in the end.
+def predict_bits_per_byte(begin: float, start: str, work: float, epochs: float) -> float:
+    """What held-out text should cost in the end, from what it costs at the first step (`begin`, in bits per byte).
 
-    A fit of the form of Hoffmann et al. (2022, section 3.3), L = E + A/N^α + B/D^β, in bits per byte, with what repeated
-    epochs are worth after Muennighoff et al. (2023).
+    The share that remains falls as a small power of the work. Fitted to runs of 2 to 8 · 10¹² operations on English and
+    Chinese text: from counted bigrams 0.84 of the beginning remained at 2.5 · 10¹² operations, 0.82 at 6 · 10¹². Work on text that is
+    read again counts less (Muennighoff et al. 2023).
     """
-    unique = shards.n_tokens
-    epochs = tokens / unique
-    worth = tokens if epochs <= 1 else unique * (1 + 15 * (1 - math.exp(-(epochs - 1) / 15)))
-    return round(0.9 + 60 / settings.matrix_parameters() ** 0.35 + 95 / max(worth, 1) ** 0.38, 3)
+    new = 1.0 if epochs <= 1 else (1 + 15 * (1 - math.exp(-(epochs - 1) / 15))) / epochs
+    share, power = (0.841, 0.0345) if start == "bigrams" else (0.633, 0.08)
+    return round(begin * min(1.0, share * (max(work, 1.0) * new / 2.5e12) ** -power), 3)

@@ -31,7 +31,7 @@ from inkstone.training.interruption import Interruption
 from inkstone.training.loop import Loop
 from inkstone.training.machine import Machine, environment, measure_machine, pick_device
 from inkstone.training.placing import is_planned, let_go, new_run
-from inkstone.training.planner import make_plan
+from inkstone.training.planner import make_plan, predict_bits_per_byte
 from inkstone.training.preparing import prepare, prepared
 from inkstone.training.sizing import LADDER, decoder_settings
 
@@ -197,7 +197,7 @@ class _Training:
         if plan.seconds is not None:
             self.line.say(
                 f"plan  {human_count(plan.predicted['tokens'], 'tokens')} in {human_time(plan.seconds)}, "
-                f"expected {plan.predicted['bits_per_byte']:.2f} bits per byte"
+                f"{plan.predicted['epochs']:.2g} times the text"
             )
         return plan.settings, plan.seconds
 
@@ -239,6 +239,8 @@ class _Training:
             self.before += loop.position.seconds
         elif self.resumed:
             self.line.say("no checkpoint is there: training begins at the first step")
+        if loop.position.step == 0:
+            self.expect(loop, settings)
         if seconds is not None:  # what came after planning is paid from training, so that the promise holds
             total = (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
             loop.seconds = max(min(seconds, self.left(total) + loop.position.seconds), 0.5 * seconds)
@@ -261,6 +263,20 @@ class _Training:
         )
         shutil.rmtree(self.run.checkpoints, ignore_errors=True)
         return model
+
+    def expect(self, loop: Loop, settings: DecoderSettings) -> None:
+        """Score the model before its first step, and say from that what it should reach."""
+        begin = loop.held_out(loop.model)
+        loop.curves.held_out(loop.position, begin)
+        facts = self.run.facts()["plan"]
+        predicted = facts["predicted"]
+        work = predicted["tokens"] * settings.flops_per_token()
+        expected = predict_bits_per_byte(begin, self.recipe.train.start, work, predicted["epochs"])
+        predicted |= {"bits_per_byte": expected, "bits_per_byte_at_the_start": begin}
+        self.run.record(plan=facts)
+        self.line.say(
+            f"plan  {begin:.2f} bits per byte before the first step, about {expected:.2f} expected at the end"
+        )
 
     def conclude(self, model: Decoder, shards: TokenShards, held_out: TokenShards) -> dict[str, Any]:
         """Score, sample, report."""
