@@ -39,8 +39,10 @@ DEFAULT_MINUTES = 5.0
 DEFAULT_SOURCE = "python:"
 SCORING_SHARE = 0.06  # of the time, for the final score
 SHARE_OF_SAMPLES = 0.02
+FIXED_SECONDS = 3.0  # start-up before the clock, saving, the report
 PERIODIC_TOKENS = 8192  # of held-out text scored while training goes on
-YARDSTICK_TRAIN_BYTES = 4 << 20  # xz reads them twice
+YARDSTICK_RATE = 7_000  # bytes of training text for each second of training, which xz reads twice at about 1 MB/s
+YARDSTICK_BYTES = 4 << 20  # at most
 
 
 def train(
@@ -170,7 +172,7 @@ class _Training:
     def left(self, total: float) -> float:
         """Seconds of `total` that training may take from now on; scoring, samples and the report come after it."""
         left = total - self.elapsed()
-        return left - max(0.0, left) * (SCORING_SHARE + SHARE_OF_SAMPLES) - 2.0
+        return left - max(0.0, left) * (SCORING_SHARE + SHARE_OF_SAMPLES) - FIXED_SECONDS
 
     def plan(
         self, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, machine: Machine, total: float | None
@@ -285,9 +287,10 @@ class _Training:
         training = facts["training"]
         affordable = SCORING_SHARE * training["seconds"] * training["tokens_per_second"] * 1.5
         share = 1.0 if self.recipe.train.steps is not None else min(1.0, max(affordable, 20_000) / held_out.n_tokens)
+        train_limit = min(YARDSTICK_BYTES, 100_000 + int(YARDSTICK_RATE * training["seconds"]))
         self.line.show("scoring held-out text", force=True)
         begin = time.perf_counter()
-        figures = evaluate(model, held_out, shards, share=share, train_limit=YARDSTICK_TRAIN_BYTES)
+        figures = evaluate(model, held_out, shards, share=share, train_limit=train_limit)
         evaluated = time.perf_counter() - begin
         self.line.show("writing samples", force=True)
         samples = sample(model, held_out)
