@@ -133,7 +133,7 @@ def main() -> None:
             f"{options.pairs} rounds in turn, medians; {torch.get_num_threads()} threads",
             "several texts continue one prompt, which ours reads once and the peer once for each",
             *(
-                ["this chip has no units for bfloat16: 32 new tokens there"]
+                [f"this chip has no units for bfloat16: {min(options.tokens, 32)} new tokens there"]
                 if slow and "bfloat16" in options.formats
                 else []
             ),
