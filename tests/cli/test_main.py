@@ -1,0 +1,97 @@
+"""The command line as a whole: its verbs, its exit codes, and how little it costs to ask for help."""
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+import inkstone
+from inkstone.cli import VERBS, main, parser_for, verb_module
+from inkstone.errors import Interrupted, TextError
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_file_options_and_help(verb, capsys):
+    module = verb_module(verb)
+    assert callable(module.run) and module.__doc__
+    module.arguments(argparse.ArgumentParser())
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert "--json" in out and "--debug" in out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_a_public_function_of_the_same_name(verb):
+    assert callable(getattr(inkstone, {"import": "import_model"}.get(verb, verb)))
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="no attribute 'tarin'"):
+        _ = inkstone.tarin
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0 and capsys.readouterr().out == f"inkstone {inkstone.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["tarin"], ["train", "--no-such-option"]])
+def test_what_cannot_be_parsed_ends_with_two(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2 and "inkstone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (TextError("no text"), 2, "inkstone: no text\n"),
+        (Interrupted("stopped", 143), 143, "inkstone: stopped\n"),
+        (KeyboardInterrupt(), 130, "inkstone: stopped\n"),
+        (
+            ValueError("odd"),
+            1,
+            "inkstone: ValueError: odd (this should not happen; run again with --debug to see where)\n",
+        ),
+        (None, 0, ""),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, error, code, said):
+    def run(options):
+        if error is not None:
+            raise error
+        return {}
+
+    monkeypatch.setattr("inkstone.cli.doctor_verb.run", run)
+    assert main(["doctor"]) == code
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", said)
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    result = subprocess.run(
+        f"{sys.executable} -m inkstone doctor --json | true", shell=True, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in result.stderr
+
+
+def test_help_imports_nothing_heavy():
+    program = "import sys; from inkstone.cli import parser_for; parser_for(None); print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    heavy = {"torch", "numpy", "polars", "tokenizers", "pydantic", "safetensors", "transformers"}
+    assert not heavy & set(result.stdout.split())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_imports_nothing_heavy(verb):
+    program = f"import sys; from inkstone.cli import parser_for; parser_for({verb!r}); print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"torch", "polars", "tokenizers", "transformers"} & set(result.stdout.split())
+
+
+def test_the_parser_of_the_whole_names_every_verb():
+    assert all(verb in parser_for(None).format_help() for verb in VERBS)
