@@ -1,7 +1,7 @@
 """The errors that a person may see: each names what was found, where, and the way out."""
 
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class InkstoneError(Exception):
