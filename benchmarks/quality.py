@@ -75,7 +75,9 @@ def main() -> None:
             train.write_text(learned, encoding="utf-8", newline="")
             held_out.write_text(kept, encoding="utf-8", newline="")
             jobs = [("inkstone", minutes) for minutes in options.minutes]
-            jobs += [(f"Trainer, {setting}", minutes) for setting in options.settings for minutes in options.peer_minutes]
+            jobs += [
+                (f"Trainer, {setting}", minutes) for setting in options.settings for minutes in options.peer_minutes
+            ]
             for who, minutes in jobs:
                 out = folder / f"{name}-{who.replace(', ', '-')}-{minutes:g}"
                 if who == "inkstone":

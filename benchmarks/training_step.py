@@ -61,7 +61,9 @@ def ours(settings: DecoderSettings, ids: torch.Tensor, targets: torch.Tensor, fo
     return step
 
 
-def peer(settings: DecoderSettings, ids: torch.Tensor, targets: torch.Tensor, form: str, compiled: bool) -> Callable[[], float]:
+def peer(
+    settings: DecoderSettings, ids: torch.Tensor, targets: torch.Tensor, form: str, compiled: bool
+) -> Callable[[], float]:
     """One step of the same shape in transformers with torch's AdamW."""
     s = settings
     if s.layout == "gpt2":
@@ -143,7 +145,13 @@ def main() -> None:
             share = settings.flops_per_token() * tokens / median / peaks[form]
             ratios = [other / own for own, other in zip(times[who], times[fastest], strict=True)]
             rows.append(
-                [name, who, round(tokens / median), f"{share:.0%}", "" if who == fastest else f"{statistics.median(ratios):.2f}"]
+                [
+                    name,
+                    who,
+                    round(tokens / median),
+                    f"{share:.0%}",
+                    "" if who == fastest else f"{statistics.median(ratios):.2f}",
+                ]
             )
             print(*rows[-1], sep="\t", flush=True)
     write_result(
