@@ -39,7 +39,7 @@ def read_record(run: Run) -> Record:
     """The record of a run folder; never raises for what is in it."""
     damaged: list[str] = []
     facts = _facts(run, damaged)
-    journal = [printable(entry) for entry in run.metrics() if isinstance(entry, dict)]
+    journal = [printable(entry) for entry in run.metrics()]
     try:
         recipe_text = run.recipe_path.read_text(encoding="utf-8", errors="replace")
         recipe = run.recipe()
