@@ -18,13 +18,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 import transformers
-from results import write_result
 
 from inkstone.layers.cross_entropy import linear_cross_entropy
 from inkstone.models.decoder import Decoder, DecoderSettings
 from inkstone.recipe import TrainSection
 from inkstone.training.machine import matmul_rate
 from inkstone.training.optimisers import Optimisers
+from results import write_result
 
 SHAPES = {
     "gpt2 0.8 M": (

@@ -13,11 +13,11 @@ import math
 import time
 from pathlib import Path
 
-BEGAN = time.monotonic()
+BEGAN = time.monotonic()  # before the imports, which are part of what a person waits for
 
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
+import torch  # noqa: E402
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
+from transformers import (  # noqa: E402
     GPT2Config,
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
