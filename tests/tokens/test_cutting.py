@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from tokenizers import Regex, pre_tokenizers
 
 from inkstone.tokens.byte_bpe import PATTERN
-from inkstone.tokens.cutting import chunks, pieces
+from inkstone.tokens.cutting import pieces
 from inkstone.tokens.vocabulary import WORD_PATTERN
 
 TEXTS = st.one_of(
@@ -16,9 +16,9 @@ SPLITTERS = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in (PA
 
 
 @settings(max_examples=600, deadline=None)
-@given(TEXTS)
-def test_chunks_have_the_pre_tokens_of_the_whole(text):
-    parts = chunks(text)
+@given(TEXTS, st.integers(1, 12))
+def test_pieces_have_the_pre_tokens_of_the_whole(text, size):
+    parts = pieces(text, size)
     assert "".join(parts) == text
     assert all(parts)
     for splitter in SPLITTERS:
@@ -26,15 +26,12 @@ def test_chunks_have_the_pre_tokens_of_the_whole(text):
         assert [token for part in parts for token, _ in splitter.pre_tokenize_str(part)] == whole
 
 
-@settings(max_examples=300, deadline=None)
-@given(TEXTS, st.integers(1, 12))
-def test_pieces_are_chunks_put_together(text, size):
-    parts = pieces(text, size)
-    assert "".join(parts) == text
-    assert [chunk for part in parts for chunk in chunks(part)] == chunks(text)
+def test_pieces_are_cut_at_the_first_place_after_their_size():
+    assert pieces("ink and stone，和墨。\n砚", 1) == ["ink", " and", " stone", "，和墨", "。\n", "砚"]
+    assert pieces("ink and stone", 100) == ["ink and stone"]
+    assert pieces("", 1) == []
 
 
 @pytest.mark.parametrize("text", ["好" * 100_000, "1" * 100_000, "a" * 100_000 + " b"])
 def test_text_without_a_place_to_cut_stays_whole(text):
     assert len(pieces(text, 1000)) <= 2
-    assert "".join(chunks(text)) == text

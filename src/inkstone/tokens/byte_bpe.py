@@ -12,7 +12,6 @@ from functools import cache
 import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
-from inkstone.tokens.encoding import character_twin
 from inkstone.tokens.frequencies import character_counts
 from inkstone.tokens.spelling import byte_alphabet, byte_level
 
@@ -25,7 +24,7 @@ PATTERN = (
 # fewest tokens depends on the text and is tried, from the third on: it is the best of most Chinese text.
 SHARES = (0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5, 2.5)
 USUAL = 2
-TRIED = 40_000  # characters of text on which they are tried
+TRIED = 30_000  # characters of text on which they are tried
 
 Merge = tuple[str, str]
 
@@ -42,7 +41,7 @@ def learn_byte_bpe(texts: list[str], size: int) -> tokenizers.Tokenizer:
     @cache
     def attempt(count: int) -> tuple[int, tokenizers.Tokenizer]:
         backend = byte_level_backend(_with_bytes(wide[:count], merges, size))
-        return _count_tokens(backend, tried), backend
+        return sum(len(encoding) for encoding in backend.encode_batch_fast(tried)), backend
 
     fewest, best = attempt(frequent[USUAL])
     for others in (frequent[USUAL + 1 :], frequent[:USUAL][::-1]):
@@ -98,11 +97,6 @@ def _with_bytes(frequent: list[str], merges: list[Merge], size: int) -> models.B
             vocab.setdefault("".join(merge), len(vocab))
             ordered.append(merge)
     return models.BPE(vocab=vocab, merges=ordered)
-
-
-def _count_tokens(backend: tokenizers.Tokenizer, texts: list[str]) -> int:
-    encodings = (character_twin(backend) or backend).encode_batch_fast(texts)
-    return sum(len(encoding) for encoding in encodings)
 
 
 def _spread(texts: list[str], characters: int) -> list[str]:

@@ -14,18 +14,6 @@ LETTER = r"A-Za-z一-龥"
 STOP = r" \n，。、；：？！“”《》（）"
 CUT = re.compile(rf"(?<=[{LETTER}])(?=[{STOP}])|(?<=[!-~])(?= )|(?<=\n)(?=[!-~一-龥])")
 
-# From one cut to the next: first the common forms, which the engine runs through quickly, then any.
-CHUNK = re.compile(rf" ?[{LETTER}]+(?=[{STOP}])|\n+(?=[!-~一-龥])|[\s\S]+?(?:{CUT.pattern}|\Z)")
-
-
-def chunks(text: str) -> list[str]:
-    """The parts of `text` between cuts; put together they are `text`.
-
-    >>> chunks("The ink-stone, 1990: it's 墨，砚。")
-    ['The', ' ink-stone,', ' 1990:', " it's", ' 墨', '，砚', '。']
-    """
-    return CHUNK.findall(text)
-
 
 def pieces(text: str, size: int) -> list[str]:
     """Parts of `text` of about `size` characters, cut where it is safe; longer where there is no such place.

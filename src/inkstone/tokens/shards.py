@@ -9,6 +9,7 @@ import bisect
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -116,12 +117,24 @@ def write_shards(
     """
     with whole_folder(Path(folder)) as part:
         writer = ShardWriter(part, tokenizer, shard_tokens)
-        for texts, sizes, replaced in _text_batches(documents):
-            for ids, size in zip(tokenizer.encode_batch(texts), sizes, strict=True):
+
+        def write(encoded: list[np.ndarray], sizes: list[int]) -> None:
+            for ids, size in zip(encoded, sizes, strict=True):
                 writer.add(ids, size)
-            writer.replaced += replaced
-            if report:
-                report(sum(sizes))
+
+        # One batch is written, with its checksum, while the next is read and tokenised.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            written: Future[None] | None = None
+            for texts, sizes, replaced in _text_batches(documents):
+                encoded = tokenizer.encode_batch(texts)
+                if written:
+                    written.result()
+                written = pool.submit(write, encoded, sizes)
+                writer.replaced += replaced
+                if report:
+                    report(sum(sizes))
+            if written:
+                written.result()
         writer.close()
     return TokenShards(Path(folder), verify=False)
 

@@ -11,6 +11,7 @@ from inkstone.tokens.vocabulary import COVERAGE, base_tokens
 
 # Log-probabilities. No path of known pieces is as unlikely as one byte token, so that bytes only spell the unknown.
 BYTE_SCORE = -10_000.0
+SPARE = 1.2  # pieces the library is asked for, of those needed
 UNSEEN_SCORE = -30.0  # an ASCII character that the text does not hold
 UNKNOWN = "<unk>"  # the library demands one; with a token for every byte it never comes out
 
@@ -18,8 +19,8 @@ UNKNOWN = "<unk>"  # the library demands one; with a token for every byte it nev
 def learn_unigram(texts: list[str], size: int) -> tokenizers.Tokenizer:
     """A unigram tokenizer of at most `size` tokens, of which 257 are the base.
 
-    The library sums probabilities in an order that changes from run to run; scores are therefore rounded and pieces
-    sorted, so that the same text gives the same tokenizer.
+    The library sums probabilities in an order that changes from run to run. It is therefore asked for more pieces
+    than needed; scores are rounded, and the last choice is made here, equal scores in the order of the pieces.
     """
     counts = character_counts(texts)
     base = base_tokens()
@@ -31,13 +32,13 @@ def learn_unigram(texts: list[str], size: int) -> tokenizers.Tokenizer:
     learner.pre_tokenizer = pre_tokenizers.Split(Regex(PATTERN), "isolated")
     seen_ascii = sum(character in counts for character in ascii_tokens)
     trainer = trainers.UnigramTrainer(
-        vocab_size=max(size - 257 + seen_ascii, len(frequent) + seen_ascii + 1),
+        vocab_size=len(frequent) + seen_ascii + 1 + round(SPARE * (size - 257 - len(frequent))),
         special_tokens=[UNKNOWN],
         unk_token=UNKNOWN,
         show_progress=False,
     )
     learner.train_from_iterator([text.translate(rare) for text in texts], trainer)
-    learned = {piece: round(score, 6) for piece, score in json.loads(learner.to_str())["model"]["vocab"]}
+    learned = {piece: round(score, 5) for piece, score in json.loads(learner.to_str())["model"]["vocab"]}
     scores = {UNKNOWN: 0.0}
     for token in base:
         scores[token] = learned.get(token, UNSEEN_SCORE) if len(token) == 1 else BYTE_SCORE
