@@ -54,6 +54,7 @@ def human_count(number: float, unit: str = "") -> str:
     >>> human_count(999)
     '999'
     """
+    number = float(f"{number:.3g}")  # rounded first: 999.9 k is 1 M
     for limit, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= limit:
             return f"{number / limit:.3g}{letter}{' ' if unit else ''}{unit}"
@@ -66,6 +67,7 @@ def human_bytes(number: float) -> str:
     >>> human_bytes(1_115_394)
     '1.12 MB'
     """
+    number = float(f"{number:.3g}")
     for limit, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if number >= limit:
             return f"{number / limit:.3g} {unit}"
@@ -78,8 +80,9 @@ def human_time(seconds: float) -> str:
     >>> human_time(75), human_time(8.25), human_time(3725)
     ('1m15s', '8.2s', '1h02m')
     """
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f}s"
+    seconds = max(seconds, 60)
     if seconds < 3600:
         return f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"
     return f"{int(seconds) // 3600}h{int(seconds) % 3600 // 60:02d}m"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from inkstone.errors import CheckpointError, RunError
+from inkstone.errors import CheckpointError, RunError, TextError
 from inkstone.progress import LiveLine, human_bytes, human_count
 from inkstone.recipe import Recipe
 from inkstone.run import Run
@@ -116,13 +116,19 @@ def _split(recipe: Recipe, run: Run, line: LiveLine) -> tuple[Split, dict[str, A
         frames, report = clean_batches(text.sources, settings, quiet=line.quiet, text_column=text.column)
     else:
         frames, report = read(text.sources, text_column=text.column), None
-    split = split_documents(
-        frames,
-        share=text.held_out,
-        seed=recipe.train.seed,
-        spill=run.folder / ".text",
-        deduplicated=text.clean and text.near_duplicates,
-    )
+    try:
+        split = split_documents(
+            frames,
+            share=text.held_out,
+            seed=recipe.train.seed,
+            spill=run.folder / ".text",
+            deduplicated=text.clean and text.near_duplicates,
+        )
+    except TextError as error:
+        if report is None or not report.dropped:
+            raise
+        reasons = ", ".join(f"{entry.documents:,} {reason}" for reason, entry in report.dropped.items())
+        raise TextError(f"{error}; of {report.documents:,} documents, cleaning dropped {reasons}") from None
     if report is not None:
         facts = report.to_dict()
         line.say(
