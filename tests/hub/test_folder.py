@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -286,3 +288,11 @@ def test_what_the_published_layout_has_no_place_for_is_not_written(layout, chang
     with pytest.raises(RunError, match=message):
         save(decoder(layout, **changes), tmp_path)
     assert not (tmp_path / "model.safetensors").exists() and not (tmp_path / "config.json").exists()
+
+
+def test_opening_a_model_does_not_import_the_compiler(tmp_path):
+    """It takes seconds, and drawing or computing on the device "meta" would."""
+    save(decoder("qwen3"), tmp_path)
+    looked = f"import sys; from inkstone import load; load({str(tmp_path)!r}); print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", looked], check=True, capture_output=True, text=True)
+    assert "torch._dynamo" not in ended.stdout.split()

@@ -10,16 +10,26 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch.overrides import TorchFunctionMode
 
 from inkstone.errors import RunError
 from inkstone.files import whole_file, write_json
 from inkstone.hub.download import local_folder
 from inkstone.hub.huggingface_config import architecture_of, config_from, settings_from
 from inkstone.hub.huggingface_weights import TensorFiles, from_foreign, to_foreign, weight_files
-from inkstone.layers.rotary import frequencies
 from inkstone.models.base import LanguageModel
 from inkstone.models.decoder import Decoder
 from inkstone.tokens.tokenizer import Tokenizer
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out the drawing of fresh weights: on "meta" there are none, and the first draw imports the compiler (2 s)."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def load(
@@ -38,6 +48,11 @@ def load(
     config = read_config(folder)
     place = folder / "config.json"
     architecture, settings = architecture_of(config, place), settings_from(config, place)
+    if not (folder / "tokenizer.json").exists():
+        raise RunError(
+            f"{folder} has no tokenizer.json; where it has another form of its tokenizer, convert it once with "
+            f"transformers: AutoTokenizer.from_pretrained({str(folder)!r}).save_pretrained('NEW FOLDER')"
+        )
     ends = config.get("eos_token_id")
     tokenizer = Tokenizer.load(folder, end=next(iter(ends), None) if isinstance(ends, list) else ends)
     if tokenizer.vocab_size > settings.vocab_size:
@@ -45,7 +60,7 @@ def load(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only {settings.vocab_size} "
             "(vocab_size); they do not belong together"
         )
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         model = Decoder(settings, tokenizer)
     device = torch.device(device)
     with TensorFiles(folder, settings.layout) as files:
@@ -56,7 +71,6 @@ def load(
             dtype = stored if dtype == "stored" else getattr(torch, dtype)
         state = from_foreign(files, architecture, settings, dict(model.named_parameters()), dtype)  # type: ignore[arg-type]
     model.load_state_dict(state, assign=True)
-    model.omega = frequencies(settings.head_width, settings.rotary_theta, settings.rotary_scaling)
     return model.to(device).eval()
 
 

@@ -32,7 +32,8 @@ class RotaryScaling:
 
 def frequencies(head_width: int, theta: float, scaling: RotaryScaling | None = None) -> Float[Tensor, " half"]:
     """The angle in radians by which each pair of a head turns per position."""
-    omega = theta ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
+    # On the CPU whatever the default device: a model laid out on "meta" has its weights read later, but never these.
+    omega = theta ** (-torch.arange(0, head_width, 2, dtype=torch.float64, device="cpu") / head_width)
     if scaling is not None and scaling.kind == "linear":
         omega = omega / scaling.factor
     elif scaling is not None and scaling.kind == "llama3":
