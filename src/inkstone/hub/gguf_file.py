@@ -108,8 +108,8 @@ def interleaved(rows: Tensor, n_heads: int) -> Tensor:
 
     It turns neighbours, rows 2i and 2i + 1 of a head; Hugging Face and we turn rows i and i + d/2.
 
-    >>> interleaved(torch.tensor([0, 1, 2, 3]), n_heads=1)
-    tensor([0, 2, 1, 3])
+    >>> interleaved(Tensor([0, 1, 2, 3]).int(), n_heads=1).tolist()
+    [0, 2, 1, 3]
     """
     return rows.view(n_heads, 2, -1, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
 
