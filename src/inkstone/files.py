@@ -110,10 +110,12 @@ def writing_fault(error: BaseException) -> str | None:
     >>> writing_fault(ValueError("while writing: I/O error: No space left on device (os error 28)"))
     'No space left on device'
     """
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     found = re.search(r"([^:]+) \(os error \d+\)", str(error))
-    return found[1].strip() if found else None
+    if found:
+        return found[1].strip()
+    return str(error) if isinstance(error, OSError) else None
 
 
 def write_text(path: Path, text: str) -> None:

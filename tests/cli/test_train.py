@@ -214,6 +214,7 @@ def test_every_text_that_cannot_be_learned_from(capsys):
         ("loop", "loop"),
         ("dangling.txt", "no such file or folder"),
         ("nowhere.txt", "no such file or folder"),
+        ("Once upon a time there was a stone. " * 20, "File name too long"),
         ("stroy/", "no such file or folder"),
         ("data:no-such-set", "no-such-set"),
     ):

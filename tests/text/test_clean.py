@@ -130,10 +130,16 @@ def test_a_folder_that_is_also_read_is_not_lost(tmp_path):
     assert len(pl.read_parquet(out / "text-00000.parquet")) == 296
 
 
-@pytest.mark.parametrize("where", ["write_parquet", "write_json"])
-def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, where):
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("write_parquet", pl.exceptions.ComputeError("parquet: underlying IO error: No space left (os error 28)")),
+        ("write_json", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
+    ],
+)
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, where, error):
     def full(*arguments, **options):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise error
 
     path, out = corpus(tmp_path / "in"), tmp_path / "out"
     monkeypatch.setattr(*((pl.DataFrame, where) if where == "write_parquet" else (module, where)), full)

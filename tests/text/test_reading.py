@@ -229,6 +229,27 @@ def test_an_unreadable_folder_is_skipped_inside_and_an_error_when_named(folder, 
         texts(folder / "b")
 
 
+def test_what_lies_in_a_folder_that_may_not_be_entered(folder, monkeypatch):
+    status = Path.stat
+
+    def refuse(path, **options):
+        if path.parent.name == "b":
+            raise PermissionError(13, "Permission denied")
+        return status(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    report = ReadingReport()
+    assert texts(folder, report=report) == ["first"]
+    assert report.skipped and {reason for _, reason in report.skipped} == {"no permission to read it"}
+    with pytest.raises(TextError, match="cannot be read: Permission denied"):
+        texts(folder / "b" / "c.md")
+
+
+def test_a_text_given_in_place_of_a_path(folder):
+    with pytest.raises(TextError, match="cannot be read: File name too long"):
+        texts(Path("Once upon a time there was a stone. " * 20))
+
+
 def test_an_empty_folder(tmp_path):
     with pytest.raises(TextError, match="no readable text"):
         texts(tmp_path)

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from inkstone.errors import TextError
-from inkstone.files import whole_folder, write_json
+from inkstone.files import whole_folder, write_json, writing_fault
 from inkstone.progress import LiveLine, human_bytes, human_count, human_time
 from inkstone.text.boilerplate import LineCounts
 from inkstone.text.clean_report import CleanReport
@@ -98,11 +98,12 @@ def clean(
             texts.close()
             dropped.close()
             write_json(folder / NOTES / REPORT, report.to_dict())
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = writing_fault(error)
+        if reason is None:
+            raise
         free = f" ({human_bytes(shutil.disk_usage(out.parent).free)} free)" if out.parent.is_dir() else ""
-        raise TextError(
-            f"{out}: cannot be written: {error.strerror or error}{free}; nothing was left behind"
-        ) from error
+        raise TextError(f"{out}: cannot be written: {reason}{free}; nothing was left behind") from error
     return report
 
 

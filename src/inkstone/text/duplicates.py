@@ -78,7 +78,7 @@ class Names:
 
 
 class Growing:
-    """Rows appended to one array whose room doubles."""
+    """Rows appended to one array, whose room grows by a quarter when it is full."""
 
     def __init__(self, width: int, dtype: type) -> None:
         self.rows = np.zeros((0, width), dtype=dtype)

@@ -34,14 +34,18 @@ def files(source: str, skip: Skip) -> Iterator[SourceFile]:
             yield SourceFile(path, label, named=True)
         return
     path = Path(source)
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise TextError(f"{source}: no such file or folder{_nearest_name(path)}") from None
+    except OSError as error:  # a folder above it is closed, the name is too long, links lead in a circle
+        raise TextError(f"{source}: cannot be read: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
         yield from _folder(path, skip)
-    elif path.exists():
-        if not path.is_file():
-            raise TextError(f"{source}: neither a file nor a folder")
+    elif stat.S_ISREG(mode):
         yield SourceFile(path, _label(path), named=True)
     else:
-        raise TextError(f"{source}: no such file or folder{_nearest_name(path)}")
+        raise TextError(f"{source}: neither a file nor a folder")
 
 
 def once(sources: Sequence[str | Path], skip: Skip) -> Iterator[SourceFile | str]:
@@ -72,9 +76,14 @@ def _folder(folder: Path, skip: Skip) -> Iterator[SourceFile]:
     waiting = [folder]
     while waiting:
         path = waiting.pop()
-        if path.is_dir():
+        try:
+            status = path.stat()
+        except OSError as error:
+            closed = isinstance(error, PermissionError)
+            skip(_label(path), "no permission to read it" if closed else "a broken link")
+            continue
+        if stat.S_ISDIR(status.st_mode):
             try:
-                status = path.stat()
                 names = sorted(os.listdir(path), reverse=True)
             except OSError as error:
                 if path == folder:
@@ -86,10 +95,10 @@ def _folder(folder: Path, skip: Skip) -> Iterator[SourceFile]:
                 continue
             entered.add((status.st_dev, status.st_ino))
             waiting += [path / name for name in names if not name.startswith(".")]
-        elif path.is_file():
+        elif stat.S_ISREG(status.st_mode):
             yield SourceFile(path, _label(path), named=False)
         else:
-            skip(_label(path), "a broken link" if path.is_symlink() else "not a regular file")
+            skip(_label(path), "not a regular file")
 
 
 def _label(path: Path) -> str:

@@ -51,6 +51,7 @@ def free_folder(recipe: Recipe) -> Path:
     name = (
         "standard-input" if source == "-" else Path(source.rstrip("/:").replace(":", "/")).name.split(".")[0] or "run"
     )
+    name = name[:60]  # no disk takes a name of more than 255 bytes
     folder, number = Path("runs") / name, 1
     while folder.exists():
         number += 1
