@@ -142,17 +142,19 @@ def test_biases_in_qwen3_and_unknown_types_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_llama_cpp_continues_as_we_do(name, tmp_path):
-    """Same ids, a likeliest token at each step, log-probabilities within 5e-3 (llama.cpp computes parts in half precision).
+    """Same ids, a likeliest token at each step, equal log-probabilities.
 
     Only tokens of printable ASCII may be drawn: llama.cpp's server reports no token before its character is whole.
     """
     llama = pytest.importorskip("xllamacpp", reason="xllamacpp (Python bindings of llama.cpp) is not installed")
     model = decoder(**MODELS[name])
+    tolerance = 2e-3 if model.settings.layout == "gpt2" else 1e-4  # llama.cpp's GELU is a table in half precision
     write_gguf(model, tmp_path / "model.gguf", "tiny", "float32")
     parameters = llama.CommonParams()
     parameters.model.path = str(tmp_path / "model.gguf")
     parameters.n_ctx, parameters.n_parallel, parameters.warmup = 96, 1, False
     parameters.cache_type_k = parameters.cache_type_v = llama.ggml_type.GGML_TYPE_F32
+    parameters.flash_attn_type = llama.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     parameters.cpuparams.n_threads = 1
     server = llama.Server(parameters)
     special = tokenizer().special_ids
@@ -169,6 +171,6 @@ def test_llama_cpp_continues_as_we_do(name, tmp_path):
             with torch.no_grad():
                 log_probabilities = model.step(torch.tensor([ids]), model.start(1), last=True)[0][0, 0]
             for likely in token["top_logprobs"]:
-                assert likely["logprob"] == pytest.approx(float(log_probabilities[likely["id"]]), abs=5e-3)
-            assert float(log_probabilities[allowed].max() - log_probabilities[token["id"]]) < 5e-3
+                assert likely["logprob"] == pytest.approx(float(log_probabilities[likely["id"]]), abs=tolerance)
+            assert float(log_probabilities[allowed].max() - log_probabilities[token["id"]]) < 2 * tolerance
             ids.append(token["id"])
