@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import inkstone
+from evaluation.golden_facts import FACTS
 from inkstone.cli import main
 from inkstone.run import Run
 from inkstone.training import pretraining
@@ -73,6 +74,14 @@ def test_json_is_one_object_and_nothing_else(capsys, text):
     assert outcome["folder"] == "run" and outcome["steps"] == 20 == facts["training"]["steps"]
     assert outcome["bits_per_byte"] == facts["evaluation"]["bits_per_byte"]
     assert facts["cost"]["wall_seconds"]["total"] >= facts["cost"]["wall_seconds"]["train"] > 0
+
+
+def test_what_the_report_is_tested_on_is_what_a_run_records(tiny_run):
+    facts = Run.open(tiny_run).facts()
+    for stage, known in FACTS.items():
+        assert isinstance(known, list) or known.keys() <= facts[stage].keys(), stage
+    page = (tiny_run / "report.html").read_text(encoding="utf-8")
+    assert "tokens a word (fertility)" in page and "characters a token" in page
 
 
 def test_the_recipe_in_the_folder_makes_the_same_model_again(text):

@@ -35,7 +35,7 @@ FACTS: dict[str, Any] = {
         "split_how": "by document",
     },
     "tokenizer": {
-        "kind": "byte-bpe", "vocab_size": 4096, "bytes_per_token": 3.412, "fertility": 1.31, "tokens_per_character": 0.62,
+        "kind": "byte-bpe", "vocab_size": 4096, "bytes_per_token": 3.412, "tokens_per_word": 1.31, "characters_per_token": 1.61,
         "train_tokens": 1_571_696, "held_out_tokens": 82_721, "seconds": 4.1,
     },
     "machine": {

@@ -25,6 +25,8 @@ def test_own_held_out_text_is_scored_and_recorded(tiny_run):
     yard = figures["yardsticks"]
     assert yard["zstd -19 after training text"] < yard["zstd -19"] < 8
     assert tiny_run.facts()["evaluation"] == figures
+    again = eval(tiny_run.folder, share=0.5, compressors=False)
+    assert tiny_run.facts()["evaluation"] == {**again, "yardsticks": yard}
 
 
 def test_given_text_is_scored_and_leaves_the_record_alone(tiny_run, tmp_path):

@@ -60,6 +60,14 @@ def test_every_row_comes_through_with_its_reason(tmp_path):
     assert report.encodings == {"utf-8": 1} and report.files == 1
 
 
+def test_examples_of_what_was_dropped_command_no_terminal(tmp_path):
+    (tmp_path / "odd.txt").write_text("\x1b[2J\x01 wipes a screen, said the stone to the brush. " * 40)
+    batches, report = clean_batches([tmp_path / "odd.txt"], quiet=True)
+    assert len(list(batches)) == 1
+    ((_, text),) = report.dropped["binary data"].examples
+    assert text.startswith("\ufffd[2J\ufffd wipes") and text.isprintable()
+
+
 def test_the_number_of_processes_makes_no_difference(tmp_path):
     banner = "\nRead more of this at the Daily Inkwell, every day of the week\n"
     texts = [prose(seed % 900, 100 + seed % 50) + (banner if seed % 3 else "") for seed in range(1200)]

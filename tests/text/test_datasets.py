@@ -1,4 +1,5 @@
 import hashlib
+import http.client
 import io
 import lzma
 import urllib.error
@@ -108,6 +109,24 @@ def test_other_content_at_the_address_is_refused_and_not_kept(small_set, monkeyp
     with pytest.raises(TextError, match="has other content now"):
         texts("data:small")
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_connection_that_breaks_off_is_one_clear_error(small_set, monkeypatch):
+    class Broken(io.BytesIO):
+        def read(self, *size):
+            raise http.client.IncompleteRead(b"half")
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: Broken())
+    with pytest.raises(TextError, match="cannot be fetched"):
+        texts("data:small")
+
+
+def test_a_cache_that_cannot_be_written_is_named(small_set, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(datasets.CACHE, str(tmp_path / "file"))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: io.BytesIO(CONTENT))
+    with pytest.raises(TextError, match="set INKSTONE_CACHE"):
+        texts("data:small")
 
 
 def test_a_set_without_a_public_address_says_what_to_do(small_set):

@@ -10,7 +10,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "text", metavar="TEXT", nargs="*", help="files, folders, - or data:NAME; default: the run's own held-out text"
     )
-    parser.add_argument("--column", help="the column of csv, jsonl and parquet that holds the text")
+    parser.add_argument(
+        "--text-column", metavar="NAME", help="the column or key that holds the text (csv, jsonl, parquet)"
+    )
     parser.add_argument("--window", type=int, help="tokens the model reads at once; default: its context, at most 2048")
     parser.add_argument("--stride", type=int, help="predictions counted in each window; default: half the window")
     parser.add_argument(
@@ -31,7 +33,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     figures = evaluate(
         options.run,
         options.text or None,
-        text_column=options.column,
+        text_column=options.text_column,
         window=options.window,
         stride=options.stride,
         share=options.share,

@@ -24,7 +24,7 @@ class Tick:
 class CurvePlot:
     """One plot: lines as SVG paths in a square of 100 by 100, and the ticks."""
 
-    axis: str  # "seconds", "steps" or "tokens"
+    axis: str  # "seconds", "step" or "tokens"
     train: str
     held_out: str
     held_out_points: list[tuple[float, float]]  # left, bottom in percent

@@ -4,6 +4,7 @@ English first, Chinese below, both from the same facts. The licence is the owner
 """
 
 import re
+import shlex
 from importlib.resources import files
 from typing import Any
 
@@ -28,6 +29,7 @@ def model_card(record: Record) -> str:
         "short": lambda value: _shown(value, lambda n: f"{n:,.0f}" if n >= 1000 else f"{n:.3g}"),
         "pairs": lambda value: list(value.items()) if isinstance(value, dict) else [],
         "code": code,
+        "quoted": lambda text: shlex.quote(text.replace("\n", " ")),
     }
     template = environment.from_string(
         files("inkstone.evaluation").joinpath("card.md.jinja").read_text(encoding="utf-8")

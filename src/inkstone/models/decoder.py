@@ -51,13 +51,13 @@ class DecoderSettings:
 
     def __post_init__(self):
         """Refuse shapes that cannot be."""
+        for name in ("vocab_size", "width", "n_layers", "n_heads", "n_kv_heads", "head_width", "hidden", "context"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} = {getattr(self, name)}, but must be at least 1")
         if self.n_heads % self.n_kv_heads:
             raise RecipeError(f"n_heads = {self.n_heads} is not a multiple of n_kv_heads = {self.n_kv_heads}")
         if self.layout != "gpt2" and self.head_width % 2:
             raise RecipeError(f"head_width = {self.head_width} is odd; rotary positions turn pairs, so it must be even")
-        for name in ("vocab_size", "width", "n_layers", "n_heads", "n_kv_heads", "head_width", "hidden", "context"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"{name} = {getattr(self, name)}, but must be at least 1")
 
     def matrix_parameters(self) -> int:
         """Weights that each token is multiplied with: all matrices, the output one included, the look-up not."""
@@ -120,7 +120,7 @@ class Block(nn.Module):
         self.attention_norm = norm(s.width, s.norm_eps)
         # Queries, keys and values share one matrix product: n_heads + 2 n_kv_heads heads of rows, in this order.
         self.qkv = nn.Linear(s.width, (s.n_heads + 2 * s.n_kv_heads) * s.head_width, bias=gpt2 or s.attention_bias)
-        self.out = nn.Linear(s.n_heads * s.head_width, s.width, bias=gpt2 or (s.attention_bias))
+        self.out = nn.Linear(s.n_heads * s.head_width, s.width, bias=gpt2 or s.attention_bias)
         self.query_norm = RMSNorm(s.head_width, s.norm_eps) if s.layout == "qwen3" else None
         self.key_norm = RMSNorm(s.head_width, s.norm_eps) if s.layout == "qwen3" else None
         self.feed_forward_norm = norm(s.width, s.norm_eps)

@@ -8,7 +8,7 @@ import polars as pl
 
 from inkstone.text.boilerplate import EXAMPLES as LINE_EXAMPLES, RemovedLines
 from inkstone.text.reading_report import ReadingReport
-from inkstone.text.repair import Repairs
+from inkstone.text.repair import INVISIBLE, Repairs
 
 EXAMPLES = 3  # of documents for each reason
 EXAMPLE_CHARACTERS = 80
@@ -82,7 +82,10 @@ class CleanReport:
             entry.bytes += int(rows["text"].str.len_bytes().sum())
             few = rows.head(EXAMPLES - len(entry.examples)) if len(entry.examples) < EXAMPLES else rows.head(0)
             beginning = pl.col("text").str.head(EXAMPLE_CHARACTERS).str.replace_all(r"\s+", " ")
-            entry.examples += few.select("id", beginning).rows()
+            # What was dropped before its repair may hold anything, and a terminal would obey it.
+            entry.examples += (
+                few.select(pl.col("id"), beginning).with_columns(pl.all().str.replace_all(INVISIBLE, "\ufffd")).rows()
+            )
 
     def finish(self, reading: ReadingReport, seconds: float) -> None:
         """Take over what the reading counted, and put the largest first."""

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import quote
 
@@ -279,12 +280,17 @@ def _fetch(label: str, dataset: Dataset, file: DataFile, path: Path) -> None:
     try:
         with urllib.request.urlopen(address, timeout=30) as answer:
             content = answer.read()
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise TextError(
             f"{label} cannot be fetched from {address} ({error}); without a network, set {MIRROR} to a folder that has it"
         ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
         raise TextError(f"{label}: {address} has other content now: SHA-256 {found}, not {file.sha256}")
-    with whole_file(path) as part:
-        part.write_bytes(content)
+    try:
+        with whole_file(path) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        raise TextError(
+            f"{path}: cannot be written ({error.strerror}); set {CACHE} to a folder for fetched data sets"
+        ) from None

@@ -46,7 +46,9 @@ def choose(samples: Mapping[str, Sequence[object]], wanted: str | None = None) -
     length = {name: _prose_length(values) for name, values in samples.items()}
     best = max(length, key=lambda name: length[name], default=None)
     if best is None or not length[best]:
-        raise TextError(f"no column that holds text; the columns are: {columns}; name one with --text-column")
+        raise TextError(
+            f"no column that holds text; the columns are: {columns}; name one with --text-column, or for train with --set text.column=NAME"
+        )
     return best
 
 

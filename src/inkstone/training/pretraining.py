@@ -1,6 +1,8 @@
 """`inkstone train`: text and minutes in, a language model in a run folder out."""
 
+import math
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -232,7 +234,7 @@ class _Training:
             self.run,
             seconds=seconds,
             held_out=lambda m: score(m, held_out.documents(), window=settings.context, share=share).bits_per_byte,
-            bits_per_nat=shards.n_tokens / shards.n_bytes / 0.6931471805599453,
+            bits_per_nat=shards.n_tokens / shards.n_bytes / math.log(2),
             line=self.line,
             interruption=self.interruption,
         )
@@ -341,4 +343,5 @@ def peak_memory() -> int:
         import resource
     except ImportError:
         return psutil.Process().memory_info().rss
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
