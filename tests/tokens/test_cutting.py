@@ -1,5 +1,7 @@
 """Cuts: parts put together are the text, and their pre-tokens are those of the whole."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given, settings, strategies as st
 from tokenizers import Regex, pre_tokenizers
@@ -15,15 +17,28 @@ TEXTS = st.one_of(
 SPLITTERS = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in (PATTERN, WORD_PATTERN)]
 
 
-@settings(max_examples=600, deadline=None)
-@given(TEXTS, st.integers(1, 12))
-def test_pieces_have_the_pre_tokens_of_the_whole(text, size):
+def check(text: str, size: int) -> None:
+    """Pieces put together are the text, and their pre-tokens are those of the whole."""
     parts = pieces(text, size)
     assert "".join(parts) == text
     assert all(parts)
+    if len(parts) == 1:
+        return
     for splitter in SPLITTERS:
         whole = [token for token, _ in splitter.pre_tokenize_str(text)]
-        assert [token for part in parts for token, _ in splitter.pre_tokenize_str(part)] == whole
+        assert [token for part in parts for token, _ in splitter.pre_tokenize_str(part)] == whole, (text, parts)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, st.integers(1, 12))
+def test_pieces_have_the_pre_tokens_of_the_whole(text, size):
+    check(text, size)
+
+
+def test_every_short_text_of_the_characters_that_matter():
+    for symbols in ("a \n.'", "好a，\n ", "a1 \u00a0\n"):
+        for letters in product(symbols, repeat=5):
+            check("".join(letters), 1)
 
 
 def test_pieces_are_cut_at_the_first_place_after_their_size():

@@ -14,6 +14,7 @@ from inkstone.errors import RecipeError, TextError
 from inkstone.tokens.byte_bpe import byte_level_backend
 from inkstone.tokens.encoding import character_twin
 from inkstone.tokens.learning import PIECE, SMALLEST, learn_tokenizer, sampled_pieces
+from inkstone.tokens.spelling import byte_alphabet
 from inkstone.tokens.tokenizer import END, KINDS
 
 ENGLISH = "\n".join(
@@ -92,6 +93,15 @@ def test_a_plain_byte_level_vocabulary_has_none():
     theirs = byte_level_backend(BPE())
     theirs.train_from_iterator([CHINESE], trainers.BpeTrainer(vocab_size=600, show_progress=False))
     assert character_twin(theirs) is None
+
+
+@pytest.mark.parametrize("merges", [[("a", "b"), ("Ã", "©")], [("a", "Ã")], [("©", "Ã")], [("Ã", "©"), ("a", "Ã©")]])
+def test_a_twin_only_where_characters_are_built_before_they_are_joined(merges):
+    vocab = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
+    for left, right in merges:
+        vocab[left + right] = len(vocab)
+    twin = character_twin(byte_level_backend(BPE(vocab=vocab, merges=merges)))
+    assert (twin is not None) == (merges == [("Ã", "©"), ("a", "Ã©")])
 
 
 def test_words_and_characters_are_tokens():
