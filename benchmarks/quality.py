@@ -3,7 +3,8 @@
     INKSTONE_DATA=... python benchmarks/quality.py --minutes 2 5 10 --peer-minutes 10
 
 Everything counts against the minutes: start-up, reading, the tokenizer, training, and for ours also its own scoring and
-report. Both folders are then scored by the same `inkstone eval` on the same held-out text, which neither has seen.
+report. Both folders are then scored by the same `inkstone eval` on the same held-out text, from which neither learns or
+chooses anything (ours scores itself on it while it trains, as it always does, and reports that score alone).
 Tiny Shakespeare: the last tenth. WikiText-2: its validation part (its test part is left alone). Chinese novels: the
 last twentieth of each.
 """
@@ -83,7 +84,7 @@ def main() -> None:
                 if who == "inkstone":
                     threads = ["--set", f"train.threads={options.threads}"] if options.threads else []
                     command = [sys.executable, "-m", "inkstone", "train", str(train), "--minutes", str(minutes)]
-                    command += ["--out", str(out), "--set", "text.held_out=0.02", *threads]
+                    command += ["--held-out", str(held_out), "--out", str(out), *threads]
                 else:
                     command = [sys.executable, str(HERE / "peers" / "trainer.py"), str(train), str(out)]
                     command += ["--minutes", str(minutes), "--setting", who.split(", ")[1]]

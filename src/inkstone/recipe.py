@@ -32,6 +32,7 @@ class TextSection(Section):
     near_duplicates: bool = True
     boilerplate: bool = True
     clean: bool = True  # false: the text goes in as it is read
+    held_out_sources: list[str] = []  # text to score on, as `sources`; without it a part of the sources is kept aside
     held_out: float | None = Field(default=None, gt=0, lt=0.5)  # share of the text kept aside for scoring
 
 

@@ -8,7 +8,7 @@ import pytest
 from inkstone.errors import TextError
 from inkstone.text import split as module
 from inkstone.text.document import documents, drop
-from inkstone.text.split import Split, split_documents
+from inkstone.text.split import Split, split_documents, split_named
 
 
 def prose(seed: int, words: int) -> str:
@@ -166,3 +166,25 @@ def test_tiny_shakespeare_is_split_as_usual(data_mirror, tmp_path):
     split = split_of([text], tmp_path)
     assert abs(len(train_texts(split)[0]) - 0.9 * len(text)) < 200
     assert split.paragraphs_removed == 0
+
+
+def test_a_named_held_out_text_is_all_that_is_held_out(tmp_path):
+    learned = [
+        f"Chapter {number}. " + "The stone was wet and the ink was thick. " * 20 + str(number) for number in range(9)
+    ]
+    kept_aside = documents(["Quite another text. " * 30, "A second one, short."], "named")
+    split = split_named([documents(learned)], [kept_aside], spill=tmp_path / "spill")
+    assert split.how == "named"
+    assert split.held_out["text"].to_list() == kept_aside["text"].to_list()
+    assert [text for frame in split.train() for text in frame["text"]] == learned
+
+
+def test_what_is_learned_is_taken_out_of_a_named_held_out_text(tmp_path):
+    paragraph = "This paragraph of more than two hundred characters stands in both of the texts, word for word, " * 3
+    learned = documents([paragraph + "\n\n" + "Filler that only the first text has. " * 80])
+    named = documents(["New at the beginning of it.\n\n" + paragraph + "\n\nNew at the end of it."], "named")
+    split = split_named([learned], [named], spill=tmp_path / "spill")
+    assert split.paragraphs_removed == 1
+    assert "both of the texts" not in split.held_out["text"][0] and "New at the end" in split.held_out["text"][0]
+    with pytest.raises(TextError, match="also stands in the rest"):
+        split_named([learned], [documents([paragraph], "named")], spill=tmp_path / "spill")

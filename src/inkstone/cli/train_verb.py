@@ -15,6 +15,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--minutes", type=float, help="wall clock for everything (default 5)")
     parser.add_argument("--out", metavar="FOLDER", help="the run folder (default runs/NAME)")
+    parser.add_argument(
+        "--held-out", action="append", default=[], metavar="TEXT", help="text to score on, instead of a part of TEXT"
+    )
     parser.add_argument("--recipe", metavar="FILE", help="a TOML file of settings")
     parser.add_argument(
         "--set",
@@ -36,6 +39,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     outcome = train(
         options.text,
         minutes=options.minutes,
+        held_out=options.held_out,
         out=options.out,
         recipe=options.recipe,
         settings=options.settings,

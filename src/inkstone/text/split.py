@@ -34,7 +34,7 @@ LONG_DOCUMENT = 2_000  # bytes; shorter ones give no tail
 LONG_PARAGRAPH = 200  # characters from which a paragraph in both parts is a leak and no turn of phrase
 PART_BYTES = 32 << 20
 
-How = Literal["by document", "tail of each document"]
+How = Literal["by document", "tail of each document", "named"]
 
 
 @dataclass
@@ -91,13 +91,8 @@ def split_documents(
     """
     if share is not None and not 0 < share <= 0.9:
         raise TextError(f"the held-out share must lie above 0 and be at most 0.9, not {share}")
-    draws, sizes, ids_seen = _spill(batches, spill, seed)
-    total = int(sizes.sum())
-    if total < LEAST_TEXT:
-        raise TextError(
-            f"only {total:,} bytes of text are left after cleaning ({ids_seen} documents); at least {LEAST_TEXT:,} bytes are "
-            "needed to learn and to measure anything, and a model worth having wants a megabyte or more"
-        )
+    draws, sizes = _spill(batches, spill, seed)
+    total = _enough(sizes)
     target = total * share if share else _target(total)
     is_long = sizes >= LONG_DOCUMENT
     few = len(sizes) < FEW_DOCUMENTS or int(sizes.max()) > LARGE_DOCUMENT * total
@@ -107,12 +102,41 @@ def split_documents(
         split = _by_document(spill, draws, sizes, target)
     split.seed, split.share = seed, round(target / total, 6)
     _purge(split, compare=not deduplicated and split.how == "by document")
+    return _counted(split, total)
+
+
+def split_named(batches: Iterable[pl.DataFrame], held_out: Iterable[pl.DataFrame], *, spill: Path) -> Split:
+    """All of the corpus as train, and the text that the person named as held-out.
+
+    Held-out is treated as in `split_documents`: what also stands in train, as a long paragraph or as a near-duplicate,
+    is taken out of it. Raises TextError for a corpus below 2 kB and where nothing is left to score.
+    """
+    _, sizes = _spill(batches, spill, 0)
+    total = _enough(sizes)
+    named = pl.concat([SCHEMA.to_frame(), *(kept(frame) for frame in held_out)])
+    split = Split(spill, named, "named", 0, 0.0, train_documents=len(sizes), train_bytes=total)
+    _purge(split, compare=True)
+    return _counted(split, total)
+
+
+def _enough(sizes: np.ndarray) -> int:
+    """The bytes of the corpus, or TextError where they are too few."""
+    total = int(sizes.sum())
+    if total < LEAST_TEXT:
+        raise TextError(
+            f"only {total:,} bytes of text are left after cleaning ({len(sizes)} documents); at least {LEAST_TEXT:,} bytes "
+            "are needed to learn and to measure anything, and a model worth having wants a megabyte or more"
+        )
+    return total
+
+
+def _counted(split: Split, total: int) -> Split:
     split.held_out_documents = len(split.held_out)
     split.held_out_bytes = int(split.held_out["text"].str.len_bytes().sum())
     if split.held_out_bytes == 0:
         raise TextError(
-            f"all text that could be held out also stands in the rest ({human_bytes(total)} in {len(sizes)} documents): "
-            "the corpus repeats itself; give more text"
+            f"all text that could be held out also stands in the rest ({human_bytes(total)}): the corpus repeats itself; "
+            "give more text"
         )
     return split
 
@@ -122,7 +146,7 @@ def _target(total: int) -> float:
     return max(min(total * DEFAULT_SHARE, MOST_HELD_OUT), min(LEAST_HELD_OUT, total * MOST_SHARE))
 
 
-def _spill(batches: Iterable[pl.DataFrame], spill: Path, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
+def _spill(batches: Iterable[pl.DataFrame], spill: Path, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Write all kept documents with running numbers; return the draw in [0, 1) and the bytes of each."""
     shutil.rmtree(spill, ignore_errors=True)
     spill.mkdir(parents=True)
@@ -144,8 +168,8 @@ def _spill(batches: Iterable[pl.DataFrame], spill: Path, seed: int) -> tuple[np.
     if waiting:
         pl.concat(waiting).write_parquet(spill / f"part-{parts:05d}.parquet", compression="lz4")
     if not sizes:
-        return np.zeros(0), np.zeros(0, dtype=np.int64), 0
-    return np.concatenate(draws), np.concatenate(sizes), number
+        return np.zeros(0), np.zeros(0, dtype=np.int64)
+    return np.concatenate(draws), np.concatenate(sizes)
 
 
 def _draw(text: bytes, seed: int) -> float:

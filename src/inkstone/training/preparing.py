@@ -15,7 +15,8 @@ from inkstone.run import Run
 from inkstone.text.clean import CleanSettings, clean_batches
 from inkstone.text.filters import Limits
 from inkstone.text.reading import read
-from inkstone.text.split import Split, split_documents
+from inkstone.text.repair import repair
+from inkstone.text.split import Split, split_documents, split_named
 from inkstone.tokens.fertility import fertility
 from inkstone.tokens.learning import learn_tokenizer
 from inkstone.tokens.shards import TokenShards, write_shards
@@ -116,14 +117,16 @@ def _split(recipe: Recipe, run: Run, line: LiveLine) -> tuple[Split, dict[str, A
         frames, report = clean_batches(text.sources, settings, quiet=line.quiet, text_column=text.column)
     else:
         frames, report = read(text.sources, text_column=text.column), None
+    spill = run.folder / ".text"
     try:
-        split = split_documents(
-            frames,
-            share=text.held_out,
-            seed=recipe.train.seed,
-            spill=run.folder / ".text",
-            deduplicated=text.clean and text.near_duplicates,
-        )
+        if text.held_out_sources:
+            named = (repair(frame)[0] for frame in read(text.held_out_sources, text_column=text.column))
+            split = split_named(frames, named, spill=spill)
+        else:
+            deduplicated = text.clean and text.near_duplicates
+            split = split_documents(
+                frames, share=text.held_out, seed=recipe.train.seed, spill=spill, deduplicated=deduplicated
+            )
     except TextError as error:
         if report is None or not report.dropped:
             raise

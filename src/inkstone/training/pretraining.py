@@ -51,6 +51,7 @@ def train(
     text: Sequence[str] = (),
     *,
     minutes: float | None = None,
+    held_out: Sequence[str] = (),
     out: str | Path | None = None,
     recipe: str | Path | None = None,
     settings: Sequence[str] = (),
@@ -61,6 +62,7 @@ def train(
     """Train a language model on text and leave it in a run folder, everything included in `minutes` of wall clock.
 
     text: files, folders, "data:NAME", "-" for standard input; none: the prose that ships with Python.
+    held_out: text to score on, named as `text` is; none: a part of the text is kept aside.
     out: the run folder; by default runs/NAME, numbered where that is taken. `fresh` replaces a run that stands there.
     recipe, settings: a TOML file and "section.key=value" overrides; what they leave open the planner chooses.
     resume: a run folder to go on with; nothing else may then be given.
@@ -71,7 +73,7 @@ def train(
     began = time.perf_counter()
     line = LiveLine(quiet=quiet)
     if resume is not None:
-        if text or recipe or settings or out is not None or minutes is not None or fresh:
+        if text or held_out or recipe or settings or out is not None or minutes is not None or fresh:
             raise RecipeError("--resume goes on with a run as it is; give no TEXT and no other settings beside it")
         run = Run.open(resume)
         with run.claimed():
@@ -83,6 +85,8 @@ def train(
         chosen = with_settings(chosen, [f"train.minutes={minutes}"], "--minutes")
     if text or not chosen.text.sources:
         chosen.text.sources = [str(source) for source in text] or [DEFAULT_SOURCE]
+    if held_out:
+        chosen.text.held_out_sources = [str(source) for source in held_out]
     if chosen.train.minutes is None and chosen.train.steps is None:
         chosen.train.minutes = DEFAULT_MINUTES
     check(chosen)
