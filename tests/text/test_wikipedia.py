@@ -69,6 +69,14 @@ def test_the_text_of_other_xml(tmp_path):
     assert found.startswith("Title\n")
 
 
+def test_where_the_blocks_of_a_file_are_cut_does_not_show_in_xml(tmp_path):
+    words = [f"word{number} and" + ("\n " if number % 7 == 0 else " ") for number in range(100_000)]
+    text = "".join(words).strip()
+    path = tmp_path / "long.xml"
+    path.write_text(f"<r>\n <p>{text}</p><p>{text}</p>\n</r>")
+    assert "".join(texts(path)) == f"{text}\n{text}\n"
+
+
 @pytest.mark.parametrize(
     ("wikitext", "expected"),
     [

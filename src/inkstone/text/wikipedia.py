@@ -15,6 +15,7 @@ from inkstone.text.plain_text import pieces
 from inkstone.text.wikitext import is_redirect, plain
 
 SERIES_BYTES = 4 << 20
+_WHITE = " \t\n"
 ARTICLE = "0"  # the namespace of articles; the others are talk, users, templates, categories, ...
 
 
@@ -74,17 +75,38 @@ def _articles(member: Member) -> Iterator[pl.Series]:
 
 
 def _character_data(member: Member) -> Iterator[bytes]:
+    """The text between tags, without the white space that only lays the file out; every element ends a line."""
     waiting: list[str] = []
-
-    def end(name: str) -> None:
-        if waiting and not waiting[-1].endswith("\n"):
-            waiting.append("\n")
+    blank: list[str] = []  # white space at the end of the text so far: layout, if a tag comes next
+    inside, ended = False, True  # whether text has come since the last tag; whether no line is open
 
     def data(text: str) -> None:
-        if not text.isspace():
-            waiting.append(text.strip(" \t\n") if "\n" in text else text)
+        nonlocal inside, ended
+        body = text.rstrip(_WHITE)
+        if body:
+            before = "".join(blank) + text[: len(text) - len(text.lstrip(_WHITE))]
+            waiting.append(before if inside or "\n" not in before else "")
+            waiting.append(body.lstrip(_WHITE))
+            blank.clear()
+            inside, ended = True, False
+        blank.append(text[len(body) :])
 
-    for _ in _parsed(member, lambda name, attributes: None, data, end):
+    def tag() -> None:
+        nonlocal inside
+        after = "".join(blank)
+        if inside and "\n" not in after:
+            waiting.append(after)
+        blank.clear()
+        inside = False
+
+    def end(name: str) -> None:
+        nonlocal ended
+        tag()
+        if not ended:
+            waiting.append("\n")
+        ended = True
+
+    for _ in _parsed(member, lambda name, attributes: tag(), data, end):
         yield "".join(waiting).encode()
         waiting.clear()
 
