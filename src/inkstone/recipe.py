@@ -148,7 +148,7 @@ def with_settings(recipe: Recipe, settings: Sequence[str], option: str | None = 
     Traceback (most recent call last):
     inkstone.errors.RecipeError: --set model.widht: there is no such setting; did you mean 'width'?
     """
-    values = recipe.model_dump(exclude_unset=True)
+    values = recipe.model_dump()
     for setting in settings:
         name, equals, text = setting.partition("=")
         section, dot, key = name.strip().partition(".")
