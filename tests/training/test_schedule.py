@@ -11,7 +11,7 @@ def test_stays_between_zero_and_one(progress, warmup, decay):
     assert 0 <= learning_rate_factor(progress, warmup, decay) <= 1
 
 
-@given(st.floats(0, 0.4), st.floats(0, 0.5), st.floats(0, 1), st.floats(0, 1))
+@given(st.floats(0, 0.4), st.floats(1e-6, 0.5), st.floats(0, 1), st.floats(0, 1))
 def test_rises_before_it_falls(warmup, decay, one, other):
     early, late = sorted((one, other))
     if late <= 1 - decay:
