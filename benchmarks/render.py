@@ -3,6 +3,7 @@
 python benchmarks/render.py
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +38,37 @@ CHINESE = {
 
 # What the tables say, in Chinese; what is missing here stays English.
 TRANSLATED = {
-    "text": "文本",
-    "trained by": "训练者",
-    "minutes given": "给定分钟数",
-    "seconds taken": "实际秒数",
-    "bits per byte": "每字节比特数",
-    "95 % interval": "95% 区间",
-    "tokens/s": "词元/秒",
-    "ratio": "倍数",
-    "peer": "对照程序",
-    "program": "程序",
-    "shape": "规模",
-    "number format": "数值格式",
-    "corpus": "语料",
-    "peak memory": "内存峰值",
+    "How fast does text become a tokenizer, and then tokens, against tokenizers and datatrove?": "文本多快变成分词器、再变成词元？与 tokenizers 和 datatrove 比较",
+    "How fast is a training step at a fixed shape?": "固定规模下，训练一步有多快？",
+    "How fast is cleaning and deduplication against datatrove?": "清洗与去重有多快？与 datatrove 比较",
     "How many bits per byte of held-out text after so many minutes of wall clock?": "给定这么多分钟，留出文本上每字节要多少比特？",
+    "How many tokens a second does generation write, greedily, with a cache?": "使用缓存、每次取最可能的词元，生成每秒写多少词元？",
+    "95 % interval": "95% 区间",
+    "MB": "MB",
+    "MB/s": "MB/秒",
+    "bits per byte": "每字节比特数",
+    "bytes per token": "每词元字节数",
+    "contestant": "参赛者",
+    "documents": "文档数",
+    "inkstone is faster by": "inkstone 快多少倍",
+    "kept": "保留",
+    "language": "语言",
+    "minutes given": "给定分钟数",
+    "number format": "数值格式",
+    "peak memory": "内存峰值",
+    "program": "程序",
+    "seconds": "秒数",
+    "seconds taken": "实际秒数",
+    "shape": "规模",
+    "share of the measured peak": "占实测峰值的比例",
+    "text": "文本",
+    "texts at once": "同时写的份数",
+    "time / inkstone's": "时间与 inkstone 之比",
+    "times the fastest peer": "最快对照程序的倍数",
+    "tokens a second": "词元/秒",
+    "trained by": "训练者",
+    "who": "程序",
+    "work": "工作",
 }
 
 
@@ -76,12 +93,17 @@ def page(results: dict[str, dict[str, Any]], words: dict[str, str], translated: 
 def table(values: dict[str, Any], translated: dict[str, str]) -> str:
     """A table in Markdown, columns of numbers to the right."""
     columns, rows = values["columns"], values["rows"]
-    right = [bool(rows) and all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(columns))]
+    right = [bool(rows) and all(is_figure(row[at]) for row in rows) for at in range(len(columns))]
     lines = ["| " + " | ".join(translated.get(name, name) for name in columns) + " |"]
     lines.append("|" + "|".join("---:" if is_number else "---" for is_number in right) + "|")
     for row in rows:
         lines.append("| " + " | ".join(cell(value).replace("|", "\\|") for value in row) + " |")
     return "\n".join(lines)
+
+
+def is_figure(value: Any) -> bool:
+    """Whether a cell is a number, one with its unit sign, or empty."""
+    return isinstance(value, int | float | None) or re.fullmatch(r"[\d.,]*\s?[%×]?", value) is not None
 
 
 def main() -> None:
