@@ -24,6 +24,8 @@ from pathlib import Path
 
 import psutil
 
+from results import write_result
+
 SOURCES = ("gutenberg-en/*.txt.xz", "wikitext-2/train.txt.xz", "chinese-novels/*.txt.xz")
 FILES = 16
 EXACT, NEAR, JUNK = 0.02, 0.03, 0.01
@@ -189,21 +191,29 @@ def main() -> None:
             rows.append(
                 row("inkstone, large", facts, [ours(work / f"corpus-{options.gigabytes:g}", work, options.workers)])
             )
-    print(f"{'':18} {'text':>9} {'seconds':>9} {'MB/s':>7} {'peak RSS':>10} {'planted':>9} {'dropped':>9}")
-    for line in rows:
-        print(
-            f"{line['name']:18} {line['text_bytes'] / 1e6:>6.0f} MB {line['seconds']:>9.1f} {line['megabytes_per_second']:>7.1f} "
-            f"{line['peak_rss_megabytes']:>7} MB {line['planted']:>9,} {line['dropped']:>9,}"
-        )
-    result = {"benchmark": "cleaning", "workers": options.workers, "rows": rows}
+    notes = [f"{options.workers} worker processes each; memory is that of the whole process tree"]
     if peer_size:
-        result["speed_ratio"] = round(statistics.median(pair[1]["seconds"] / pair[0]["seconds"] for pair in pairs), 2)
-        result["memory_ratio"] = round(
-            statistics.median(pair[1]["peak_bytes"] / pair[0]["peak_bytes"] for pair in pairs), 2
-        )
-        print(f"inkstone is {result['speed_ratio']} times as fast, in 1/{result['memory_ratio']} of the memory")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
+        speed = statistics.median(pair[1]["seconds"] / pair[0]["seconds"] for pair in pairs)
+        memory = statistics.median(pair[1]["peak_bytes"] / pair[0]["peak_bytes"] for pair in pairs)
+        notes.append(f"inkstone is {speed:.2f} times as fast, in 1/{memory:.2f} of the memory")
+    write_result(
+        options.out,
+        question="How fast is cleaning and deduplication against datatrove?",
+        columns=["program", "text, MB", "seconds", "MB/s", "peak memory, MB", "planted", "dropped"],
+        rows=[
+            [
+                line["name"],
+                round(line["text_bytes"] / 1e6),
+                round(line["seconds"], 1),
+                round(line["megabytes_per_second"], 1),
+                line["peak_rss_megabytes"],
+                line["planted"],
+                line["dropped"],
+            ]
+            for line in rows
+        ],
+        notes=notes,
+    )
 
 
 if __name__ == "__main__":
