@@ -135,7 +135,7 @@ def _split(recipe: Recipe, run: Run, line: LiveLine) -> tuple[Split, dict[str, A
     if report is not None:
         facts = report.to_dict()
         line.say(
-            f"text  {report.documents:,} documents, {human_bytes(report.bytes)}; kept {report.kept_documents:,} "
+            f"text  {report.documents:,} document{'s' * (report.documents != 1)}, {human_bytes(report.bytes)}; kept {report.kept_documents:,} "
             f"({human_bytes(report.kept_bytes)})"
         )
     facts |= {

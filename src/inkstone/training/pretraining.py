@@ -333,7 +333,8 @@ def sample(model: Decoder, held_out: TokenShards, tokens: int = 120) -> list[dic
     """What the model writes from nothing, and how it goes on with the beginnings of held-out documents."""
     tokenizer = model.tokenizer
     document = next(iter(held_out.documents()))
-    prompts = ["", tokenizer.decode(document[:16].tolist()), tokenizer.decode(document[-48:-32].tolist())]
+    beginnings = (tokenizer.decode(ids.tolist()).strip("\ufffd") for ids in (document[:16], document[-48:-32]))
+    prompts = ["", *beginnings]  # a token may end inside a character; a prompt does not
     samples = []
     for seed, prompt in enumerate(dict.fromkeys(prompts)):
         (written,) = generate(model, prompt, max_tokens=tokens, temperature=0.8, top_p=0.95, seed=seed)
