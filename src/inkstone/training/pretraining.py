@@ -4,7 +4,8 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -106,7 +107,7 @@ def _train(run: Run, recipe: Recipe, began: float, line: LiveLine, resumed: bool
     message = f"stopped; the run is saved, go on with: inkstone train --resume {run.folder}"
     unsaved = f"stopped, but the last steps could not be saved; go on from the step before with: inkstone train --resume {run.folder}"
     try:
-        with Interruption(message, unsaved) as interruption:
+        with Interruption(message, unsaved) as interruption, flushed_denormals():
             return _Training(run, recipe, began, line, interruption, resumed).complete()
     except InkstoneError:
         raise
@@ -138,7 +139,6 @@ class _Training:
                 write_report(self.run.folder)
             self.line.say(f"{self.run.folder} is complete already")
             return {**facts["outcome"], "folder": str(self.run.folder)}
-        torch.set_flush_denormal(True)  # numbers near zero would be slower than others
         machine = self.machine()
         seconds = None if self.recipe.train.steps is not None else (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
         tokenizer, shards, held_out = self.text(machine, seconds)
@@ -340,6 +340,16 @@ def sample(model: Decoder, held_out: TokenShards, tokens: int = 120) -> list[dic
         (written,) = generate(model, prompt, max_tokens=tokens, temperature=0.8, top_p=0.95, seed=seed)
         samples.append({"prompt": prompt, "text": written.text, "temperature": 0.8, "top_p": 0.95, "seed": seed})
     return samples
+
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Numbers too near zero count as zero, for they are slow; afterwards the process is as it was."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def peak_memory() -> int:
