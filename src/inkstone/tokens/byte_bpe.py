@@ -36,6 +36,8 @@ def learn_byte_bpe(texts: list[str], size: int) -> tokenizers.Tokenizer:
     wide = [character for character in counts if character >= "\x80"]
     total = sum(counts.values())
     frequent = [sum(counts[character] >= max(2, share * total / size) for character in wide) for share in SHARES]
+    if max(frequent) <= size // 50:  # English: the choice is among a few accented letters
+        return byte_level_backend(_with_bytes(wide[: frequent[USUAL]], merges, size))
     tried = _spread(texts, TRIED)
 
     @cache

@@ -15,7 +15,7 @@ from tokenizers import models
 from inkstone.tokens.cutting import pieces
 from inkstone.tokens.spelling import byte_level_bytes, byte_token
 
-PIECE = 1 << 15  # characters: small enough to share among cores, large enough for the call
+PIECE = 1 << 11  # characters: shared among cores, and short enough that the library is at its fastest
 
 
 class BatchEncoder:
