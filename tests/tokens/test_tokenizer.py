@@ -203,3 +203,10 @@ def test_folders_that_hold_no_tokenizer(tmp_path):
     tokenizers.Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(RunError, match="no end token"):
         Tokenizer.load(tmp_path)
+
+
+def test_settings_that_are_no_object_are_named(tmp_path):
+    learn_tokenizer(iter(["ink and stone " * 20]), "byte-bpe", 270).save(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(RunError, match=r"tokenizer_config\.json holds a list"):
+        Tokenizer.load(tmp_path)

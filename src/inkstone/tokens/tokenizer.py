@@ -169,6 +169,8 @@ class Tokenizer:
             config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
         except ValueError as error:
             raise RunError(f"{config_path} is no JSON: {error}") from None
+        if not isinstance(config, dict):
+            raise RunError(f"{config_path} holds a {type(config).__name__}, where an object of settings should stand")
         name = config.get("eos_token")
         if isinstance(name, dict):  # an AddedToken written out
             name = name.get("content")
