@@ -163,9 +163,9 @@ def choose_steps(recipe: Recipe, settings: DecoderSettings, work: float, tokens:
 def predict_bits_per_byte(begin: float, start: str, work: float, epochs: float) -> float:
     """What held-out text should cost in the end, from what it costs at the first step (`begin`, in bits per byte).
 
-    The share that remains falls as a small power of the work. Fitted to runs of 2 to 8 · 10¹² operations on English and
-    Chinese text: from counted bigrams 0.84 of the beginning remained at 2.5 · 10¹² operations, 0.82 at 6 · 10¹². Work on text that is
-    read again counts less (Muennighoff et al. 2023).
+    The share that remains falls as a small power of the work. The constants rest on few runs, of 2 to 8 · 10¹² operations, on
+    English and Chinese text: from counted bigrams 0.84 of the beginning remained at 2.5 · 10¹² operations and 0.82 at
+    6 · 10¹², so the figure is rough. Work on text that is read again counts less (Muennighoff et al. 2023).
     """
     new = 1.0 if epochs <= 1 else (1 + 15 * (1 - math.exp(-(epochs - 1) / 15))) / epochs
     share, power = (0.841, 0.0345) if start == "bigrams" else (0.633, 0.08)
