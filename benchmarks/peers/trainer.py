@@ -5,10 +5,12 @@
 "defaults" leaves every training argument as the Trainer has it (AdamW at 5e-5, linear decay, batches of 8).
 "best" is what did best of a few settings tried by hand: batches of 4, AdamW at 3e-3 with β₂ 0.95, warm-up, and no dropout
 where the text is read fewer than twice. Both train the same GPT-2 shape and a byte-level BPE tokenizer of the same size,
-and both measure their speed first, so that the decay of the learning rate ends with the minutes.
+and both first train a copy for a few steps, in the Trainer itself, so that the decay of the learning rate ends with the
+minutes.
 """
 
 import argparse
+import copy
 import math
 import time
 from pathlib import Path
@@ -22,6 +24,7 @@ from transformers import (  # noqa: E402
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     default_data_collator,
     set_seed,
@@ -29,6 +32,7 @@ from transformers import (  # noqa: E402
 
 CONTEXT = 256
 END = "<|endoftext|>"
+TIMED = 0.03  # of the minutes, spent on finding out how long a step takes
 
 
 def learn_tokenizer(text: str, vocab_size: int) -> PreTrainedTokenizerFast:
@@ -93,7 +97,8 @@ def main() -> None:
             "warmup_steps": 20,
             "weight_decay": 0.1,
         }
-    speed = step_seconds(model, batch)
+    timing = TrainingArguments(options.out + "-timing", max_steps=100_000, disable_tqdm=True, **arguments)
+    speed = step_seconds(model, rows, timing, options.minutes * 60 * TIMED)
     left = options.minutes * 60 - (time.monotonic() - BEGAN) - 2
     steps = max(1, math.floor(left / speed))
     if best and steps * batch < 2 * len(rows):
@@ -114,22 +119,28 @@ def main() -> None:
     print(f"{steps} steps of {batch * CONTEXT} tokens in {time.monotonic() - BEGAN:.0f} s", flush=True)
 
 
-def step_seconds(model: GPT2LMHeadModel, batch: int) -> float:
-    """Seconds of one step, from a few on a copy of the model."""
-    import copy
+class Clock(TrainerCallback):
+    """The moment at which each step ended; training stops after so many seconds."""
 
-    model = copy.deepcopy(model)
-    optimizer = torch.optim.AdamW(model.parameters())
-    ids = torch.randint(0, model.config.vocab_size, (batch, CONTEXT))
-    times = []
-    for _ in range(8):
-        begin = time.perf_counter()
-        model(input_ids=ids, labels=ids).loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        times.append(time.perf_counter() - begin)
-    return sorted(times)[len(times) // 2] * 1.06  # what the Trainer adds around each step
+    def __init__(self, seconds: float):
+        self.end = time.perf_counter() + seconds
+        self.ended: list[float] = []
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """One more step is done."""
+        self.ended.append(time.perf_counter())
+        control.should_training_stop = self.ended[-1] > self.end and len(self.ended) > 3
+
+
+def step_seconds(model: GPT2LMHeadModel, rows: list[dict], arguments: TrainingArguments, seconds: float) -> float:
+    """Seconds of one step, from steps of a copy of the model; the first ones are slower and left out."""
+    clock = Clock(seconds)
+    Trainer(
+        model=copy.deepcopy(model), args=arguments, train_dataset=rows, data_collator=default_data_collator,
+        callbacks=[clock],
+    ).train()  # fmt: skip
+    timed = clock.ended[len(clock.ended) // 3 :]
+    return (timed[-1] - timed[0]) / (len(timed) - 1)
 
 
 if __name__ == "__main__":
