@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from inkstone.layers import attention as module
-from inkstone.layers.attention import attention, inside_documents
+from inkstone.layers.attention import attention, inside_documents, same_document
 
 
 def tensors(b: int, h: int, g: int, t: int, s: int, d: int = 6, dtype=torch.float64):
@@ -50,6 +50,24 @@ def test_inside_documents(h, g, t, path):
     document = torch.randint(0, 2, (3, t), generator=torch.Generator().manual_seed(t)).cumsum(1)
     visible = inside_documents(document)
     torch.testing.assert_close(attention(q, k, v, visible), reference(q, k, v, visible))
+
+
+@pytest.mark.parametrize(("h", "g"), [(2, 2), (4, 1)])
+@pytest.mark.parametrize(("t", "s"), [(1, 1), (5, 5), (8, 8), (16, 16), (1, 7), (4, 8), (8, 3)])
+def test_in_both_directions(h, g, t, s, path):
+    q, k, v = tensors(3, h, g, t, s)
+    everything = torch.ones(3, t, s, dtype=torch.bool)
+    torch.testing.assert_close(attention(q, k, v, causal=False), reference(q, k, v, everything))
+    generator = torch.Generator().manual_seed(t)
+    keys = torch.randint(0, 2, (3, s), generator=generator)
+    queries = keys[torch.arange(3)[:, None], torch.randint(0, s, (3, t), generator=generator)]
+    visible = same_document(queries, keys)
+    torch.testing.assert_close(attention(q, k, v, visible, causal=False), reference(q, k, v, visible))
+
+
+def test_padding_sees_padding_and_nothing_else():
+    visible = same_document(torch.tensor([[0, 1, -1]]), torch.tensor([[1, 0, -1, -1]]))[0]
+    assert visible.int().tolist() == [[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 1]]
 
 
 def test_which_keys_a_query_sees():

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 from transformers import GPT2Config, LlamaConfig
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from inkstone.layers.feed_forward import GeluMLP, SwiGLU
+from inkstone.layers.feed_forward import MLP, GeluMLP, SwiGLU
 
 X = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
 
@@ -35,3 +36,9 @@ def test_gelu():
         theirs.c_proj.weight.copy_(ours.down.weight.T)
         theirs.c_proj.bias.copy_(ours.down.bias)
     torch.testing.assert_close(ours(X), theirs(X))
+
+
+@pytest.mark.parametrize(("name", "module"), [("relu", nn.ReLU()), ("gelu", nn.GELU()), ("silu", nn.SiLU())])
+def test_two_layers_around_an_activation(name, module):
+    ours = MLP(8, 12, name)
+    torch.testing.assert_close(ours(X), nn.Sequential(ours.up, module, ours.down)(X))

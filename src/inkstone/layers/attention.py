@@ -5,13 +5,17 @@
 Several query heads may share one key/value head. The mask is 0 where a query may look and −∞ where it may not, and
 stands inside the softmax, so that the weights over what may be seen sum to one.
 
-A worked example: one head of width 1, three tokens, causal. The second query, 1, meets keys 0 and ln 2, hence
-the weights 1/(1+2) and 2/(1+2) on the values 3 and 6:
+A worked example: one head of width 4, three tokens, causal. The third query, (1, 1, 1, 1), meets keys whose products
+with it are 0, 2 ln 2 and 2 ln 3. Divided by √4 these are 0, ln 2 and ln 3, hence the weights 1/6, 2/6 and 3/6 on the
+values 3, 6 and 12. (The second query sees two keys, with the weights 1/3 and 2/3; the first only its own.)
 
->>> q, k = torch.ones(1, 1, 3, 1), torch.tensor([0.0, math.log(2), math.log(3)]).view(1, 1, 3, 1)
->>> v = torch.tensor([3.0, 6.0, 12.0]).view(1, 1, 3, 1)
->>> attention(q, k, v).flatten()
+>>> q = torch.ones(1, 1, 3, 4)
+>>> k = torch.tensor([0.0, math.log(2) / 2, math.log(3) / 2]).view(1, 1, 3, 1).expand(1, 1, 3, 4)
+>>> v = torch.tensor([3.0, 6.0, 12.0]).view(1, 1, 3, 1).expand(1, 1, 3, 4)
+>>> attention(q, k, v)[0, 0, :, 0]
 tensor([3.0000, 5.0000, 8.5000])
+
+It is √(width of a head), not √(width of the model): the sum of d products of unit variance has variance d.
 """
 
 import math
@@ -34,28 +38,38 @@ def inside_documents(document: Int[Tensor, "b t"]) -> Bool[Tensor, "b t t"]:
     return (document[:, :, None] == document[:, None, :]) & causal
 
 
+def same_document(query: Int[Tensor, "b t"], key: Int[Tensor, "b s"]) -> Bool[Tensor, "b t s"]:
+    """Which key each query may see where order does not matter: all of its own document.
+
+    Padding is a document of its own, −1 say: then padding sees padding, and no query is left without a key.
+    """
+    return query[:, :, None] == key[:, None, :]
+
+
 def attention(
     q: Float[Tensor, "b h t d"],
     k: Float[Tensor, "b g s d"],
     v: Float[Tensor, "b g s d"],
     visible: Bool[Tensor, "b t s"] | None = None,
+    causal: bool = True,
 ) -> Float[Tensor, "b h t d"]:
     """Attention of `t` queries over `s` keys; the queries are the last `t` of the `s` positions.
 
-    Without `visible`, a query sees its own position and all before it. `h` is a multiple of `g`: query head i
-    uses key/value head i // (h / g).
+    Without `visible`, a query sees its own position and all before it, or every key where attention is not `causal`
+    (an encoder's, or that of one text to another). A causal `visible` must allow no key that comes later, and every
+    query must see some key. `h` is a multiple of `g`: query head i uses key/value head i // (h / g).
     """
     b, h, t, d = q.shape
     g, s = k.shape[1], k.shape[2]
     if q.device.type != "cpu" or s > LONGEST_PLAIN:
-        whole = visible is None and t == s
+        whole = causal and visible is None and t == s
         mask = None
         if visible is not None:
             mask = visible[:, None]
-        elif not whole and t > 1:
+        elif causal and not whole and t > 1:
             mask = torch.ones(t, s, dtype=torch.bool, device=q.device).tril(s - t)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=whole and t > 1, enable_gqa=h != g)
-    if t == s and t % (2 * SHORTEST_HALF) == 0:
+    if causal and t == s and t % (2 * SHORTEST_HALF) == 0:
         # The first half of the queries sees nothing of the second half of the keys: a quarter of the work falls away.
         half = t // 2
         early = None if visible is None else visible[:, :half, :half]
@@ -67,7 +81,7 @@ def attention(
     rows = (h // g) * t
     q = q.reshape(b * g, rows, d)
     k, v = k.reshape(b * g, s, d), v.reshape(b * g, s, d)
-    if t == 1 and visible is None:
+    if visible is None and (t == 1 or not causal):
         scores = torch.bmm(q * (1 / math.sqrt(d)), k.transpose(1, 2))
     else:
         bias = _bias(visible, t, s, q)
