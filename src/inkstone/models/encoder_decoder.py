@@ -1,0 +1,354 @@
+"""The Transformer of 2017: an encoder reads a source, a decoder writes with it in view (Vaswani et al. 2017).
+
+    memory = encoder(source)
+    p(tokenₜ₊₁ | source, token₁ … tokenₜ) = softmax(E decoder(token₁ … tokenₜ; memory))        E: the embedding
+
+In each block of the decoder a second attention puts its queries to the memory; its keys and values are made once a source.
+Norms stand before each part or, as published, after it; places are sinusoids, learned, or rotary within each text. (The
+attention to the memory knows of no places but those that the states carry.)
+
+Before it has a task it is trained on two in equal parts: spans that were taken out of a text are told from the rest
+(`tokens/span_corruption.py`; Raffel et al. 2020), and text is continued from an empty source. By the latter it is a
+language model: `step` chains up to an exact likelihood. The empty source is the end token alone.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from inkstone.errors import RecipeError
+from inkstone.layers.attention import inside_documents, same_document
+from inkstone.layers.cross_entropy import linear_cross_entropy
+from inkstone.layers.feed_forward import ACTIVATIONS
+from inkstone.layers.normalisation import LayerNorm
+from inkstone.layers.positions import places_in_documents, sinusoids
+from inkstone.layers.rotary import frequencies, rotation
+from inkstone.layers.transformer import TransformerBlock
+from inkstone.models.decoder import KeyValueCache, context_for
+from inkstone.tokens.batches import Batch
+from inkstone.tokens.span_corruption import PADDING, SHARE, corrupt_spans
+from inkstone.tokens.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class EncoderDecoderSettings:
+    """The shape of an encoder and a decoder of the same width."""
+
+    vocab_size: int
+    width: int
+    n_layers: int  # of the encoder
+    n_heads: int
+    hidden: int  # inner width of the feed-forward networks
+    context: int  # longest source and longest target it was trained on; a hard limit only for learned positions
+    n_decoder_layers: int | None = None  # None: as many as the encoder has
+    norm: Literal["pre", "post"] = "pre"
+    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
+    activation: Literal["relu", "gelu", "gelu-tanh", "silu"] = "relu"
+    shared: bool = True  # source and target have one embedding
+    tied: bool = True  # the output matrix is the target's embedding
+    scaled: bool = True  # embeddings are multiplied by √width
+    embedding_norm: bool = False  # a norm before the first block
+    output_bias: bool = False
+    n_sentinels: int = 100  # ids after the vocabulary, each standing for a span taken out
+    first: int | None = None  # what the decoder reads first where that is not the end token
+    norm_eps: float = 1e-5
+    rotary_theta: float = 10_000.0
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        """Refuse shapes that cannot be."""
+        for name in ("vocab_size", "width", "n_layers", "decoder_layers", "n_heads", "hidden", "context"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} = {getattr(self, name)}, but must be at least 1")
+        allowed = {
+            "norm": ("pre", "post"),
+            "positions": ("sinusoidal", "learned", "rotary"),
+            "activation": tuple(ACTIVATIONS),
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise RecipeError(f"{name} = {getattr(self, name)!r}, but must be one of {', '.join(values)}")
+        if self.width % self.n_heads:
+            raise RecipeError(f"width = {self.width} is not a multiple of n_heads = {self.n_heads}")
+        if self.positions == "rotary" and self.width // self.n_heads % 2:
+            raise RecipeError(f"heads of width {self.width // self.n_heads}: rotary positions turn pairs; make it even")
+        if self.positions == "sinusoidal" and self.width % 2:
+            raise RecipeError(f"width = {self.width} is odd; sinusoids come in pairs, so it must be even")
+
+    @classmethod
+    def of_size(cls, vocab_size: int, width: int, n_layers: int, **given: Any) -> "EncoderDecoderSettings":
+        """The model of this width, and of this depth on either side; what is `given` stands, the rest follows from it.
+
+        Half of the tokens go through the decoder alone, the others mostly through the encoder alone: a training step costs
+        as much as that of a decoder of this width and depth, with twice the weights.
+        """
+        width = given.get("width", width)
+        follows = {
+            "n_heads": max(1, width // (64 if width >= 128 else 32)),
+            "hidden": 4 * width,
+            "context": context_for(width),
+        }
+        return cls(**{"vocab_size": vocab_size, "width": width, "n_layers": n_layers, **follows, **given})
+
+    @property
+    def decoder_layers(self) -> int:
+        """Blocks of the decoder."""
+        return self.n_layers if self.n_decoder_layers is None else self.n_decoder_layers
+
+    def matrix_parameters(self) -> int:
+        """Weights that a token of the target is multiplied with, keys and values of its memory left out."""
+        return self.decoder_layers * self.width * (6 * self.width + 2 * self.hidden) + self.vocab_size * self.width
+
+    def flops_per_token(self) -> float:
+        """Floating-point operations of one training step for each token, between the two ways of training.
+
+        Of a text with spans taken out, the encoder reads what is left and the decoder spans and sentinels, for which it
+        makes keys and values of all that was left.
+        """
+        left, written = 1 - SHARE * 2 / 3, SHARE * 4 / 3
+        encoder = self.n_layers * self.width * (4 * self.width + 2 * self.hidden)
+        memory = self.decoder_layers * 2 * self.width**2
+        denoising = left * (encoder + memory) + written * self.matrix_parameters()
+        looking = 6 * self.width * self.context * (self.decoder_layers / 2 + self.n_layers * left**2)
+        return 3 * (self.matrix_parameters() + denoising) + looking
+
+
+@dataclass
+class Memory:
+    """A source as the encoder has read it. `document` numbers the document of each state (−1: padding); None: all one."""
+
+    states: Float[Tensor, "b s width"]
+    document: Int[Tensor, "b s"] | None = None
+
+
+@dataclass
+class Written:
+    """The state of a decoder: its own keys and values, and those of the memory in each block."""
+
+    cache: KeyValueCache
+    memory: list[tuple[Tensor, Tensor]]
+    visible: Bool[Tensor, "b 1 s"] | None
+
+    @property
+    def length(self) -> int:
+        """Tokens read so far by the decoder."""
+        return self.cache.length
+
+    def select(self, rows: Int[Tensor, " n"]) -> "Written":
+        """Keep these rows in this order."""
+        memory = [(keys[rows], values[rows]) for keys, values in self.memory]
+        return Written(self.cache.select(rows), memory, None if self.visible is None else self.visible[rows])
+
+
+class EncoderDecoder(nn.Module):
+    """A model of a text given another. `hidden`, `start` and `step` without a memory are those of an empty source."""
+
+    family: ClassVar[str] = "encoder_decoder"
+    Settings: ClassVar = EncoderDecoderSettings
+
+    def __init__(self, settings: EncoderDecoderSettings, tokenizer: Tokenizer):
+        super().__init__()
+        s = self.settings = settings
+        self.tokenizer = tokenizer
+        rows, learned, pre_norm = s.vocab_size + s.n_sentinels, s.positions == "learned", s.norm == "pre"
+        self.embedding = nn.Embedding(rows, s.width)  # the target's, and the source's where it is shared
+        self.source_embedding = None if s.shared else nn.Embedding(rows, s.width)
+        self.positions = nn.Embedding(s.context, s.width) if learned else None
+        self.source_positions = nn.Embedding(s.context, s.width) if learned else None
+        self.embedding_norm = LayerNorm(s.width, s.norm_eps) if s.embedding_norm else None
+        self.source_embedding_norm = LayerNorm(s.width, s.norm_eps) if s.embedding_norm else None
+        shape: dict[str, Any] = dict(activation=s.activation, pre_norm=pre_norm, norm_eps=s.norm_eps, dropout=s.dropout)
+        self.encoder = nn.ModuleList(TransformerBlock(s.width, s.n_heads, s.hidden, **shape) for _ in range(s.n_layers))
+        self.source_norm = LayerNorm(s.width, s.norm_eps) if pre_norm else None
+        self.decoder = nn.ModuleList(
+            TransformerBlock(s.width, s.n_heads, s.hidden, cross=True, **shape) for _ in range(s.decoder_layers)
+        )
+        self.norm = LayerNorm(s.width, s.norm_eps) if pre_norm else None
+        self.head = None if s.tied else nn.Linear(s.width, s.vocab_size, bias=False)
+        self.bias = nn.Parameter(torch.zeros(s.vocab_size)) if s.output_bias else None
+        omega = frequencies(s.width // s.n_heads, s.rotary_theta)
+        self.register_buffer("omega", omega, persistent=False)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> "EncoderDecoder":
+        """Draw fresh weights: matrices with standard deviation 1/√fan-in, those that end a residual branch zero.
+
+        Embeddings that are scaled by √width then enter with unit variance, as sinusoids nearly have.
+        """
+        for name, weight in self.named_parameters():
+            if name.endswith("bias"):
+                weight.zero_()
+            elif weight.dim() == 1:
+                weight.fill_(1.0)
+            elif name.endswith(("out.weight", "down.weight")):
+                weight.zero_()
+            elif name.endswith("embedding.weight"):
+                weight.normal_(0, 1 / math.sqrt(weight.shape[1]) if self.settings.scaled else 0.02, generator=generator)
+            elif name.endswith(("positions.weight", "head.weight")):
+                weight.normal_(0, 0.02, generator=generator)
+            else:
+                weight.normal_(0, 1 / math.sqrt(weight.shape[1]), generator=generator)
+        return self
+
+    @property
+    def output_weight(self) -> Float[Tensor, "v n"]:
+        """The matrix that turns a hidden state into logits. An output bias is its last column."""
+        weight = self.embedding.weight[: self.settings.vocab_size] if self.head is None else self.head.weight
+        return weight if self.bias is None else torch.cat((weight, self.bias[:, None]), dim=1)
+
+    @property
+    def first(self) -> int:
+        """The id that the decoder reads before the first token of a target."""
+        return self.tokenizer.end if self.settings.first is None else self.settings.first
+
+    def n_parameters(self) -> int:
+        """Numbers that training can change; a tied matrix counts once."""
+        return sum(weight.numel() for weight in self.parameters())
+
+    def matrices(self) -> Iterator[tuple[str, nn.Parameter, tuple[int, ...]]]:
+        """The hidden matrices, each with the numbers of rows of the maps that are stacked in it."""
+        for side in ("encoder", "decoder"):
+            for name, weight in getattr(self, side).named_parameters(prefix=side):
+                if weight.dim() == 2:
+                    maps = 3 if "qkv" in name else 2 if "key_value" in name else 1
+                    yield name, weight, (weight.shape[0] // maps,) * maps  # type: ignore[misc]
+
+    def encode(self, source: Int[Tensor, "b s"], document: Int[Tensor, "b s"] | None = None) -> Memory:
+        """Read sources. `document` numbers the document of each position; padding is −1."""
+        embedding = self.source_embedding or self.embedding
+        x, turn = self._embedded(source, document, 0, embedding, self.source_positions, self.source_embedding_norm)
+        visible = None if document is None else same_document(document, document)
+        for block in self.encoder:
+            x = block(x, turn=turn, visible=visible)
+        return Memory(x if self.source_norm is None else self.source_norm(x), document)
+
+    def hidden(
+        self,
+        ids: Int[Tensor, "b t"],
+        document: Int[Tensor, "b t"] | None = None,
+        memory: Memory | None = None,
+    ) -> Float[Tensor, "b t n"]:
+        """The decoder's states from which logits are made, those of an empty source without `memory`.
+
+        `document` numbers the document of each position; it sees its own text and its own source.
+        """
+        state = self.start(len(ids), memory)
+        x, turn = self._embedded(ids, document, 0, self.embedding, self.positions, self.embedding_norm)
+        memory_visible = None if state.visible is None else state.visible.expand(-1, ids.shape[1], -1)
+        if document is not None and memory is not None and memory.document is not None:
+            memory_visible = same_document(document, memory.document)
+        return self._decoded(x, turn, None if document is None else inside_documents(document), memory_visible, state)
+
+    def forward(
+        self, ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None = None, memory: Memory | None = None
+    ) -> Float[Tensor, "b t v"]:
+        """Logits of the token after each position."""
+        return F.linear(self.hidden(ids, document, memory), self.output_weight)
+
+    def start(self, batch: int, memory: Memory | None = None) -> Written:
+        """Nothing written yet, to `batch` sources, or to the empty one."""
+        if memory is None:
+            empty = torch.full((1, 1), self.tokenizer.end, device=self.embedding.weight.device)
+            memory = Memory(self.encode(empty).states.expand(batch, -1, -1))
+        if len(memory.states) != batch:
+            raise ValueError(f"a memory of {len(memory.states)} sources for a batch of {batch}")
+        visible = None if memory.document is None else (memory.document != PADDING)[:, None, :]
+        remembered = [block.remember(memory.states) for block in self.decoder]  # type: ignore[operator]
+        return Written(KeyValueCache(len(self.decoder), batch), remembered, visible)
+
+    def step(
+        self, ids: Int[Tensor, "b t"], state: Written, last: bool = False
+    ) -> tuple[Float[Tensor, "b n v"], Written]:
+        """Log-probabilities of the token after each position (`last`: only the final one), and the state."""
+        norm = self.embedding_norm
+        x, turn = self._embedded(ids, None, state.length, self.embedding, self.positions, norm)
+        visible = None if state.visible is None else state.visible.expand(-1, ids.shape[1], -1)
+        hidden = self._decoded(x, turn, None, visible, state, state.cache)
+        state.cache.length += ids.shape[1]
+        logits = F.linear(hidden[:, -1:] if last else hidden, self.output_weight)
+        return logits.float().log_softmax(-1), state
+
+    def loss(self, batch: Batch, generator: torch.Generator | None, progress: float) -> Float[Tensor, ""]:
+        """Mean nats a predicted token: half of the rows with spans taken out, the others continued from an empty source.
+
+        Of a batch with a single row, chance decides.
+        """
+        rows = len(batch.ids)
+        denoised = rows // 2 if rows > 1 else int(torch.rand((), generator=generator) < 0.5)
+        denoised = denoised if self.settings.n_sentinels else 0
+        total = torch.zeros((), device=batch.ids.device)
+        if denoised:
+            document = None if batch.document is None else batch.document[:denoised]
+            total = total + denoised / rows * self._denoising_loss(batch.ids[:denoised], document, generator)
+        if denoised < rows:
+            document = None if batch.document is None else batch.document[denoised:]
+            hidden = self.hidden(batch.ids[denoised:], document).flatten(0, 1)
+            loss = linear_cross_entropy(hidden, self.output_weight, batch.targets[denoised:].flatten())
+            total = total + (rows - denoised) / rows * loss
+        return total
+
+    def _denoising_loss(
+        self, ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None, generator: torch.Generator | None
+    ) -> Float[Tensor, ""]:
+        s, end = self.settings, self.tokenizer.end
+        drawn = corrupt_spans(
+            ids, document, end=end, first_sentinel=s.vocab_size, n_sentinels=s.n_sentinels, generator=generator
+        )
+        predicted = drawn.target_document != PADDING
+        if not predicted.any():  # a row of nothing but end tokens
+            return torch.zeros((), device=ids.device)
+        memory = self.encode(drawn.source, drawn.source_document)
+        hidden = self.hidden(drawn.read, drawn.target_document, memory)
+        return linear_cross_entropy(hidden[predicted], self.output_weight, drawn.targets[predicted])
+
+    def _embedded(
+        self,
+        ids: Int[Tensor, "b t"],
+        document: Int[Tensor, "b t"] | None,
+        start: int,
+        embedding: nn.Embedding,
+        positions: nn.Embedding | None,
+        norm: nn.Module | None,
+    ) -> tuple[Float[Tensor, "b t width"], tuple[Tensor, Tensor] | None]:
+        """What enters the first block, and the turns of rotary positions."""
+        s, turn = self.settings, None
+        x = embedding(ids) * math.sqrt(s.width) if s.scaled else embedding(ids)
+        if s.positions == "rotary":
+            turn = rotation(self.omega, start, ids.shape[1])  # type: ignore[arg-type]
+        else:
+            places = places_in_documents(ids, document, start)
+            if positions is None:
+                x = x + sinusoids(places, s.width).to(x.dtype)
+            else:
+                if start + ids.shape[1] > s.context and int(places.max()) >= s.context:
+                    raise RecipeError(
+                        f"{int(places.max()) + 1} tokens, but this model has learned positions for {s.context}; "
+                        "give it a shorter text"
+                    )
+                x = x + positions(places)
+        x = x if norm is None else norm(x)
+        return F.dropout(x, s.dropout, self.training) if s.dropout else x, turn
+
+    def _decoded(
+        self,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor] | None,
+        visible: Tensor | None,
+        memory_visible: Tensor | None,
+        state: Written,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        for layer, (block, memory) in enumerate(zip(self.decoder, state.memory, strict=True)):
+            extend = None if cache is None else partial(cache.extend, layer)
+            x = block(
+                x, turn=turn, visible=visible, causal=True, extend=extend, memory=memory, memory_visible=memory_visible
+            )
+        x = x if self.norm is None else self.norm(x)
+        return x if self.bias is None else torch.cat((x, torch.ones_like(x[..., :1])), dim=-1)
