@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,6 +24,34 @@ class Batch:
     ids: Tensor  # (b, t) int64
     targets: Tensor  # (b, t) int64: the token after each of `ids`
     document: Tensor | None  # (b, t) int32
+    continues: bool = False  # each row goes on where the same row of the batch before ended (tokens/streams.py)
+
+
+def documents_of(ids: np.ndarray, end: int) -> Tensor | None:
+    """The number of the document of each position of rows (b, t); None where no row holds a boundary inside."""
+    opens = ids == end
+    return torch.from_numpy(np.cumsum(opens, axis=1, dtype=np.int32)) if opens[:, 1:].any() else None
+
+
+def read_circle(shards: TokenShards, start: int, into: np.ndarray) -> None:
+    """Fill `into` with the tokens from `start` on, going round the stream, a circle, as often as needed."""
+    circle, filled = shards.n_tokens - 1, 0
+    while filled < len(into):
+        stop = min(start + len(into) - filled, circle)
+        into[filled : filled + stop - start] = shards.read(start, stop)
+        filled += stop - start
+        start = 0
+
+
+class Batches(Protocol):
+    """Training batches of one shape, by number."""
+
+    context: int  # tokens of a row
+    rows: int
+
+    def batch(self, index: int) -> Batch:
+        """Batch number `index`, from 0: the same at every call."""
+        ...
 
 
 class PackedBatches:
@@ -60,11 +89,8 @@ class PackedBatches:
         for row in range(self.rows):
             epoch, place = divmod(index * self.rows + row, self.windows_per_epoch)
             offset, order = self._order(epoch)
-            self._read_circle((offset + int(order[place]) * self.context) % self.circle, window[row])
-        opens = window[:, :-1] == self.shards.end
-        document = None
-        if opens[:, 1:].any():
-            document = torch.from_numpy(np.cumsum(opens, axis=1, dtype=np.int32))
+            read_circle(self.shards, (offset + int(order[place]) * self.context) % self.circle, window[row])
+        document = documents_of(window[:, :-1], self.shards.end)
         rows = torch.from_numpy(window)
         return Batch(rows[:, :-1].contiguous(), rows[:, 1:].contiguous(), document)
 
@@ -72,12 +98,3 @@ class PackedBatches:
         generator = np.random.default_rng([self.seed, epoch])
         offset = int(generator.integers(self.circle))
         return offset, generator.permutation(self.windows_per_epoch)
-
-    def _read_circle(self, start: int, into: np.ndarray) -> None:
-        """Fill `into` with the tokens from `start` on, going round as often as needed."""
-        filled = 0
-        while filled < len(into):
-            stop = min(start + len(into) - filled, self.circle)
-            into[filled : filled + stop - start] = self.shards.read(start, stop)
-            filled += stop - start
-            start = 0
