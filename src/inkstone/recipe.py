@@ -45,10 +45,10 @@ class TokenizerSection(Section):
 
 
 class ModelSection(Section):
-    """The shape of the model."""
+    """The family of the model and its shape. Which of the settings a family has, its own `Settings` say."""
 
     family: str = "decoder"
-    layout: Literal["qwen3", "llama", "gpt2"] = "qwen3"
+    layout: Literal["qwen3", "llama", "gpt2"] | None = None
     width: int | None = Field(default=None, ge=1)
     n_layers: int | None = Field(default=None, ge=1)
     n_heads: int | None = Field(default=None, ge=1)

@@ -111,7 +111,7 @@ def golden_run(folder: Path, facts: dict[str, Any] | None = None, entries: list[
     """A run folder with these facts and this journal, and no model."""
     recipe = with_settings(
         Recipe(),
-        ["train.minutes=5", "train.dtype=float32", "model.n_layers=6", "model.width=256", "model.context=256", "text.sources=['books', 'notes.md']"],
+        ["train.minutes=5", "train.dtype=float32", "model.layout=qwen3", "model.n_layers=6", "model.width=256", "model.context=256", "text.sources=['books', 'notes.md']"],
     )  # fmt: skip
     run = Run.create(folder, recipe)
     write_json(run.folder / "environment.json", ENVIRONMENT)

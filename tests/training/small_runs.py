@@ -14,7 +14,7 @@ from inkstone.models.decoder import Decoder, DecoderSettings
 from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe, TrainSection
 from inkstone.run import Run
-from inkstone.tasks.language_modelling import next_token_loss
+from inkstone.tasks.language_modelling import training_loss
 from inkstone.tokens.batches import PackedBatches
 from inkstone.tokens.shards import TokenShards, write_shards
 from inkstone.training import pretraining
@@ -128,7 +128,7 @@ def small_shards(folder: Path, documents: Sequence[str] | None = None) -> TokenS
 def small_loop(
     folder: Path,
     *,
-    loss: Callable[..., torch.Tensor] = next_token_loss,
+    loss: Callable[..., torch.Tensor] = training_loss,
     rows: int = 4,
     passes: int = 1,
     seconds: float | None = None,

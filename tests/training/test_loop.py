@@ -26,7 +26,7 @@ def equal(one, other):
 def test_the_loss_falls(tmp_path, optimizer):
     losses = []
 
-    def noted(model, batch):
+    def noted(model, batch, *_):
         loss = next_token_loss(model, batch)
         losses.append(loss.item())
         return loss
@@ -60,8 +60,8 @@ def test_the_loss_is_blind_to_other_documents_in_the_row(tmp_path):
     after = model.hidden(ids, document)
     torch.testing.assert_close(after[0, ~first], before[0, ~first])
     assert not torch.allclose(after[0, first], before[0, first])
-    hidden_from = loop.loss(model, batch)
-    unmasked = loop.loss(model, type(batch)(batch.ids, batch.targets, None))
+    hidden_from = next_token_loss(model, batch)
+    unmasked = next_token_loss(model, type(batch)(batch.ids, batch.targets, None))
     assert hidden_from.item() != unmasked.item()  # the batch's documents reach the model
 
 
@@ -69,7 +69,7 @@ def broken_at(steps):
     """A loss that is not a number at these calls, counted from 1."""
     calls = [0]
 
-    def loss(model, batch):
+    def loss(model, batch, *_):
         calls[0] += 1
         return next_token_loss(model, batch) * (float("nan") if calls[0] in steps else 1.0)
 
@@ -93,7 +93,7 @@ def test_a_skipped_step_changes_no_weight(tmp_path):
 
 
 def test_an_infinite_gradient_of_a_finite_loss_is_passed_over(tmp_path):
-    def loss(model, batch):
+    def loss(model, batch, *_):
         return (next_token_loss(model, batch) - 5.0).abs().sqrt() * 0 + model.norm.weight.sub(1).sum().abs().sqrt()
 
     loop = small_loop(tmp_path / "run", loss=loss)
@@ -194,7 +194,7 @@ def test_a_resumed_run_leaves_no_line_of_the_journal_twice(tmp_path):
 def test_a_time_limit_ends_the_run_and_counts_across_interruptions(tmp_path, monkeypatch):
     clock = [100.0]
 
-    def loss(model, batch):
+    def loss(model, batch, *_):
         clock[0] += 1.0
         return next_token_loss(model, batch)
 
@@ -261,7 +261,7 @@ def test_a_journal_that_cannot_be_written_is_said_once(tmp_path, monkeypatch):
 def test_a_signal_during_training_saves_first(tmp_path, number, code):
     with Interruption("go on with --resume") as interruption:
 
-        def loss(model, batch):
+        def loss(model, batch, *_):
             if len(seen) == 3:
                 os.kill(os.getpid(), number)
             seen.append(1)

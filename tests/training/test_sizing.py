@@ -9,10 +9,10 @@ from inkstone.training.sizing import (
     LADDER,
     MUON_SHARE,
     batch_tokens_for,
-    decoder_settings,
     dropout_for,
     optimizer_for,
     refuse_too_large,
+    settings_for,
     shape_for,
     start_for,
     vocabulary_for,
@@ -26,7 +26,7 @@ def recipe(*settings: str) -> Recipe:
 
 
 def test_each_step_of_the_ladder_is_larger():
-    sizes = [decoder_settings(recipe(), 1024, *step).matrix_parameters() for step in LADDER]
+    sizes = [settings_for(recipe(), 1024, *step).matrix_parameters() for step in LADDER]
     assert sizes == sorted(sizes)
 
 
@@ -54,13 +54,13 @@ def test_what_the_recipe_fixes_stays():
 
 def test_a_model_that_does_not_fit_into_memory_is_refused():
     machine = Machine("cpu", "", 1, 1, 10**9, {"float32": 100.0}, 10.0)
-    refuse_too_large(decoder_settings(recipe(), 512, 64, 2), machine)
+    refuse_too_large(settings_for(recipe(), 512, 64, 2), machine)
     with pytest.raises(RecipeError, match="needs more than"):
-        refuse_too_large(decoder_settings(recipe(), 512, 4096, 64), machine)
+        refuse_too_large(settings_for(recipe(), 512, 4096, 64), machine)
 
 
 def test_muon_only_where_it_is_cheap():
-    settings = decoder_settings(recipe(), 8192, 512, 9)
+    settings = settings_for(recipe(), 8192, 512, 9)
     small, large = optimizer_for(settings, 1024), optimizer_for(settings, 131_072)
     assert small[0] == "adamw" and small[1] > MUON_SHARE
     assert large[0] == "muon" and large[1] <= MUON_SHARE
@@ -80,7 +80,7 @@ def test_counted_weights_where_the_model_can_hold_them(settings, vocab_size, sta
     chosen = recipe(*settings)
     assert start_for(chosen, vocab_size) == start
     if "gpt2" not in str(settings):
-        assert decoder_settings(chosen, vocab_size, 64, 2).tied is (start != "bigrams")
+        assert settings_for(chosen, vocab_size, 64, 2).tied is (start != "bigrams")
 
 
 def test_counted_weights_asked_for_where_they_cannot_be():
@@ -95,6 +95,6 @@ def test_dropout_grows_with_the_number_of_readings():
 
 def test_shapes_that_cannot_be_are_refused():
     with pytest.raises(RecipeError, match="family"):
-        decoder_settings(recipe("model.family=recurrent"), 512, 64, 2)
+        settings_for(recipe("model.family=recurent"), 512, 64, 2)
     with pytest.raises(RecipeError, match="gpt2"):
-        decoder_settings(recipe("model.layout=gpt2", "model.width=64", "model.n_heads=3"), 512, 64, 2)
+        settings_for(recipe("model.layout=gpt2", "model.width=64", "model.n_heads=3"), 512, 64, 2)

@@ -14,6 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="files, folders, data:NAME, or - for standard input; none: Python's docs",
     )
     parser.add_argument("--minutes", type=float, help="wall clock for everything (default 5)")
+    parser.add_argument("--family", metavar="NAME", help="the kind of model (default decoder)")
     parser.add_argument("--out", metavar="FOLDER", help="the run folder (default runs/NAME)")
     parser.add_argument(
         "--held-out", action="append", default=[], metavar="TEXT", help="text to score on, instead of a part of TEXT"
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     outcome = train(
         options.text,
         minutes=options.minutes,
+        family=options.family,
         held_out=options.held_out,
         out=options.out,
         recipe=options.recipe,

@@ -12,7 +12,7 @@ from inkstone.evaluation.likelihood import score
 from inkstone.evaluation.yardsticks import HELD_OUT_LIMIT, TRAIN_LIMIT, yardsticks
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
-from inkstone.models.base import LanguageModel
+from inkstone.models.base import CarriesState, LanguageModel, WholeDocuments
 from inkstone.progress import LiveLine, human_count
 from inkstone.run import Run
 from inkstone.text.document import kept
@@ -62,6 +62,8 @@ def evaluate(
     likelihood = score(model, held_out.documents(), window=window, stride=stride, share=share, report=shown)
     figures = likelihood.figures(seed=seed)
     figures |= {"window": window, "stride": stride or (window and max(1, window // 2)), "share": min(1.0, share)}
+    if isinstance(model, WholeDocuments):
+        figures["likelihood"] = model.likelihood
     figures["seconds"] = round(time.monotonic() - started, 3)
     if compressors:
         generator = np.random.default_rng(seed)
@@ -127,7 +129,7 @@ def eval(
 
 def window_of(model: LanguageModel) -> int | None:
     """The window a model is scored with: the context it was trained on, or None where it has no such limit."""
-    context = getattr(getattr(model, "settings", None), "context", None)
+    context = None if isinstance(model, CarriesState) else getattr(getattr(model, "settings", None), "context", None)
     return min(context, LONGEST_WINDOW) if context else None
 
 

@@ -4,6 +4,9 @@ A document t₁ … tₙ is scored as p(t₁ … tₙ end | end): the end token 
 end of the document is paid for like any other token. (A foreign model that begins texts with a token of its own, as Llama
 does, is given that one before.)
 
+A model whose likelihood is not the chain of its steps (`WholeDocuments`) is asked for each document, or section of one, as
+a whole.
+
 Text longer than the window slides through it: each prediction sees at least `window − stride` tokens before it, or all there
 are, and each is counted once. A document longer than a section is cut into sections, the units of the interval and of
 sampling; a section's first predictions still see the text before it.
@@ -13,7 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +26,7 @@ from torch import Tensor, nn
 from inkstone.errors import TextError
 from inkstone.evaluation.intervals import ratio_interval
 from inkstone.evaluation.words import count_words
-from inkstone.models.base import LanguageModel
+from inkstone.models.base import LanguageModel, NextTokenModel, WholeDocuments
 from inkstone.tokens.tokenizer import Tokenizer
 
 SECTION = 2048  # tokens of a section
@@ -84,20 +87,6 @@ class Likelihood:
             "words": int(self.words.sum()),
             "documents": len(self.nats),
         }
-
-
-@runtime_checkable
-class HiddenStates(Protocol):
-    """A model whose logits are a product with one matrix; its score then needs no logits of what is only context."""
-
-    def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t width"]:
-        """The states before the output matrix."""
-        ...
-
-    @property
-    def output_weight(self) -> Float[Tensor, "v width"]:
-        """The output matrix."""
-        ...
 
 
 @torch.inference_mode()
@@ -254,6 +243,11 @@ def _score_group(
     pass_tokens: int,
     report: Callable[[int], None] | None,
 ) -> list[_Document]:
+    if isinstance(model, WholeDocuments):
+        _score_whole(model, group)
+        if report:
+            report(sum(document.scored_tokens for document in group))
+        return group
     passages = [passage for document in group for passage in _passages(document, window, stride)]
     passages.sort(key=len, reverse=True)  # rows of like length waste little on padding
     start = 0
@@ -269,6 +263,15 @@ def _score_group(
     return group
 
 
+def _score_whole(model: WholeDocuments, group: list[_Document]) -> None:
+    """The likelihood of each section to be scored as of a document of its own: what stands before it is not seen."""
+    sections = [document.inputs[a + 1 : b + 1] for document in group for a, b in document.ranges]
+    nats = iter(model.document_nats(sections, torch.Generator().manual_seed(0)))
+    for document in group:
+        document.section_nats = np.array([next(nats) for _ in document.ranges])
+        document.inputs = document.targets = document.nats = np.zeros(0, dtype=np.int64)
+
+
 def _score_batch(model: LanguageModel, batch: list[_Passage], whole: bool) -> None:
     """Fill in the nats of the counted predictions. Rows are padded on the right, where a causal model never looks."""
     longest = len(batch[0])
@@ -281,7 +284,7 @@ def _score_batch(model: LanguageModel, batch: list[_Passage], whole: bool) -> No
         counted[row, p.counted - p.begin : len(p)] = True
     device = next(model.parameters()).device if isinstance(model, nn.Module) else torch.device("cpu")
     ids, wanted, kept = (torch.from_numpy(x).to(device) for x in (inputs, targets, counted))
-    if isinstance(model, HiddenStates) and not whole:
+    if isinstance(model, NextTokenModel) and not whole:
         nats = np.zeros(counted.shape)
         nats[counted] = _matrix_nats(model.hidden(ids)[kept], model.output_weight, wanted[kept]).double().cpu().numpy()
     else:

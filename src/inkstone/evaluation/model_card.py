@@ -41,6 +41,7 @@ def model_card(record: Record) -> str:
         folder=str(record.folder),
         languages=_languages(record),
         layout=record.recipe.model.layout if record.recipe else None,
+        family=record.recipe.model.family if record.recipe else "decoder",
         sources=record.recipe.text.sources if record.recipe else [],
         deduplicated=bool(record.recipe and record.recipe.text.clean and record.recipe.text.near_duplicates),
         shape=record.recipe.model if record.recipe else None,

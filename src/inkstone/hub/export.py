@@ -50,7 +50,11 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
     if out.exists() and not (out.is_dir() and to == "hf" and not any(out.iterdir())):
         raise RunError(f"{out} already exists; choose another --out")
     model = load(folder, dtype=dtype or "stored")
-    assert isinstance(model, Decoder)
+    if not isinstance(model, Decoder):
+        raise RunError(
+            f"{folder} holds a model of the family {model.family!r}, which {to!r} has no layout for; "  # type: ignore[attr-defined]
+            "the run folder itself can be copied as it is"
+        )
     try:
         if to == "gguf":
             write_gguf(model, out, name, str(model.embedding.weight.dtype).removeprefix("torch."))

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from inkstone.errors import RunError
@@ -17,6 +18,7 @@ from inkstone.files import whole_file, write_json
 from inkstone.hub.download import local_folder
 from inkstone.hub.huggingface_config import architecture_of, config_from, settings_from
 from inkstone.hub.huggingface_weights import TensorFiles, from_foreign, to_foreign, weight_files
+from inkstone.hub.own_layout import is_own, load_own, own_config, save_own
 from inkstone.models.base import LanguageModel
 from inkstone.models.decoder import Decoder
 from inkstone.tokens.tokenizer import Tokenizer
@@ -47,7 +49,9 @@ def load(
     folder = local_folder(folder)
     config = read_config(folder)
     place = folder / "config.json"
-    architecture, settings = architecture_of(config, place), settings_from(config, place)
+    own = is_own(config)
+    if not own:
+        architecture, settings = architecture_of(config, place), settings_from(config, place)
     if not (folder / "tokenizer.json").exists():
         raise RunError(
             f"{folder} has no tokenizer.json; where it has another form of its tokenizer, convert it once with "
@@ -55,6 +59,8 @@ def load(
         )
     ends = config.get("eos_token_id")
     tokenizer = Tokenizer.load(folder, end=next(iter(ends), None) if isinstance(ends, list) else ends)
+    if own:
+        return load_own(config, folder, tokenizer, torch.device(device), dtype)  # type: ignore[return-value]
     if tokenizer.vocab_size > settings.vocab_size:
         raise RunError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only {settings.vocab_size} "
@@ -74,13 +80,19 @@ def load(
     return model.to(device).eval()
 
 
-def save(model: Decoder, folder: Path | str) -> None:
-    """Write a model and its tokenizer into a folder that transformers opens; other files there stay as they are.
+def save(model: nn.Module, folder: Path | str) -> None:
+    """Write a model and its tokenizer into a folder; other files there stay as they are.
 
+    A decoder's folder is one that transformers opens, those of the other families are of our own layout (`own_layout`).
     Each file is written whole or not at all, config.json, which makes the folder a model, as the last.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if not isinstance(model, Decoder):
+        save_own(model, folder)
+        model.tokenizer.save(folder)  # type: ignore[union-attr, operator]
+        write_json(folder / "config.json", own_config(model))
+        return
     end = model.tokenizer.end
     config = config_from(model.settings, model.embedding.weight.dtype, end)
     weights = {name: weight.detach() for name, weight in model.named_parameters()}

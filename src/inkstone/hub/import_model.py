@@ -28,7 +28,8 @@ def import_model(source: Path | str, out: Path | str | None = None) -> Run:
     """
     folder = local_folder(source)
     model = load(folder, dtype="stored")
-    assert isinstance(model, Decoder)
+    if not isinstance(model, Decoder):
+        raise RunError(f"{folder} is a run of Inkstone already; use it as it is")
     out = Path("runs") / folder_name(source) if out is None else Path(out)
     run = Run.create(out, _recipe(model, folder))
     try:

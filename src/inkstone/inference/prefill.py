@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from inkstone.models.base import LanguageModel, State
+from inkstone.models.base import CarriesState, LanguageModel, State
 
 
 def prompt_ids(model: LanguageModel, prompt: str | Sequence[int]) -> list[int]:
@@ -44,6 +44,8 @@ def advance(model: LanguageModel, read: Int[Tensor, "b t"], state: State) -> tup
 
 def context_of(model: LanguageModel) -> int | None:
     """Tokens that a model was trained to take account of at once; None for one without such a bound."""
+    if isinstance(model, CarriesState):
+        return None
     return getattr(getattr(model, "settings", None), "context", None)
 
 

@@ -1,3 +1,21 @@
 """The families of language model, one a file, all behind the protocol of `base`."""
 
-FAMILIES = {"decoder": "inkstone.models.decoder"}
+import importlib
+from typing import Any
+
+from inkstone.errors import RecipeError, nearest
+
+FAMILIES = {
+    "decoder": ("inkstone.models.decoder", "Decoder"),
+}
+
+
+def family(name: str) -> Any:
+    """The class of a family. It has `family`, its name, and `Settings`, the dataclass of its shape (`models/base.py`).
+
+    Raises RecipeError for a name that is none.
+    """
+    if name not in FAMILIES:
+        raise RecipeError(f"there is no family {name!r} of language model; {nearest(name, FAMILIES)}")
+    module, model = FAMILIES[name]
+    return getattr(importlib.import_module(module), model)

@@ -13,7 +13,7 @@ Per block:  x ← x + W_o attention(norm(x)),   x ← x + feed_forward(norm(x)).
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +59,26 @@ class DecoderSettings:
         if self.layout != "gpt2" and self.head_width % 2:
             raise RecipeError(f"head_width = {self.head_width} is odd; rotary positions turn pairs, so it must be even")
 
+    @classmethod
+    def of_size(cls, vocab_size: int, width: int, n_layers: int, **given: Any) -> "DecoderSettings":
+        """The decoder of this width and depth; what is `given` of its fields stands, the rest follows from it."""
+        gpt2 = given.get("layout") == "gpt2"
+        n_heads = given.get("n_heads")
+        head_width = given.get("head_width") or (width // n_heads if n_heads else (64 if width >= 128 else 32))
+        n_heads = n_heads or max(1, width // head_width)
+        if gpt2 and n_heads * head_width != width:
+            raise RecipeError(
+                f"the gpt2 layout wants width = n_heads · head_width, not {width} and {n_heads} · {head_width}"
+            )
+        follows = {
+            "n_kv_heads": n_heads,
+            "hidden": 4 * width if gpt2 else 32 * round(width * 8 / 3 / 32),
+            "context": context_for(width),
+            "norm_eps": 1e-5 if gpt2 else 1e-6,
+        }
+        given |= {"n_heads": n_heads, "head_width": head_width} | ({"n_kv_heads": n_heads} if gpt2 else {})
+        return cls(**{"vocab_size": vocab_size, "width": width, "n_layers": n_layers, **follows, **given})
+
     def matrix_parameters(self) -> int:
         """Weights that each token is multiplied with: all matrices, the output one included, the look-up not."""
         attention = self.width * self.head_width * (2 * self.n_heads + 2 * self.n_kv_heads)
@@ -73,6 +93,11 @@ class DecoderSettings:
         """
         seen = (context or self.context) / 2
         return 6 * self.matrix_parameters() + 12 * self.n_layers * self.n_heads * self.head_width * seen
+
+
+def context_for(width: int) -> int:
+    """Tokens to be read at once: a wider model has learned enough of what is near to profit from what is far."""
+    return 128 if width < 128 else 256 if width <= 512 else 512 if width <= 768 else 1024
 
 
 class KeyValueCache:
@@ -154,6 +179,9 @@ class Block(nn.Module):
 
 class Decoder(nn.Module):
     """A causal language model. `forward` gives the logits of training; `start` and `step` obey `LanguageModel`."""
+
+    family: ClassVar[str] = "decoder"
+    Settings: ClassVar = DecoderSettings
 
     def __init__(self, settings: DecoderSettings, tokenizer: Tokenizer):
         super().__init__()

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from inkstone.errors import Interrupted, RunError
+from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.files import writing_fault
-from inkstone.models.decoder import Decoder
+from inkstone.models.base import CarriesState, NextTokenModel
 from inkstone.progress import LiveLine
 from inkstone.recipe import TrainSection
 from inkstone.run import Run
-from inkstone.tokens.batches import Batch, PackedBatches
+from inkstone.tokens.batches import Batch, Batches
 from inkstone.training.averaging import WeightAverage
 from inkstone.training.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint, save_checkpoint
 from inkstone.training.curves import Curves
@@ -50,25 +50,28 @@ class Loop:
 
     def __init__(
         self,
-        model: Decoder,
-        loss: Callable[[Decoder, Batch], Tensor],
-        batches: PackedBatches,
+        model: nn.Module,
+        loss: Callable[[nn.Module, Batch, torch.Generator, float], Tensor],
+        batches: Batches,
         passes: int,
         settings: TrainSection,
         run: Run,
         *,
         seconds: float | None,
-        held_out: Callable[[Decoder], float],
+        held_out: Callable[[nn.Module], float],
         bits_per_nat: float,
         line: LiveLine,
         interruption: Interruption,
     ):
-        """`passes` batches make one step; `bits_per_nat` turns the loss of a token into bits per byte."""
+        """`loss` takes the model, a batch, a generator for what it draws, and the share of the run that is over.
+
+        `passes` batches make one step; `bits_per_nat` turns the loss of a token into bits per byte.
+        """
         self.model, self.loss, self.batches, self.passes = model, loss, batches, passes
         self.settings, self.run_folder, self.seconds = settings, run, seconds
         self.held_out, self.bits_per_nat = held_out, bits_per_nat
         self.line, self.interruption = line, interruption
-        self.device = model.output_weight.device
+        self.device = next(model.parameters()).device
         self.initial: dict[str, Tensor] | None = (
             None  # the first weights, as long as there is no checkpoint to go back to
         )
@@ -76,9 +79,10 @@ class Loop:
         self.position = Position()
         self.step_tokens = passes * batches.rows * batches.context
         self.curves = Curves(run, line, bits_per_nat, settings.tensorboard)
-        self.compiled = torch.compile(model.hidden) if settings.compile else None
-        if self.compiled is not None:
-            model.hidden = self.compiled  # type: ignore[method-assign]
+        if settings.compile:
+            if not isinstance(model, NextTokenModel):
+                raise RecipeError("train.compile = true is for families with the loss of the next token")
+            model.hidden = torch.compile(model.hidden)  # type: ignore[method-assign]
 
     def fresh_optimisers(self) -> tuple[Optimisers, WeightAverage | None]:
         """Optimisers that have not seen a step, and the average where the recipe asks for one."""
@@ -100,17 +104,21 @@ class Loop:
 
     def take_up(self, checkpoint: Checkpoint) -> None:
         """The weights, the optimisers' state and the average of a checkpoint."""
-        average, optimisers = {}, {}
+        average, carried, optimisers = {}, {}, {}
         for name, tensor in checkpoint.optimizer.items():
             home, _, rest = name.partition(".")
             if home == "average":
                 average[rest] = tensor
+            elif home == "carried":
+                carried[rest] = tensor
             else:
                 optimisers[name] = tensor
         self.model.load_state_dict(checkpoint.weights)
         self.optimisers.load_state(optimisers)
         if self.average is not None:
             self.average.load(average)
+        if isinstance(self.model, CarriesState):
+            self.model.restore_carried(carried)
 
     def run(self) -> Position:
         """Train to the end. On Ctrl-C or SIGTERM the state is saved and `Interrupted` raised."""
@@ -174,10 +182,11 @@ class Loop:
     def step(self, factor: float) -> tuple[float, float]:
         """One step; returns the loss in nats per token and the norm of the gradient."""
         position = self.position
-        total = 0.0
+        total, progress = 0.0, self.progress()
         for index in range(position.step * self.passes, (position.step + 1) * self.passes):
             batch = on_device(self.batches.batch(index), self.device)
-            loss = self.loss(self.model, batch) / self.passes
+            generator = torch.Generator().manual_seed((self.settings.seed * 1_000_003 + index) % 2**63)
+            loss = self.loss(self.model, batch, generator, progress) / self.passes
             loss.backward()
             total += loss.item()
         norm = self.optimisers.clip(self.settings.clip).item()
@@ -234,6 +243,8 @@ class Loop:
         tensors = self.optimisers.state()
         if self.average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.tensors.items()}
+        if isinstance(self.model, CarriesState):
+            tensors |= {f"carried.{name}": tensor for name, tensor in self.model.carried_state().items()}
         try:
             path = save_checkpoint(self.run_folder.checkpoints, self.model.state_dict(), tensors, state)
         except Exception as error:

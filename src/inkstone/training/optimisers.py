@@ -1,9 +1,9 @@
 """The optimisers of a run behind one face: a learning-rate factor, a step, and a state that can be saved."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from inkstone.models.decoder import Decoder
+from inkstone.errors import RecipeError
 from inkstone.recipe import TrainSection
 from inkstone.training.muon import Muon
 
@@ -17,14 +17,16 @@ class Optimisers:
     is often smaller than the spacing of bfloat16 numbers and would be lost.
     """
 
-    def __init__(self, model: Decoder, settings: TrainSection):
+    def __init__(self, model: nn.Module, settings: TrainSection):
         self.weights = dict(model.named_parameters())
         self.masters = {
             name: weight if weight.dtype == torch.float32 else torch.nn.Parameter(weight.detach().float())
             for name, weight in self.weights.items()
         }
         assert settings.learning_rate and settings.scalar_learning_rate and settings.weight_decay is not None
-        rows = {name: sizes for name, _, sizes in model.matrices()}
+        rows = matrices_of(model)
+        if settings.optimizer == "muon" and not hasattr(model, "matrices"):
+            raise RecipeError("train.optimizer = 'muon' is for the decoder; choose 'adamw'")
         self.parts: dict[str, torch.optim.Optimizer] = {}
         rest = dict(self.masters)
         if settings.optimizer == "muon":
@@ -91,3 +93,15 @@ class Optimisers:
                 states[part].setdefault(int(index), {})[key] = tensor
         for name, part in self.parts.items():
             part.load_state_dict({**part.state_dict(), "state": states[name]})
+
+
+def matrices_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The matrices that weight decay is for, with the rows of each map stacked in them; look-up tables are none."""
+    if hasattr(model, "matrices"):
+        return {name: sizes for name, _, sizes in model.matrices()}  # type: ignore[operator]
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    return {
+        name: (weight.shape[0],)
+        for name, weight in model.named_parameters()
+        if weight.dim() == 2 and id(weight) not in tables
+    }

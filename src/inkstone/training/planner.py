@@ -7,11 +7,11 @@ overridden in the recipe.
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from inkstone.models.decoder import DecoderSettings
-from inkstone.progress import human_bytes, human_time
+from inkstone.models import family
+from inkstone.progress import human_bytes, human_count, human_time
 from inkstone.recipe import Recipe
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
@@ -22,6 +22,7 @@ from inkstone.training.sizing import (
     budget,
     dropout_for,
     fixed_shape,
+    given_settings,
     optimizer_for,
     refuse_too_large,
     shape_for,
@@ -48,7 +49,7 @@ class Plan:
     """A resolved recipe, why it is so, and what it should lead to."""
 
     recipe: Recipe
-    settings: DecoderSettings
+    settings: Any  # of the family
     choices: list[Choice]
     predicted: dict[str, float]
     seconds: float | None
@@ -87,10 +88,9 @@ def make_plan(
     train = resolved.train
     settings, why = shape_for(recipe, tokenizer.vocab_size, budget(machine, seconds), shards.n_tokens)
     refuse_too_large(settings, machine)
+    why = GIVEN if fixed_shape(recipe.model) else why
     choices = [
-        Choice(
-            "width × layers", f"{settings.width} × {settings.n_layers}", GIVEN if fixed_shape(recipe.model) else why
-        ),
+        Choice("width × layers", f"{settings.width} × {getattr(settings, 'n_layers', 1)}", why),
         Choice("context", settings.context, GIVEN if recipe.model.context else f"fits width {settings.width}"),
     ]
     if train.dtype == "auto":
@@ -102,8 +102,10 @@ def make_plan(
     choices += choose_steps(resolved, settings, budget(machine, seconds), shards.n_tokens)
     rows_in_step = train.batch_tokens // settings.context  # type: ignore[operator]
     if train.steps is None:
-        trained = replace(settings, dropout=recipe.model.dropout if recipe.model.dropout is not None else 0.1)
-        rows, speed = fastest_rows(trained, tokenizer, train, shards, rows_in_step, trial)
+        trained = settings
+        if recipe.model.dropout is None and hasattr(settings, "dropout"):
+            trained = replace(settings, dropout=0.1)
+        rows, speed = fastest_rows(resolved, trained, tokenizer, shards, rows_in_step, trial)
         seconds = max(1.0, (seconds or 0.0) - (time.perf_counter() - begin))
         predicted: dict[str, float] = {
             "tokens_per_second": speed,
@@ -119,18 +121,43 @@ def make_plan(
     train.micro_batch_tokens = rows * settings.context
     predicted["tokens"] = predicted["steps"] * rows_in_step * settings.context
     predicted["epochs"] = predicted["tokens"] / shards.n_tokens
-    if recipe.model.dropout is None:
+    if recipe.model.dropout is None and hasattr(settings, "dropout"):
         settings = replace(settings, dropout=dropout_for(predicted["epochs"]))
         if settings.dropout:
             why = f"the text will be read {predicted['epochs']:.1f} times"
             choices.append(Choice("dropout", settings.dropout, why))
-    for name in ("width", "n_layers", "n_heads", "n_kv_heads", "head_width", "hidden", "context", "tied", "dropout"):
-        setattr(resolved.model, name, getattr(settings, name))
-    resolved.tokenizer.vocab_size = tokenizer.vocab_size
+    resolve(resolved, settings)
     return Plan(resolved, settings, choices, predicted, seconds)
 
 
-def choose_steps(recipe: Recipe, settings: DecoderSettings, work: float, tokens: int) -> list[Choice]:
+def plan_counts(
+    recipe: Recipe, shards: TokenShards, tokenizer: Tokenizer, machine: Machine, seconds: float | None
+) -> Plan:
+    """The plan of a family that is counted, not learned by gradient: only its settings are to be chosen."""
+    resolved = recipe.model_copy(deep=True)
+    kind = family(recipe.model.family)
+    given = given_settings(recipe)
+    settings = kind.Settings.for_text(tokenizer.vocab_size, shards.n_tokens, **given)
+    why = f"for {human_count(shards.n_tokens, 'tokens')} of text"
+    choices = [
+        Choice(field.name, getattr(settings, field.name), GIVEN if field.name in given else why)
+        for field in fields(settings)
+        if field.name in type(recipe.model).model_fields
+    ]
+    resolved.train.device, resolved.train.threads = "cpu", machine.threads
+    resolve(resolved, settings)
+    return Plan(resolved, settings, choices, {"tokens": shards.n_tokens, "epochs": 1.0}, seconds)
+
+
+def resolve(recipe: Recipe, settings: Any) -> None:
+    """Write the settings of the model into the recipe."""
+    for field in fields(settings):
+        if field.name in type(recipe.model).model_fields:
+            setattr(recipe.model, field.name, getattr(settings, field.name))
+    recipe.tokenizer.vocab_size = settings.vocab_size
+
+
+def choose_steps(recipe: Recipe, settings: Any, work: float, tokens: int) -> list[Choice]:
     """Fill in what one step is: tokens, optimiser, learning rates, and where the weights begin."""
     train = recipe.train
     choices = []
@@ -138,12 +165,17 @@ def choose_steps(recipe: Recipe, settings: DecoderSettings, work: float, tokens:
         work = train.steps * (train.batch_tokens or 1024) * settings.flops_per_token()
     why = GIVEN if train.batch_tokens else "few for a short run: the number of steps counts for more"
     wanted = train.batch_tokens or batch_tokens_for(work, settings.context, tokens)
-    train.batch_tokens = max(1, wanted // settings.context) * settings.context
+    train.batch_tokens = batch_tokens = max(1, wanted // settings.context) * settings.context
     choices.append(Choice("tokens a step", train.batch_tokens, why))
     if train.optimizer == "auto":
-        name, share = optimizer_for(settings, train.batch_tokens)
+        name, share = optimizer_for(settings, batch_tokens)
         train.optimizer = name  # type: ignore[assignment]
-        choices.append(Choice("optimiser", name, f"Muon would take {share:.0%} of each step"))
+        why = (
+            f"Muon would take {share:.0%} of each step"
+            if share
+            else f"as published for the family {recipe.model.family}"
+        )
+        choices.append(Choice("optimiser", name, why))
     muon = train.optimizer == "muon"
     why = GIVEN if train.learning_rate else f"{train.optimizer} at width {settings.width}"
     train.learning_rate = train.learning_rate or (MUON_RATE if muon else adam_rate(settings.width))
@@ -154,7 +186,7 @@ def choose_steps(recipe: Recipe, settings: DecoderSettings, work: float, tokens:
     start = start_for(recipe, settings.vocab_size)
     if train.start == "auto":
         why = "counting them takes seconds, learning them takes minutes"
-        why = why if start == "bigrams" else "the vocabulary or the layout does not allow counted weights"
+        why = why if start == "bigrams" else "the family, the vocabulary or the layout does not allow counted weights"
         choices.append(Choice("start of the weights", start, why))
     train.start = start  # type: ignore[assignment]
     return choices

@@ -2,56 +2,53 @@
 
 import math
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import psutil
 import torch
+from torch import nn
 
 from inkstone.errors import InkstoneError, RecipeError, RunError
-from inkstone.evaluation.evaluate import evaluate
+from inkstone.evaluation.evaluate import window_of
 from inkstone.evaluation.likelihood import score
 from inkstone.evaluation.report import report as write_report
 from inkstone.files import clear_unfinished, write_json, writing_fault
 from inkstone.hub.folder import load, save
-from inkstone.inference.generation import generate
-from inkstone.models.decoder import Decoder, DecoderSettings
+from inkstone.models import family as family_of
+from inkstone.models.base import CountedModel
 from inkstone.progress import LiveLine, human_bytes, human_count, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import Run
-from inkstone.tasks.language_modelling import next_token_loss
+from inkstone.tasks.language_modelling import training_loss
 from inkstone.text.sources import STANDARD_INPUT
-from inkstone.tokens.batches import PackedBatches
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
-from inkstone.training.bigram_start import bigram_counts, start_from_bigrams
+from inkstone.training.concluding import SCORING_SHARE, conclude
 from inkstone.training.curves import tensorboard_writer_class
+from inkstone.training.fitting import batches_of, begin, count, facts_of
 from inkstone.training.interruption import Interruption
 from inkstone.training.loop import Loop
 from inkstone.training.machine import Machine, environment, measure_machine, pick_device
 from inkstone.training.placing import is_planned, let_go, new_run
-from inkstone.training.planner import make_plan, predict_bits_per_byte
+from inkstone.training.planner import make_plan, plan_counts, predict_bits_per_byte
 from inkstone.training.preparing import prepare, prepared
-from inkstone.training.sizing import LADDER, decoder_settings
+from inkstone.training.sizing import LADDER, given_settings, settings_for
 
 DEFAULT_MINUTES = 5.0
 DEFAULT_SOURCE = "python:"
-SCORING_SHARE = 0.06  # of the time, for the final score
 SHARE_OF_SAMPLES = 0.02
 FIXED_SECONDS = 3.0  # start-up before the clock, saving, the report
 PERIODIC_TOKENS = 8192  # of held-out text scored while training goes on
-YARDSTICK_RATE = 7_000  # bytes of training text for each second of training, which xz reads twice at about 1 MB/s
-YARDSTICK_BYTES = 4 << 20  # at most
 
 
 def train(
     text: Sequence[str] = (),
     *,
     minutes: float | None = None,
+    family: str | None = None,
     held_out: Sequence[str] = (),
     out: str | Path | None = None,
     recipe: str | Path | None = None,
@@ -63,6 +60,7 @@ def train(
     """Train a language model on text and leave it in a run folder, everything included in `minutes` of wall clock.
 
     text: files, folders, "data:NAME", "-" for standard input; none: the prose that ships with Python.
+    family: the kind of model, one of `inkstone.models.FAMILIES`; by default a Transformer decoder.
     held_out: text to score on, named as `text` is; none: a part of the text is kept aside.
     out: the run folder; by default runs/NAME, numbered where that is taken. `fresh` replaces a run that stands there.
     recipe, settings: a TOML file and "section.key=value" overrides; what they leave open the planner chooses.
@@ -74,7 +72,8 @@ def train(
     began = time.perf_counter()
     line = LiveLine(quiet=quiet)
     if resume is not None:
-        if text or held_out or recipe or settings or out is not None or minutes is not None or fresh:
+        given = (text, held_out, recipe, settings, family, fresh)
+        if any(given) or out is not None or minutes is not None:
             raise RecipeError("--resume goes on with a run as it is; give no TEXT and no other settings beside it")
         run = Run.open(resume)
         with run.claimed():
@@ -84,6 +83,8 @@ def train(
     chosen = with_settings(chosen, settings)
     if minutes is not None:
         chosen = with_settings(chosen, [f"train.minutes={minutes}"], "--minutes")
+    if family is not None:
+        chosen = with_settings(chosen, [f"model.family={family}"], "--family")
     if text or not chosen.text.sources:
         chosen.text.sources = [str(source) for source in text] or [DEFAULT_SOURCE]
     if held_out:
@@ -97,7 +98,10 @@ def train(
 
 def check(recipe: Recipe) -> None:
     """Refuse, before any work is done, what could only fail later. Raises RecipeError, MissingExtraError."""
-    decoder_settings(recipe, recipe.tokenizer.vocab_size or 512, *LADDER[0])
+    if hasattr(family_of(recipe.model.family).Settings, "for_text"):
+        given_settings(recipe)
+    else:
+        settings_for(recipe, recipe.tokenizer.vocab_size or 512, *LADDER[0])
     pick_device(recipe.train.device)
     if recipe.train.tensorboard:
         tensorboard_writer_class()
@@ -146,7 +150,7 @@ class _Training:
         let_go(self.run.folder)
         facts = self.run.facts()
         if "training" in facts:
-            model = cast(Decoder, load(self.run.folder, device=self.recipe.train.device, dtype=torch.float32))
+            model = cast(nn.Module, load(self.run.folder, device=self.recipe.train.device, dtype=torch.float32))
             self.before += facts["training"]["seconds"]
         else:
             model = self.fit(settings, tokenizer, shards, held_out, seconds)
@@ -182,10 +186,10 @@ class _Training:
 
     def plan(
         self, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, machine: Machine, total: float | None
-    ) -> tuple[DecoderSettings, float | None]:
-        facts = self.run.facts()
+    ) -> tuple[Any, float | None]:
+        facts, kind = self.run.facts(), family_of(self.recipe.model.family)
         if "plan" in facts:
-            return DecoderSettings(**facts["plan"]["settings"]), facts["plan"]["seconds_for_training"]
+            return kind.Settings(**facts["plan"]["settings"]), facts["plan"]["seconds_for_training"]
         self.line.show("planning", force=True)
         left = None
         if total is not None:
@@ -195,14 +199,17 @@ class _Training:
                     f"preparing the text took {human_time(self.elapsed())}, and nothing is left of "
                     f"{human_time(total)} to train in; give more minutes"
                 )
-        trial = 0.02 * left if left is not None else 0.0
-        plan = make_plan(self.recipe, shards, tokenizer, machine, left, trial=min(5.0, trial))
+        if issubclass(kind, CountedModel):
+            plan = plan_counts(self.recipe, shards, tokenizer, machine, left)
+        else:
+            trial = 0.02 * left if left is not None else 0.0
+            plan = make_plan(self.recipe, shards, tokenizer, machine, left, trial=min(5.0, trial))
         self.recipe = plan.recipe
         self.recipe.save(self.run.recipe_path)
         self.run.record(plan=plan.to_dict())
         for choice in plan.choices:
             self.line.say(f"plan  {choice.name}: {choice.value} ({choice.why})")
-        if plan.seconds is not None:
+        if "steps" in plan.predicted and plan.seconds is not None:
             self.line.say(
                 f"plan  {human_count(plan.predicted['tokens'], 'tokens')} in {human_time(plan.seconds)}, "
                 f"{plan.predicted['epochs']:.2g} times the text"
@@ -210,38 +217,51 @@ class _Training:
         return plan.settings, plan.seconds
 
     def fit(
-        self,
-        settings: DecoderSettings,
-        tokenizer: Tokenizer,
-        shards: TokenShards,
-        held_out: TokenShards,
-        seconds: float | None,
-    ) -> Decoder:
+        self, settings: Any, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, seconds: float | None
+    ) -> nn.Module:
         """Train, and save the model. Only what is on the disk as a whole is recorded, so that a kill loses nothing."""
         train = self.recipe.train
         torch.set_num_threads(train.threads or torch.get_num_threads())
         torch.manual_seed(train.seed)
-        model = Decoder(settings, tokenizer).initialise(torch.Generator().manual_seed(train.seed))
-        if train.start == "bigrams":
-            start_from_bigrams(model, bigram_counts(shards, settings.vocab_size))
-        model = model.to(train.device, torch.bfloat16 if train.dtype == "bfloat16" else torch.float32)
+        model: Any = family_of(self.recipe.model.family)(settings, tokenizer)
+        if isinstance(model, CountedModel):
+            facts = count(model, shards, self.recipe, seconds, self.line)
+        else:
+            model = begin(model, shards, self.recipe)
+            loop = self.loop(model, settings.context, shards, held_out, seconds)
+            self.position(loop, settings, seconds)
+            loop.run()
+            facts = facts_of(loop, settings, shards)
+        save(model, self.run.folder)
+        self.run.record(training=facts)
+        shutil.rmtree(self.run.checkpoints, ignore_errors=True)
+        return cast(nn.Module, model)
+
+    def loop(
+        self, model: nn.Module, context: int, shards: TokenShards, held_out: TokenShards, seconds: float | None
+    ) -> Loop:
+        """The loop over the text, at its first step."""
+        train = self.recipe.train
         assert train.micro_batch_tokens and train.batch_tokens
-        rows = train.micro_batch_tokens // settings.context
-        passes = max(1, train.batch_tokens // settings.context // rows)
-        share = min(1.0, PERIODIC_TOKENS / held_out.n_tokens)
-        loop = Loop(
+        rows = train.micro_batch_tokens // context
+        passes = max(1, train.batch_tokens // context // rows)
+        share, window = min(1.0, PERIODIC_TOKENS / held_out.n_tokens), window_of(model)  # type: ignore[arg-type]
+        return Loop(
             model,
-            next_token_loss,
-            PackedBatches(shards, context=settings.context, rows=rows, seed=train.seed),
+            training_loss,
+            batches_of(model, shards, context, rows, train.seed),
             passes,
             train,
             self.run,
             seconds=seconds,
-            held_out=lambda m: score(m, held_out.documents(), window=settings.context, share=share).bits_per_byte,
+            held_out=lambda m: score(m, held_out.documents(), window=window, share=share).bits_per_byte,  # type: ignore[arg-type]
             bits_per_nat=shards.n_tokens / shards.n_bytes / math.log(2),
             line=self.line,
             interruption=self.interruption,
         )
+
+    def position(self, loop: Loop, settings: Any, seconds: float | None) -> None:
+        """Bring the loop to where the run stands, and give it the time that is left."""
         if loop.resume():
             self.line.say(f"going on from step {loop.position.step}")
             self.before += loop.position.seconds
@@ -252,32 +272,17 @@ class _Training:
         if seconds is not None:  # what came after planning is paid from training, so that the promise holds
             total = (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
             loop.seconds = max(min(seconds, self.left(total) + loop.position.seconds), 0.5 * seconds)
-        position = loop.run()
-        save(model, self.run.folder)
-        self.run.record(
-            training={
-                "steps": position.step,
-                "tokens": position.tokens,
-                "seconds": position.seconds,
-                "tokens_per_second": position.tokens / max(position.seconds, 1e-9),
-                "flops_per_token": settings.flops_per_token(),
-                "parameters": model.n_parameters(),
-                "train_bits_per_byte": loop.curves.train_bits_per_byte,
-                "epochs": position.tokens / shards.n_tokens,
-                "skipped_steps": position.skipped,
-                "rollbacks": position.rollbacks,
-                "stopped": "finished",
-            }
-        )
-        shutil.rmtree(self.run.checkpoints, ignore_errors=True)
-        return model
 
-    def expect(self, loop: Loop, settings: DecoderSettings) -> None:
+    def expect(self, loop: Loop, settings: Any) -> None:
         """Score the model before its first step, and say from that what it should reach."""
         begin = loop.held_out(loop.model)
         loop.curves.held_out(loop.position, begin)
         facts = self.run.facts()["plan"]
         predicted = facts["predicted"]
+        if self.recipe.model.family != "decoder":  # the constants of the prediction come from runs of decoders
+            predicted |= {"bits_per_byte_at_the_start": begin}
+            self.run.record(plan=facts)
+            return
         work = predicted["tokens"] * settings.flops_per_token()
         expected = predict_bits_per_byte(begin, self.recipe.train.start, work, predicted["epochs"])
         predicted |= {"bits_per_byte": expected, "bits_per_byte_at_the_start": begin}
@@ -286,60 +291,10 @@ class _Training:
             f"plan  {begin:.2f} bits per byte before the first step, about {expected:.2f} expected at the end"
         )
 
-    def conclude(self, model: Decoder, shards: TokenShards, held_out: TokenShards) -> dict[str, Any]:
+    def conclude(self, model: nn.Module, shards: TokenShards, held_out: TokenShards) -> dict[str, Any]:
         """Score, sample, report."""
-        model = model.float().eval()
-        facts = self.run.facts()
-        training = facts["training"]
-        affordable = SCORING_SHARE * training["seconds"] * training["tokens_per_second"] * 1.5
-        share = 1.0 if self.recipe.train.steps is not None else min(1.0, max(affordable, 20_000) / held_out.n_tokens)
-        train_limit = min(YARDSTICK_BYTES, 100_000 + int(YARDSTICK_RATE * training["seconds"]))
-        self.line.show("scoring held-out text", force=True)
-        begin = time.perf_counter()
-        figures = evaluate(model, held_out, shards, share=share, train_limit=train_limit)
-        evaluated = time.perf_counter() - begin
-        self.line.show("writing samples", force=True)
-        samples = sample(model, held_out)
-        outcome = {
-            "folder": str(self.run.folder),
-            "bits_per_byte": figures["bits_per_byte"],
-            "low": figures["low"],
-            "high": figures["high"],
-            "yardsticks": figures["yardsticks"],
-            "parameters": model.n_parameters(),
-            "steps": training["steps"],
-            "tokens": training["tokens"],
-            "sample": samples[0]["text"] if samples else "",
-            "seconds": self.elapsed(),
-        }
-        process = psutil.Process()
-        cost = {
-            "wall_seconds": {
-                **facts.get("preparation", {}),
-                "train": training["seconds"],
-                "evaluate": evaluated,
-                "total": self.elapsed(),
-            },
-            "cpu_seconds": sum(process.cpu_times()[:2]),
-            "peak_memory_bytes": peak_memory(),
-        }
-        self.run.record(evaluation=figures, samples=samples, cost=cost, outcome=outcome)
-        write_report(self.run.folder)
-        self.line.clear()
-        return outcome
-
-
-def sample(model: Decoder, held_out: TokenShards, tokens: int = 120) -> list[dict[str, Any]]:
-    """What the model writes from nothing, and how it goes on with the beginnings of held-out documents."""
-    tokenizer = model.tokenizer
-    document = next(iter(held_out.documents()))
-    beginnings = (tokenizer.decode(ids.tolist()).strip("\ufffd") for ids in (document[:16], document[-48:-32]))
-    prompts = ["", *beginnings]  # a token may end inside a character; a prompt does not
-    samples = []
-    for seed, prompt in enumerate(dict.fromkeys(prompts)):
-        (written,) = generate(model, prompt, max_tokens=tokens, temperature=0.8, top_p=0.95, seed=seed)
-        samples.append({"prompt": prompt, "text": written.text, "temperature": 0.8, "top_p": 0.95, "seed": seed})
-    return samples
+        conclude(self.run, self.recipe, model, shards, held_out, self.line, self.elapsed)
+        return self.run.facts()["outcome"]
 
 
 @contextmanager
@@ -350,13 +305,3 @@ def flushed_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(False)
-
-
-def peak_memory() -> int:
-    """Bytes of memory that this process held at most."""
-    try:
-        import resource
-    except ImportError:
-        return psutil.Process().memory_info().rss
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -4,8 +4,11 @@ Work is counted in floating-point operations: the measured speed of this machine
 """
 
 import math
+from dataclasses import fields
+from typing import Any
 
-from inkstone.errors import RecipeError
+from inkstone.errors import RecipeError, nearest
+from inkstone.models import family
 from inkstone.models.decoder import DecoderSettings
 from inkstone.progress import human_bytes
 from inkstone.recipe import ModelSection, Recipe
@@ -48,13 +51,13 @@ def vocabulary_for(work: float, train_bytes: int) -> tuple[int, str]:
     return max(512, min(by_text, by_time, 65_536)), "the amount of text" if by_text < by_time else "the time"
 
 
-def shape_for(recipe: Recipe, vocab_size: int, work: float, tokens: int) -> tuple[DecoderSettings, str]:
-    """The largest shape on the ladder that still sees enough tokens for its weights, and why it is that one."""
+def shape_for(recipe: Recipe, vocab_size: int, work: float, tokens: int) -> tuple[Any, str]:
+    """The settings of the largest shape on the ladder that still sees enough tokens for its weights, and why that one."""
     model = recipe.model
-    best = decoder_settings(recipe, vocab_size, *LADDER[0])
+    best = settings_for(recipe, vocab_size, *LADDER[0])
     reason = "the smallest there is"
     for width, layers in LADDER[1:]:
-        settings = decoder_settings(recipe, vocab_size, width, layers)
+        settings = settings_for(recipe, vocab_size, width, layers)
         weights = settings.matrix_parameters()
         seen = work / settings.flops_per_token()
         if seen < TOKENS_PER_WEIGHT * weights:
@@ -65,42 +68,35 @@ def shape_for(recipe: Recipe, vocab_size: int, work: float, tokens: int) -> tupl
     return best, "given in the recipe" if model.width and model.n_layers else reason
 
 
-def decoder_settings(recipe: Recipe, vocab_size: int, width: int, layers: int) -> DecoderSettings:
-    """A decoder of this width and depth, with what the recipe fixes."""
-    m = recipe.model
-    if m.family != "decoder":
-        raise RecipeError(f"model.family = {m.family!r}: this version trains the family 'decoder'")
-    width, layers = m.width or width, m.n_layers or layers
-    head_width = m.head_width or (width // m.n_heads if m.n_heads else (64 if width >= 128 else 32))
-    n_heads = m.n_heads or max(1, width // head_width)
-    gpt2 = m.layout == "gpt2"
-    if gpt2 and n_heads * head_width != width:
-        raise RecipeError(
-            f"the gpt2 layout wants width = n_heads · head_width, not {width} and {n_heads} · {head_width}"
-        )
-    return DecoderSettings(
-        vocab_size=vocab_size,
-        width=width,
-        n_layers=layers,
-        n_heads=n_heads,
-        n_kv_heads=n_heads if gpt2 else m.n_kv_heads or n_heads,
-        head_width=head_width,
-        hidden=m.hidden or (4 * width if gpt2 else 32 * round(width * 8 / 3 / 32)),
-        context=m.context or context_for(width),
-        layout=m.layout,
-        tied=m.tied if m.tied is not None else start_for(recipe, vocab_size) != "bigrams",
-        norm_eps=1e-5 if gpt2 else 1e-6,
-        dropout=m.dropout or 0.0,
-    )
+def settings_for(recipe: Recipe, vocab_size: int, width: int, layers: int) -> Any:
+    """The settings of a model of the recipe's family, of this width and depth where the recipe leaves them open."""
+    given = given_settings(recipe)
+    if recipe.model.family == "decoder":
+        given.setdefault("tied", start_for(recipe, vocab_size) != "bigrams")
+    width, layers = given.pop("width", width), given.pop("n_layers", layers)
+    return family(recipe.model.family).Settings.of_size(vocab_size, width, layers, **given)
 
 
-def refuse_too_large(settings: DecoderSettings, machine: Machine) -> None:
+def given_settings(recipe: Recipe) -> dict[str, Any]:
+    """What the recipe says of the model. Raises RecipeError for a setting that its family does not have."""
+    given = recipe.model.model_dump(exclude_none=True, exclude={"family"})
+    known = [field.name for field in fields(family(recipe.model.family).Settings)]
+    for name in given:
+        if name not in known:
+            raise RecipeError(
+                f"model.{name}: the family {recipe.model.family!r} has no such setting; {nearest(name, known)}"
+            )
+    return given
+
+
+def refuse_too_large(settings: Any, machine: Machine) -> None:
     """Raises RecipeError where even a single row of one context cannot be trained in this machine's memory."""
     weights = BYTES_OF_WEIGHT * settings.matrix_parameters()
-    states = BYTES_OF_STATE * settings.context * settings.n_layers * settings.width
+    context, layers = getattr(settings, "context", 1), getattr(settings, "n_layers", 1)
+    states = BYTES_OF_STATE * context * layers * settings.width
     if weights + states > machine.memory_bytes:
         raise RecipeError(
-            f"a model of width {settings.width}, {settings.n_layers} layers and context {settings.context} needs more than "
+            f"a model of width {settings.width}, {layers} layers and context {context} needs more than "
             f"{human_bytes(weights + states)} of memory to be trained, and here are {human_bytes(machine.memory_bytes)}; "
             "set a smaller model.width, model.n_layers or model.context"
         )
@@ -112,20 +108,18 @@ def start_for(recipe: Recipe, vocab_size: int) -> str:
     Raises RecipeError where the recipe asks for bigrams in a model that cannot hold them.
     """
     model, wanted = recipe.model, recipe.train.start
-    fits = vocab_size <= LARGEST_VOCABULARY and model.layout != "gpt2" and model.tied is not True
+    layout = model.layout or "qwen3"
+    fits = (
+        model.family == "decoder" and layout != "gpt2" and model.tied is not True and vocab_size <= LARGEST_VOCABULARY
+    )
     if wanted == "bigrams" and not fits:
         raise RecipeError(
-            f"train.start = 'bigrams' needs an untied qwen3 or llama layout with at most {LARGEST_VOCABULARY} tokens, "
-            f"not layout {model.layout!r}, tied = {model.tied}, {vocab_size} tokens"
+            f"train.start = 'bigrams' needs an untied decoder in the qwen3 or llama layout with at most "
+            f"{LARGEST_VOCABULARY} tokens, not {model.family} in layout {layout!r}, tied = {model.tied}, {vocab_size} tokens"
         )
     if wanted != "auto":
         return wanted
     return "bigrams" if fits else "random"
-
-
-def context_for(width: int) -> int:
-    """A wider model has learned enough of what is near to profit from what is far."""
-    return 128 if width < 128 else 256 if width <= 512 else 512 if width <= 768 else 1024
 
 
 def batch_tokens_for(work: float, context: int, tokens: int) -> int:
@@ -139,8 +133,13 @@ def dropout_for(epochs: float) -> float:
     return 0.0 if epochs < 2 else 0.1 if epochs < 12 else 0.2
 
 
-def optimizer_for(settings: DecoderSettings, batch_tokens: int) -> tuple[str, float]:
-    """Muon where its orthogonalisation costs little beside the step, AdamW elsewhere; and the share it would cost."""
+def optimizer_for(settings: Any, batch_tokens: int) -> tuple[str, float]:
+    """Muon where its orthogonalisation costs little beside the step, AdamW elsewhere; and the share it would cost.
+
+    Muon is for the decoder; the recipes of the other families were published with methods of the kind of AdamW.
+    """
+    if not isinstance(settings, DecoderSettings):
+        return "adamw", 0.0
     heads = settings.head_width * settings.n_heads
     kv_heads = settings.head_width * settings.n_kv_heads
     width, hidden = settings.width, settings.hidden

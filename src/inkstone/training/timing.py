@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from inkstone.models.decoder import Decoder, DecoderSettings
-from inkstone.recipe import TrainSection
-from inkstone.tasks.language_modelling import next_token_loss
+from inkstone.models import family
+from inkstone.recipe import Recipe
+from inkstone.tasks.language_modelling import training_loss
 from inkstone.tokens.batches import PackedBatches
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
@@ -16,9 +17,9 @@ from inkstone.training.optimisers import Optimisers
 
 
 def fastest_rows(
-    settings: DecoderSettings,
+    recipe: Recipe,
+    settings: Any,
     tokenizer: Tokenizer,
-    train: TrainSection,
     shards: TokenShards,
     rows_in_step: int,
     seconds: float,
@@ -27,7 +28,7 @@ def fastest_rows(
 
     Fewer windows stay in the processor's cache, more use it fully; which is faster differs from machine to machine.
     """
-    step = _step(settings, tokenizer, train, shards, rows_in_step)
+    step = _step(recipe, settings, tokenizer, shards, rows_in_step)
     options = sorted({rows_in_step // parts for parts in (1, 2, 4) if rows_in_step % parts == 0}, reverse=True)
     end = time.perf_counter() + seconds
     step(options[0])  # the first one also warms up
@@ -45,16 +46,18 @@ def fastest_rows(
 
 
 def _step(
-    settings: DecoderSettings, tokenizer: Tokenizer, train: TrainSection, shards: TokenShards, rows_in_step: int
+    recipe: Recipe, settings: Any, tokenizer: Tokenizer, shards: TokenShards, rows_in_step: int
 ) -> Callable[[int], None]:
-    model = Decoder(settings, tokenizer).initialise(torch.Generator().manual_seed(0))
+    train = recipe.train
+    model = family(recipe.model.family)(settings, tokenizer).initialise(torch.Generator().manual_seed(0))
     model = model.to(train.device, torch.bfloat16 if train.dtype == "bfloat16" else torch.float32)
-    optimisers = Optimisers(model, train)
+    optimisers, generator = Optimisers(model, train), torch.Generator().manual_seed(0)
+    device = next(model.parameters()).device
 
     def step(rows: int) -> None:
         batches = PackedBatches(shards, context=settings.context, rows=rows, seed=0)
         for index in range(rows_in_step // rows):
-            next_token_loss(model, on_device(batches.batch(index), model.output_weight.device)).backward()
+            training_loss(model, on_device(batches.batch(index), device), generator, 0.5).backward()
         optimisers.clip(train.clip).item()
         optimisers.step(0.0)
         optimisers.zero_grad()

@@ -1,0 +1,78 @@
+"""How a family becomes a model: by gradient in the loop, or by counting."""
+
+import time
+from typing import Any
+
+import torch
+from torch import nn
+
+from inkstone.models.base import CarriesState
+from inkstone.progress import LiveLine
+from inkstone.recipe import Recipe
+from inkstone.tokens.batches import Batches, PackedBatches
+from inkstone.tokens.shards import TokenShards
+from inkstone.tokens.streams import StreamBatches
+from inkstone.training.bigram_start import bigram_counts, start_from_bigrams
+from inkstone.training.loop import Loop
+
+
+def begin(model: Any, shards: TokenShards, recipe: Recipe) -> nn.Module:
+    """The first weights, on the device and in the number format of the recipe."""
+    train = recipe.train
+    model = model.initialise(torch.Generator().manual_seed(train.seed))
+    if train.start == "bigrams":
+        start_from_bigrams(model, bigram_counts(shards, model.settings.vocab_size))
+    return model.to(train.device, torch.bfloat16 if train.dtype == "bfloat16" else torch.float32)
+
+
+def batches_of(model: nn.Module, shards: TokenShards, context: int, rows: int, seed: int) -> Batches:
+    """Shuffled windows of the text, or for a model that carries its state the text in order."""
+    if isinstance(model, CarriesState):
+        return StreamBatches(shards, context=context, rows=rows, seed=seed)
+    return PackedBatches(shards, context=context, rows=rows, seed=seed)
+
+
+def facts_of(loop: Loop, settings: Any, shards: TokenShards) -> dict[str, Any]:
+    """What is recorded of training by gradient."""
+    position = loop.position
+    return {
+        "steps": position.step,
+        "tokens": position.tokens,
+        "seconds": position.seconds,
+        "tokens_per_second": position.tokens / max(position.seconds, 1e-9),
+        "flops_per_token": settings.flops_per_token(),
+        "parameters": sum(weight.numel() for weight in loop.model.parameters()),
+        "train_bits_per_byte": loop.curves.train_bits_per_byte,
+        "epochs": position.tokens / shards.n_tokens,
+        "skipped_steps": position.skipped,
+        "rollbacks": position.rollbacks,
+        "stopped": "finished",
+    }
+
+
+class _Documents:
+    """The documents of shards, to be gone through as often as needed."""
+
+    def __init__(self, shards: TokenShards):
+        self.shards = shards
+
+    def __iter__(self):
+        return self.shards.documents()
+
+
+def count(model: Any, shards: TokenShards, recipe: Recipe, seconds: float | None, line: LiveLine) -> dict[str, Any]:
+    """Estimate a model that is counted, within so many seconds; what is recorded of it."""
+    started = time.perf_counter()
+    generator = torch.Generator().manual_seed(recipe.train.seed)
+    model.fit(_Documents(shards), seconds, generator, lambda words: line.show(words))
+    took = time.perf_counter() - started
+    line.clear()
+    return {
+        "steps": 0,
+        "tokens": shards.n_tokens,
+        "seconds": took,
+        "tokens_per_second": shards.n_tokens / max(took, 1e-9),
+        "parameters": model.n_parameters(),
+        "epochs": 1.0,
+        "stopped": "finished",
+    }
