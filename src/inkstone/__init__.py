@@ -15,6 +15,7 @@ _HOMES: dict[str, str] = {
     "eval": "inkstone.evaluation.evaluate",
     "report": "inkstone.evaluation.report",
     "clean": "inkstone.text.clean",
+    "stats": "inkstone.evaluation.text_statistics",
     "load": "inkstone.hub.folder",
     "export": "inkstone.hub.export",
     "import_model": "inkstone.hub.import_model",  # the verb `import`, a reserved word in Python
