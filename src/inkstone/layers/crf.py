@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from inkstone.errors import RecipeError
+from inkstone.layers.forward_backward import Packing, forward_backward
 
 FORBIDDEN = -1e4
 
@@ -103,6 +104,43 @@ def viterbi(
         if at:
             tag = torch.where(at < lengths, before[at - 1].gather(1, tag[:, None])[:, 0], tag)
     return tags, score
+
+
+@dataclass(frozen=True)
+class CorpusLikelihood:
+    """Negative log-likelihood of a corpus in nats, and its gradient."""
+
+    nats: float
+    emissions: Float[Tensor, "n k"]
+    transitions: Transitions
+
+
+def corpus_likelihood(
+    emissions: Float[Tensor, "n k"], transitions: Transitions, tags: Int[Tensor, " n"], packing: Packing
+) -> CorpusLikelihood:
+    """−log p(tags) of all sentences with the gradient written out: expected counts minus those of `tags`.
+
+    The same as `negative_log_likelihood` and autograd, and many times faster on a CPU where emissions are a plain table.
+    Emissions and tags are in packed order. Single precision holds it as long as the scores of two moves, or of two tags
+    of a word, differ by less than about 80.
+    """
+    k, first, last = emissions.shape[1], slice(0, packing.sentences), packing.last
+    highest, shift = emissions.max(dim=1, keepdim=True).values, transitions.move.max()
+    posterior = forward_backward(
+        transitions.start.exp(),
+        (transitions.move - shift).exp(),
+        (emissions - highest).exp_(),
+        transitions.end.exp(),
+        packing,
+    )
+    partition = posterior.log_weight.sum() + highest.double().sum() + float(shift) * len(packing.after)
+    seen = torch.bincount(tags[packing.before] * k + tags[packing.after], minlength=k * k).view(k, k)
+    score = emissions.gather(1, tags[:, None]).double().sum() + (seen * transitions.move.double()).sum()
+    score += transitions.start.double()[tags[first]].sum() + transitions.end.double()[tags[last]].sum()
+    gradient = posterior.states
+    gradient.scatter_add_(1, tags[:, None], -torch.ones_like(highest))  # before the sums: they count the gold tags too
+    moved = Transitions(gradient[first].sum(0), posterior.moves - seen, gradient[last].sum(0))
+    return CorpusLikelihood(float(partition - score), gradient, moved)
 
 
 def bio_moves(tags: Sequence[str]) -> tuple[Bool[Tensor, " k"], Bool[Tensor, "k k"]]:

@@ -142,4 +142,6 @@ def embedding_dropout(
 
 
 def _mask(like: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    return torch.empty_like(like).bernoulli_(1 - share, generator=generator).div_(1 - share)
+    """Zeros and 1/(1 − share), drawn where the generator is: a run's own is on the CPU whatever the model is on."""
+    device = like.device if generator is None else generator.device
+    return torch.empty(like.shape, device=device).bernoulli_(1 - share, generator=generator).div_(1 - share).to(like)

@@ -1,10 +1,17 @@
-"""The packed CRF is the batched one: equal likelihood, gradient and best paths."""
+"""Packed, scaled and with its gradient by hand, the CRF of a corpus is the batched one under autograd."""
 
 import pytest
 import torch
 
-from inkstone.layers.crf import Transitions, negative_log_likelihood, viterbi
-from inkstone.layers.packed_crf import best_tags, likelihood, pack
+from inkstone.layers.crf import (
+    Transitions,
+    corpus_likelihood,
+    log_partition,
+    marginals,
+    negative_log_likelihood,
+    viterbi,
+)
+from inkstone.layers.forward_backward import best_path, forward_backward, pack
 
 TAGS = 4
 
@@ -52,7 +59,7 @@ def test_likelihood_and_gradient_are_those_of_autograd(lengths):
     expected = negative_log_likelihood(emissions, transitions, torch.tensor(lengths), tags).sum()
     expected.backward()
     with torch.no_grad():
-        got = likelihood(packed(emissions, lengths), transitions, packed(tags, lengths), pack(lengths))
+        got = corpus_likelihood(packed(emissions, lengths), transitions, packed(tags, lengths), pack(lengths))
     assert got.nats == pytest.approx(float(expected.detach()))
     parts = (got.emissions, got.transitions.start, got.transitions.move, got.transitions.end)
     for leaf, part in zip(leaves, parts, strict=True):
@@ -66,7 +73,7 @@ def test_single_precision_and_long_sentences():
     emissions, transitions, tags = corpus(lengths, scale=10.0)
     expected = negative_log_likelihood(emissions, transitions, torch.tensor(lengths), tags).sum()
     short = Transitions(transitions.start.float(), transitions.move.float(), transitions.end.float())
-    got = likelihood(packed(emissions, lengths).float(), short, packed(tags, lengths), pack(lengths))
+    got = corpus_likelihood(packed(emissions, lengths).float(), short, packed(tags, lengths), pack(lengths))
     assert got.nats == pytest.approx(float(expected), rel=1e-5)
     assert torch.isfinite(got.emissions).all()
 
@@ -75,4 +82,18 @@ def test_single_precision_and_long_sentences():
 def test_best_paths(lengths):
     emissions, transitions, _ = corpus(lengths, seed=3)
     expected, _ = viterbi(emissions, transitions, torch.tensor(lengths))
-    assert torch.equal(best_tags(packed(emissions, lengths), transitions, pack(lengths)), packed(expected, lengths))
+    t = transitions
+    got = best_path(t.start, t.move, packed(emissions, lengths), t.end, pack(lengths))
+    assert torch.equal(got, packed(expected, lengths))
+
+
+def test_the_posterior_of_weights():
+    lengths = [2, 5, 1]
+    emissions, t, _ = corpus(lengths, seed=4)
+    packing, sizes = pack(lengths), torch.tensor(lengths)
+    got = forward_backward(t.start.exp(), t.move.exp(), packed(emissions, lengths).exp(), t.end.exp(), packing)
+    torch.testing.assert_close(got.states, packed(marginals(emissions, t, sizes), lengths))
+    torch.testing.assert_close(got.log_weight, log_partition(emissions, t, sizes)[packing.order])
+    each = torch.stack([t.start + row for row in range(3)])  # a start of its own for each sentence, in packed order
+    moved = forward_backward(each.exp(), t.move.exp(), packed(emissions, lengths).exp(), t.end.exp(), packing)
+    torch.testing.assert_close(moved.log_weight, got.log_weight + torch.arange(3))
