@@ -16,6 +16,7 @@ _HOMES: dict[str, str] = {
     "report": "inkstone.evaluation.report",
     "clean": "inkstone.text.clean",
     "stats": "inkstone.evaluation.text_statistics",
+    "learn_vectors": "inkstone.vectors.learning",  # the verb `vectors`, which is a folder in Python
     "load": "inkstone.hub.folder",
     "export": "inkstone.hub.export",
     "import_model": "inkstone.hub.import_model",  # the verb `import`, a reserved word in Python

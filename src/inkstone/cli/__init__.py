@@ -13,6 +13,7 @@ VERBS = {
     "eval": "score a model on held-out text: bits per byte, perplexity, yardsticks",
     "clean": "clean text and remove duplicates, with a reason for all that is dropped",
     "stats": "count words, n-grams and sentences, and weigh the terms of each file",
+    "vectors": "learn word vectors from your text, and ask them for neighbours and analogies",
     "report": "write a run's report and model card anew",
     "export": "write a model in another program's format",
     "import": "bring a checkpoint of others into a run folder",

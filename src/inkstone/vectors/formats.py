@@ -24,13 +24,19 @@ def write_vectors(vectors: WordVectors, path: Path | str) -> None:
     path = Path(path)
     for word in vectors.words:
         if not word or any(character in word for character in " \n\r\t\v\f\x85\u2028\u2029"):
-            raise TextError(f"{path}: the word {word!r} cannot be written: the form parts words by blanks and line ends")
+            raise TextError(
+                f"{path}: the word {word!r} cannot be written: the form parts words by blanks and line ends"
+            )
     head = f"{len(vectors)} {vectors.vectors.shape[1]}\n".encode()
     rows = vectors.vectors.astype("<f4")
     with whole_file(path) as part, open(part, "wb") as file:
         file.write(head)
         for word, row in zip(vectors.words, rows, strict=True):
-            numbers = row.tobytes() if path.suffix == ".bin" else " ".join(f"{number:.9g}" for number in row.tolist()).encode()
+            numbers = (
+                row.tobytes()
+                if path.suffix == ".bin"
+                else " ".join(f"{number:.9g}" for number in row.tolist()).encode()
+            )
             file.write(word.encode() + b" " + numbers + b"\n")
 
 
@@ -90,4 +96,3 @@ def _read_text(path: Path, body: bytes, count: int, width: int) -> WordVectors:
             raise TextError(f"{path}:{number + 2}: a number cannot be read: {line[:60]!r}") from None
         words.append(word.decode("utf-8", "replace"))
     return WordVectors(words, vectors)
-

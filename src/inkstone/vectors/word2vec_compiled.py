@@ -73,7 +73,21 @@ def _step(x, o, dx, do, n_x, n_o, labels, rate):
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
 def learn(
-    ids, starts, keep, noise, alias, points, codes, path_starts, inputs, outputs, window, negative, cbow, rate, generator
+    ids,
+    starts,
+    keep,
+    noise,
+    alias,
+    points,
+    codes,
+    path_starts,
+    inputs,
+    outputs,
+    window,
+    negative,
+    cbow,
+    rate,
+    generator,
 ):
     """What `word2vec_reference.learn` does, its `Tables` given one by one; `rate` is a float32."""
     width = inputs.shape[1]

@@ -10,6 +10,7 @@ All words of a window share its negative samples (Ji et al. 2016): two products 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def learn(
     window: words on each side, of which a number from 1 to `window` is drawn at every place.
     negative: words drawn for each place; 0 is hierarchical softmax.
     """
-    for begin, end in zip(starts[:-1], starts[1:], strict=True):
+    for begin, end in pairwise(starts):
         piece = ids[begin:end]
         kept = piece[generator.random(len(piece)) < tables.keep[piece]]
         spans = 1 + (generator.random(len(kept)) * window).astype(np.int64)
