@@ -12,7 +12,6 @@ W x + b_ih + U h + b_hh that belongs to gate i:
 """
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,6 @@ from torch import Tensor, nn
 
 from inkstone.layers.through_time import elman_through_time, gru_through_time, lstm_through_time
 
-Cell = Literal["rnn", "lstm", "gru"]
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # h, and for the LSTM also c
 SHORTEST_FUSED = 8  # steps; for fewer, preparing torch's kernel costs more than it saves
@@ -60,9 +58,9 @@ CELLS = {"rnn": rnn_cell, "lstm": lstm_cell, "gru": gru_cell}
 class RecurrentLayer(nn.Module):
     """One cell read along a sequence, time first. The weights are laid out as in torch.nn.RNN, LSTM and GRU."""
 
-    def __init__(self, cell: Cell, inputs: int, width: int):
+    def __init__(self, cell: str, inputs: int, width: int):
         super().__init__()
-        self.cell: Cell = cell
+        self.cell = cell
         self.width = width
         self.weight_ih = nn.Parameter(torch.empty(GATES[cell] * width, inputs))
         self.weight_hh = nn.Parameter(torch.empty(GATES[cell] * width, width))

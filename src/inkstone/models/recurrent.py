@@ -12,7 +12,7 @@ but no derivative flows back across the cut. That needs batches whose rows go on
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,6 @@ from inkstone.layers.cross_entropy import linear_cross_entropy
 from inkstone.layers.recurrent import (
     GATES,
     STATES,
-    Cell,
     RecurrentLayer,
     embedding_dropout,
     locked_dropout,
@@ -43,7 +42,7 @@ class RecurrentSettings:
     hidden: int  # of each layer's state
     n_layers: int
     context: int = 64  # tokens through which a derivative flows back; no limit on what is remembered
-    cell: Cell = "lstm"
+    cell: str = "lstm"  # or "rnn", "gru"
     tied: bool = True  # the output matrix is the embedding, behind a projection where the widths differ
     dropout: float = 0.0  # locked: of the embedded input, between the layers, and of the output
     weight_drop: float = 0.0  # of the recurrent matrices
@@ -61,7 +60,7 @@ class RecurrentSettings:
                 raise RecipeError(f"{name} = {getattr(self, name)}, but must be from 0 to below 1")
 
     @classmethod
-    def of_size(cls, vocab_size: int, width: int, n_layers: int, **given: Any) -> "RecurrentSettings":
+    def of_size(cls, vocab_size: int, width: int, n_layers: int, /, **given: Any) -> "RecurrentSettings":
         """As much work a token as a decoder of this width and depth, in one to three layers of whatever width that takes.
 
         Plain recurrent layers do not train in great depth, so the work goes into their width.
@@ -110,9 +109,9 @@ class RecurrentState:
 class Recurrent(nn.Module):
     """A recurrent language model. `forward` gives the logits of training; `start` and `step` obey `LanguageModel`."""
 
-    family = "recurrent"
-    Settings = RecurrentSettings
-    carries_state = True  # batches whose rows go on are read on from where they ended
+    family: ClassVar[str] = "recurrent"
+    Settings: ClassVar = RecurrentSettings
+    carries_state: ClassVar[bool] = True  # batches whose rows go on are read on from where they ended
 
     def __init__(self, settings: RecurrentSettings, tokenizer: Tokenizer):
         super().__init__()
