@@ -5,7 +5,10 @@ import torch
 
 from inkstone.models import FAMILIES
 from inkstone.models.base import LanguageModel
+from inkstone.models.convolutional import Convolutional, ConvolutionalSettings
 from inkstone.models.decoder import Decoder, DecoderSettings
+from inkstone.models.neural_ngram import NeuralNgram, NeuralNgramSettings
+from inkstone.models.recurrent import Recurrent, RecurrentSettings
 from inkstone.tokens.learning import learn_tokenizer
 
 VOCAB = 40
@@ -25,13 +28,50 @@ def decoder(layout: str, **changes) -> Decoder:
     return model
 
 
+def recurrent(cell: str, **changes) -> Recurrent:
+    settings = RecurrentSettings(
+        **{**dict(vocab_size=VOCAB, width=12, hidden=16, n_layers=2, context=16, cell=cell), **changes}
+    )
+    return Recurrent(settings, TOKENIZER).initialise(torch.Generator().manual_seed(0)).eval()
+
+
+def convolutional(**changes) -> Convolutional:
+    settings = ConvolutionalSettings(
+        **{**dict(vocab_size=VOCAB, width=16, n_layers=3, context=16, kernel=3), **changes}
+    )
+    generator = torch.Generator().manual_seed(0)
+    model = Convolutional(settings, TOKENIZER).initialise(generator).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():  # `initialise` makes every layer the identity
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    return model
+
+
+def neural_ngram(**changes) -> NeuralNgram:
+    settings = NeuralNgramSettings(**{**dict(vocab_size=VOCAB, width=8, hidden=16, context=16, order=4), **changes})
+    return NeuralNgram(settings, TOKENIZER).initialise(torch.Generator().manual_seed(0)).eval()
+
+
 MODELS = {
     "decoder": {
         "qwen3": lambda: decoder("qwen3"),
         "qwen3-untied": lambda: decoder("qwen3", tied=False),
         "llama": lambda: decoder("llama", n_kv_heads=1, attention_bias=True, hidden_bias=True),
         "gpt2": lambda: decoder("gpt2"),
-    }
+    },
+    "recurrent": {
+        "rnn": lambda: recurrent("rnn"),
+        "lstm": lambda: recurrent("lstm"),
+        "gru": lambda: recurrent("gru", tied=False),
+    },
+    "convolutional": {
+        "convolutional": lambda: convolutional(),
+        "convolutional-untied": lambda: convolutional(tied=False, kernel=2),
+    },
+    "neural_ngram": {
+        "neural-ngram": lambda: neural_ngram(),
+        "neural-ngram-direct": lambda: neural_ngram(direct=True, order=2),
+    },
 }
 CASES = [pytest.param(make, id=name) for variants in MODELS.values() for name, make in variants.items()]
 

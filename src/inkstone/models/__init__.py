@@ -7,6 +7,9 @@ from inkstone.errors import RecipeError, nearest
 
 FAMILIES = {
     "decoder": ("inkstone.models.decoder", "Decoder"),
+    "recurrent": ("inkstone.models.recurrent", "Recurrent"),
+    "convolutional": ("inkstone.models.convolutional", "Convolutional"),
+    "neural_ngram": ("inkstone.models.neural_ngram", "NeuralNgram"),
 }
 
 
