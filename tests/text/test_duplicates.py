@@ -1,8 +1,5 @@
-from collections import defaultdict
-
 import numpy as np
 import polars as pl
-from hypothesis import given, strategies as st
 
 from inkstone.text import shingles
 from inkstone.text.document import documents
@@ -10,27 +7,13 @@ from inkstone.text.duplicates import (
     BANDS,
     ExactDuplicates,
     NearDuplicates,
-    PostingRuns,
     band_keys,
     content_digests,
     near_duplicates,
+    signature_marks,
+    similarity,
 )
 from inkstone.text.shingles import PERMUTATIONS, signatures
-
-
-@given(st.lists(st.lists(st.integers(0, 20), max_size=8), max_size=6), st.lists(st.integers(0, 25), max_size=6))
-def test_posting_runs_agree_with_a_dictionary(batches, queries):
-    runs, oracle, number = PostingRuns(), defaultdict(set), 0
-    for batch in batches:
-        runs.add(np.array(batch, dtype=np.uint64), np.arange(number, number + len(batch)))
-        for key in batch:
-            oracle[key].add(number)
-            number += 1
-    positions, found = runs.find(np.array(queries, dtype=np.uint64))
-    got = defaultdict(set)
-    for position, document in zip(positions.tolist(), found.tolist(), strict=True):
-        got[position].add(document)
-    assert got == {place: oracle[key] for place, key in enumerate(queries) if oracle[key]}
 
 
 def random_texts(count: int, seed: int, words: int = 120) -> list[str]:
@@ -101,11 +84,11 @@ def test_batches_make_no_difference():
             part = exact.drop(frame[start : start + size], content_digests(frame["text"][start : start + size]))
             values, enough = signatures(part["text"])
             rows = np.flatnonzero(enough & part["dropped"].is_null().to_numpy())
-            parts.append(near.drop(part, rows, (values[rows] & 0xFF).astype(np.uint8), band_keys(values[rows])))
+            parts.append(near.drop(part, rows, signature_marks(values[rows]), band_keys(values[rows])))
         assert pl.concat(parts).equals(whole)
 
 
-def test_memory_is_about_three_hundred_bytes_a_document():
+def test_memory_is_about_230_bytes_a_document():
     near, exact = NearDuplicates(), ExactDuplicates()
     generator = np.random.default_rng(0)
     for batch in range(10):
@@ -114,9 +97,18 @@ def test_memory_is_about_three_hundred_bytes_a_document():
         )
         frame = exact.drop(frame, generator.integers(0, 1 << 63, (2000, 2), dtype=np.uint64))
         values = generator.integers(0, 1 << 32, (2000, PERMUTATIONS), dtype=np.uint32)
-        near.drop(frame, np.arange(2000), (values & 0xFF).astype(np.uint8), band_keys(values))
-    held = near.bytes.rows.nbytes + exact.digests.rows.nbytes
+        near.drop(frame, np.arange(2000), signature_marks(values), band_keys(values))
+    held = near.marks.rows.nbytes + exact.digests.rows.nbytes
     held += sum(run.nbytes for index in (*near.bands, exact.index) for run in index.runs)
-    held += sum(column.estimated_size() for names in (near.names, exact.names) for column in names.columns)
+    held += sum(len(block) for names in (near.names, exact.names) for block in names.blocks)
     assert len(near.bands) == BANDS
-    assert held / 20_000 < 400
+    assert held / 20_000 < 250
+
+
+def test_similarity_is_estimated_from_four_bits():
+    generator = np.random.default_rng(0)
+    mine = generator.integers(0, 1 << 32, (400, PERMUTATIONS), dtype=np.uint32)
+    for share in (0.0, 0.5, 0.8, 1.0):
+        others = np.where(generator.random(mine.shape) < share, mine, generator.integers(0, 1 << 32, mine.shape))
+        found = similarity(signature_marks(others), signature_marks(mine))
+        assert abs(found.mean() - share) < 0.01 and found.std() < 0.06

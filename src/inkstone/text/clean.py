@@ -22,7 +22,7 @@ from inkstone.files import whole_folder, write_json, writing_fault
 from inkstone.progress import LiveLine, human_bytes, human_count, human_time
 from inkstone.text.boilerplate import LineCounts
 from inkstone.text.clean_report import CleanReport
-from inkstone.text.document import kept
+from inkstone.text.document import compact, kept
 from inkstone.text.duplicates import ExactDuplicates, NearDuplicates
 from inkstone.text.reading import ReadingReport, read, total_bytes
 from inkstone.text.stages import CleanSettings, Judged, Prepared, judge, prepare
@@ -30,9 +30,9 @@ from inkstone.text.workers import Workers
 
 __all__ = ["CleanReport", "CleanSettings", "clean", "clean_batches"]
 
-BATCH_BYTES = 8 << 20
-AHEAD = 4  # batches read before the recurring lines of the first one are judged
-SHARD_BYTES = 64 << 20
+BATCH_BYTES = 3 << 20  # what one block of lines gives; each batch in flight costs some twenty times its size
+AHEAD = 8  # batches read before the recurring lines of the first one are judged
+SHARD_BYTES = 32 << 20
 DROPPED_CHARACTERS = 500
 NOTES = ".cleaning"  # in the output folder; readers of folders pass over hidden names
 REPORT = "report.json"
@@ -92,7 +92,7 @@ def clean(
             for frame in batches:
                 texts.add(kept(frame).drop("dropped"))
                 gone = frame.filter(pl.col("dropped").is_not_null())
-                dropped.add(gone.with_columns(pl.col("text").str.head(DROPPED_CHARACTERS)))
+                dropped.add(compact(gone.with_columns(pl.col("text").str.head(DROPPED_CHARACTERS))))
             if report.kept_documents == 0:
                 raise TextError(f"nothing is left of {report.documents:,} documents: {_reasons(report)}")
             texts.close()
@@ -130,7 +130,7 @@ def _batches(
         for batch in judged:
             frame = batch.frame
             if settings.near_duplicates:
-                frame = near.drop(frame, batch.comparable, batch.low, batch.bands)
+                frame = near.drop(frame, batch.comparable, batch.marks, batch.bands)
             _count(report, batch, frame)
             line.show(_progress(report, reading.bytes, total, time.monotonic() - begin))
             yield frame

@@ -19,8 +19,8 @@ import polars as pl
 
 from inkstone.errors import TextError
 from inkstone.progress import human_bytes
-from inkstone.text.document import SCHEMA, kept
-from inkstone.text.duplicates import NearDuplicates, band_keys
+from inkstone.text.document import SCHEMA, compact, kept
+from inkstone.text.duplicates import NearDuplicates, band_keys, signature_marks
 from inkstone.text.shingles import signatures
 
 DEFAULT_SHARE = 0.1
@@ -191,7 +191,7 @@ def _by_document(spill: Path, draws: np.ndarray, sizes: np.ndarray, target: floa
         raise TextError("a single short document cannot be split by document; give more text")
     chosen = {int(number) for number in order[:count]}
     wanted = pl.Series(sorted(chosen), dtype=pl.UInt64).implode()
-    held_out = pl.concat([frame.filter(pl.col("number").is_in(wanted)) for frame in _parts(spill)])
+    held_out = pl.concat([compact(frame.filter(pl.col("number").is_in(wanted))) for frame in _parts(spill)])
     return Split(
         spill,
         held_out.select(*SCHEMA.names()),
@@ -216,7 +216,7 @@ def _by_tail(spill: Path, sizes: np.ndarray, is_long: np.ndarray, target: float)
             cut = _cut(text, share)
             cuts[number] = cut
             tail = frame.slice(row, 1).with_columns(pl.lit(text[cut:].lstrip("\n")).alias("text"))
-            tails.append(tail.select(*SCHEMA.names()))
+            tails.append(compact(tail.select(*SCHEMA.names())))
     held_out = pl.concat(tails)
     taken = int(held_out["text"].str.len_bytes().sum())
     return Split(
@@ -306,12 +306,10 @@ class _Comparison:
         self.alike: set[int] = set()
         values, enough = signatures(held_out["text"])
         self.rows = np.flatnonzero(enough)
-        self.near.remember(
-            held_out["id"].gather(self.rows), (values[enough] & 0xFF).astype(np.uint8), band_keys(values[enough])
-        )
+        self.near.remember(held_out["id"].gather(self.rows), signature_marks(values[enough]), band_keys(values[enough]))
 
     def look(self, frame: pl.DataFrame) -> None:
         """Note the held-out documents that one in this frame is like."""
         values, enough = signatures(frame["text"])
-        for matches in self.near.all_alike((values[enough] & 0xFF).astype(np.uint8), band_keys(values[enough])):
+        for matches in self.near.all_alike(signature_marks(values[enough]), band_keys(values[enough])):
             self.alike.update(int(self.rows[number]) for number in matches)

@@ -13,7 +13,7 @@ from inkstone.errors import TextError
 from inkstone.text import boilerplate, filters, language
 from inkstone.text.boilerplate import RemovedLines
 from inkstone.text.characters import count_kinds
-from inkstone.text.duplicates import band_keys, content_digests
+from inkstone.text.duplicates import band_keys, content_digests, signature_marks
 from inkstone.text.filters import Limits
 from inkstone.text.repair import Repairs, UnicodeForm, repair
 from inkstone.text.shingles import signatures
@@ -65,7 +65,7 @@ class Judged:
     removed: RemovedLines
     scripts: Counter[str]  # of Chinese documents: Hans, Hant
     comparable: np.ndarray  # rows that have a signature
-    low: np.ndarray  # uint8 (rows with a signature, permutations)
+    marks: np.ndarray  # uint8 (rows with a signature, permutations / 2)
     bands: np.ndarray  # uint32 (bands, rows with a signature)
 
 
@@ -97,8 +97,8 @@ def judge(prepared: Prepared, recurring: np.ndarray, settings: CleanSettings) ->
     scripts = Counter(language.chinese_script(frame).drop_nulls().to_list())
     kept = frame.filter(pl.col("dropped").is_null())
     frame = pl.concat((frame, whole.filter(pl.col("dropped").is_not_null()))).sort("row").drop("row")
-    comparable, low, bands = _sign(kept) if settings.near_duplicates else _NOTHING
-    return Judged(frame, prepared.bytes, prepared.repairs, removed, scripts, comparable, low, bands)
+    comparable, marks, bands = _sign(kept) if settings.near_duplicates else _NOTHING
+    return Judged(frame, prepared.bytes, prepared.repairs, removed, scripts, comparable, marks, bands)
 
 
 _NOTHING = (np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=np.uint32))
@@ -108,4 +108,4 @@ def _sign(kept: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values, enough = signatures(kept["text"])
     rows = kept["row"].to_numpy()[enough].astype(np.int64)
     values = values[enough]
-    return rows, (values & 0xFF).astype(np.uint8), band_keys(values).astype(np.uint32)
+    return rows, signature_marks(values), band_keys(values).astype(np.uint32)
