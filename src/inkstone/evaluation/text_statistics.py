@@ -125,12 +125,13 @@ def _facts(features: Features, tags: Counter[str] | None, top: int) -> dict[str,
     every = features.words.table()
     sentences = sum(total.sentence_words.values())
     lengths = sorted(total.sentence_words.items())
-    first = next(features.terms(top), None)
     terms: dict[str, list[str]] = {}
-    if first is not None:
-        for unit, key in first.select("unit", "key").iter_rows():
+    for frame in features.terms(top):
+        for unit, key in frame.select("unit", "key").iter_rows():
             if unit in terms or len(terms) < TERM_UNITS:
                 terms.setdefault(unit, []).append(key)
+        if len(terms) == TERM_UNITS:
+            break
     moving = total.moving.ratio()
     exponent = zipf_exponent(every["count"].to_numpy())
     return {
