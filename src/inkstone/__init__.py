@@ -14,6 +14,7 @@ _HOMES: dict[str, str] = {
     "chat": "inkstone.inference.conversation",
     "eval": "inkstone.evaluation.evaluate",
     "report": "inkstone.evaluation.report",
+    "compare": "inkstone.studies.compare",
     "clean": "inkstone.text.clean",
     "stats": "inkstone.evaluation.text_statistics",
     "learn_vectors": "inkstone.vectors.learning",  # the verb `vectors`, which is a folder in Python

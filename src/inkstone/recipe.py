@@ -48,7 +48,7 @@ class ModelSection(Section):
     """The family of the model and its shape. Which of the settings a family has, its own `Settings` say."""
 
     family: str = "decoder"
-    layout: Literal["qwen3", "llama", "gpt2"] | None = None
+    layout: Literal["qwen3", "llama", "gpt2", "bert", "modern"] | None = None
     width: int | None = Field(default=None, ge=1)
     n_layers: int | None = Field(default=None, ge=1)
     n_heads: int | None = Field(default=None, ge=1)
@@ -58,6 +58,24 @@ class ModelSection(Section):
     context: int | None = Field(default=None, ge=2)
     tied: bool | None = None  # whether the output matrix is the embedding
     dropout: float | None = Field(default=None, ge=0, lt=1)
+    order: int | None = Field(default=None, ge=1)  # ngram, neural_ngram
+    smoothing: Literal["kneser-ney", "add-k", "stupid-backoff"] | None = None  # ngram
+    min_count: int | None = Field(default=None, ge=1)  # ngram
+    states: int | None = Field(default=None, ge=1)  # hmm
+    direct: bool | None = None  # neural_ngram
+    cell: Literal["rnn", "lstm", "gru"] | None = None  # recurrent
+    weight_drop: float | None = Field(default=None, ge=0, lt=1)  # recurrent
+    embedding_dropout: float | None = Field(default=None, ge=0, lt=1)  # recurrent
+    kernel: int | None = Field(default=None, ge=1)  # convolutional
+    whole_words: bool | None = None  # encoder
+    n_decoder_layers: int | None = Field(default=None, ge=1)  # encoder_decoder
+    norm: Literal["pre", "post"] | None = None  # encoder_decoder
+    positions: Literal["sinusoidal", "learned", "rotary"] | None = None  # encoder_decoder
+    body: Literal["lstm", "transformer"] | None = None  # text_vae
+    latent: int | None = Field(default=None, ge=1)  # text_vae
+    annealing: Literal["none", "linear", "cyclical"] | None = None  # text_vae
+    free_bits: float | None = Field(default=None, ge=0)  # text_vae
+    word_dropout: float | None = Field(default=None, ge=0, lt=1)  # text_vae
 
 
 class TrainSection(Section):

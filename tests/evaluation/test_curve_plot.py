@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from inkstone.evaluation.curve_plot import _clock, _ticks, _time_ticks, curve_plot
+from inkstone.evaluation.curve_plot import clock, curve_plot, ticks, time_ticks
 
 
 def entries(n: int, axis: str = "step") -> list[dict]:
@@ -56,17 +56,17 @@ def test_a_flat_curve_has_a_height():
 
 @given(st.floats(1e-6, 1e9), st.floats(1e-3, 1e6), st.integers(2, 8))
 def test_ticks_are_round_and_about_as_many(low, width, about):
-    ticks = _ticks(low, low + width, about)
-    assert len(ticks) <= about + 1
-    assert all(low - width * 1e-6 <= tick <= (low + width) * (1 + 1e-9) for tick in ticks)
+    found = ticks(low, low + width, about)
+    assert len(found) <= about + 1
+    assert all(low - width * 1e-6 <= tick <= (low + width) * (1 + 1e-9) for tick in found)
 
 
 @given(st.floats(1, 1e7))
 def test_time_ticks_fit_and_read_well(seconds):
-    ticks = _time_ticks(seconds)
-    assert 1 <= len(ticks) <= 7 and ticks[-1] <= seconds
-    assert all("." not in _clock(tick) for tick in ticks)
+    found = time_ticks(seconds)
+    assert 1 <= len(found) <= 7 and found[-1] <= seconds
+    assert all("." not in clock(tick) for tick in found)
 
 
-def test_the_clock():
-    assert [_clock(s) for s in (0, 15, 60, 75, 3600, 5400)] == ["0s", "15s", "1m", "1m15s", "1h", "1h30m"]
+def test_theclock():
+    assert [clock(s) for s in (0, 15, 60, 75, 3600, 5400)] == ["0s", "15s", "1m", "1m15s", "1h", "1h30m"]

@@ -136,8 +136,9 @@ def test_both_languages_have_every_phrase_with_the_same_places():
 
 
 def test_every_phrase_is_used_and_escaped():
-    home = files("inkstone.evaluation")
-    source = "".join(home.joinpath(name).read_text(encoding="utf-8") for name in ("report.html.jinja", "report.py"))
+    home = files("inkstone")
+    pages = ("evaluation/report.html.jinja", "evaluation/report.py", "studies/compare.html.jinja")
+    source = "".join(home.joinpath(name).read_text(encoding="utf-8") for name in pages)
     for key in phrases():
         families = ("stage_", "reason_", "language_", "unit_", "by_")
         assert f'"{key}"' in source or key.startswith(families), key

@@ -11,6 +11,7 @@ VERBS = {
     "generate": "continue a prompt with a trained model",
     "chat": "talk with a model, turn by turn",
     "eval": "score a model on held-out text: bits per byte, perplexity, yardsticks",
+    "compare": "train every kind of language model on your text and lay their figures side by side",
     "clean": "clean text and remove duplicates, with a reason for all that is dropped",
     "stats": "count words, n-grams and sentences, and weigh the terms of each file",
     "vectors": "learn word vectors from your text, and ask them for neighbours and analogies",

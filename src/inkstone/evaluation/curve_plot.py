@@ -58,15 +58,15 @@ def curve_plot(
     def place(point: tuple[float, float]) -> tuple[float, float]:
         return round(100 * point[0] / right, 2), round(100 * (point[1] - low) / (high - low), 2)
 
-    label: dict[str, Callable[[float], str]] = {"seconds": _clock, "step": human_count, "tokens": human_count}
-    x_steps = _ticks(0, right, 5) if axis != "seconds" else _time_ticks(right)
-    y_steps = _ticks(low, high, 6)
+    label: dict[str, Callable[[float], str]] = {"seconds": clock, "step": human_count, "tokens": human_count}
+    x_steps = ticks(0, right, 5) if axis != "seconds" else time_ticks(right)
+    y_steps = ticks(low, high, 6)
     places_after = max(0, -math.floor(math.log10(y_steps[1] - y_steps[0]) + 1e-9)) if len(y_steps) > 1 else 2
     held = [place(point) for point in held_points]
     return CurvePlot(
         axis=axis,
-        train=_path([place(point) for point in shown]),
-        held_out=_path(held),
+        train=svg_path([place(point) for point in shown]),
+        held_out=svg_path(held),
         held_out_points=[(x, y) for x, y in held if 0 <= y <= 100] if len(held) <= 60 else [],
         level=place((0, level))[1] if level is not None and low <= level <= high else None,
         x_ticks=[Tick(round(100 * x / right, 2), label[axis](x)) for x in x_steps],
@@ -100,12 +100,12 @@ def _binned(points: list[tuple[float, float]], right: float) -> list[tuple[float
     ]
 
 
-def _path(points: list[tuple[float, float]]) -> str:
+def svg_path(points: list[tuple[float, float]]) -> str:
     """An SVG path; its y axis points down, and a height far outside the plot is cut to keep numbers short."""
     return "M" + "L".join(f"{x:g} {100 - min(y, 400):g}" for x, y in points) if len(points) > 1 else ""
 
 
-def _ticks(low: float, high: float, about: int) -> list[float]:
+def ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers between low and high, about so many of them: steps of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / about
     power = 10 ** math.floor(math.log10(rough))
@@ -114,13 +114,15 @@ def _ticks(low: float, high: float, about: int) -> list[float]:
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _time_ticks(right: float) -> list[float]:
+def time_ticks(right: float) -> list[float]:
+    """Round times from 0 to `right` seconds, seven at most."""
     steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
     step = next((s for s in steps if right / s <= 6), 86400 * math.ceil(right / 86400 / 6))
     return [number * step for number in range(int(right / step) + 1)]
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A time on an axis: minutes where they are whole."""
     if seconds < 60 or seconds % 60:
         return human_time(seconds).replace(".0s", "s")
     return f"{int(seconds) // 60}m" if seconds < 3600 else human_time(seconds).replace("h00m", "h")

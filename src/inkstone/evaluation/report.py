@@ -1,31 +1,19 @@
-"""The report of a run: one HTML file that opens offline, drawn from what the run recorded.
+"""The report of a run: one HTML file that opens offline, drawn from what the run recorded."""
 
-All text of a run is data: it is escaped where it enters the page, and the page allows no script but its own, by hash.
-"""
-
-import base64
-import hashlib
 import shlex
 from dataclasses import dataclass
-from datetime import date
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-import inkstone
 from inkstone.evaluation.curve_plot import CurvePlot, curve_plot
 from inkstone.evaluation.model_card import model_card
-from inkstone.evaluation.phrases import say, say_or
+from inkstone.evaluation.page import NONE, rendered, shown, source
 from inkstone.evaluation.record import Record, number, read_record
 from inkstone.files import write_text
-from inkstone.progress import human_bytes, human_count, human_time
+from inkstone.progress import human_count, human_time
 from inkstone.run import Run
 
 COMPRESSORS = ("xz -9e", "zstd -19")
-NONE = "–"
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 GREYS = 4  # shades of the bar of stages, beside the colour of training
 
@@ -46,15 +34,10 @@ def report(run_folder: Path | str) -> Path:
 
 def page(record: Record) -> str:
     """The report as HTML."""
-    script, style = _source("report.js"), _source("report.css")
-    return _template().render(
+    return rendered(
+        source("report.html.jinja"),
         record=record,
         **record.stages,
-        say=say,
-        say_or=say_or,
-        style=style,
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         name=record.folder.resolve().name,
         folder=shlex.quote(str(record.folder)),
         scores=record.stages["evaluation"] or record.stages["outcome"],
@@ -66,33 +49,7 @@ def page(record: Record) -> str:
         operations=_operations(record),
         peak=share_of_peak(record),
         again=_again(record),
-        version=inkstone.__version__,
-        today=date.today().isoformat(),
     )
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.ChainableUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "bytes": lambda value: _shown(value, human_bytes),
-        "count": lambda value: _shown(value, human_count),
-        "whole": lambda value: _shown(value, lambda n: f"{n:,.0f}"),
-        "time": lambda value: _shown(value, human_time),
-        "percent": lambda value: _shown(value, lambda n: f"{n:.0%}" if n >= 0.1 else f"{n:.1%}"),
-        "three": lambda value: _shown(value, lambda n: f"{n:.3f}"),
-        "two": lambda value: _shown(value, lambda n: f"{n:.2f}"),
-        "short": lambda value: _shown(value, lambda n: f"{n:,.0f}" if n >= 1000 else f"{n:.3g}"),
-        "pairs": lambda value: list(value.items()) if isinstance(value, dict) else [],
-        "rows": lambda value: value if isinstance(value, list) else [],
-    }
-    return environment.from_string(_source("report.html.jinja"))
-
-
-def _source(name: str) -> str:
-    return files("inkstone.evaluation").joinpath(name).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -169,8 +126,8 @@ def comparison(record: Record) -> list[dict[str, str]]:
         if before is None and after is None:
             continue
         difference = f"{round(after / before - 1, 3) + 0.0:+.1%}" if before and after is not None else NONE
-        shown = [_shown(value, words) for value in (before, after)]
-        rows.append({"key": key, "planned": shown[0], "measured": shown[1], "difference": difference})
+        planned, measured = (shown(value, words) for value in (before, after))
+        rows.append({"key": key, "planned": planned, "measured": measured, "difference": difference})
     return rows
 
 
@@ -224,8 +181,3 @@ def _again(record: Record) -> str:
     minutes = record.recipe.train.minutes or 5
     sources = [shlex.quote(source) for source in record.recipe.text.sources if source != "python:"]
     return " ".join(["inkstone train", *sources, f"--minutes {4 * minutes:g}"])
-
-
-def _shown(value: Any, words: Any) -> str:
-    found = number(value)
-    return NONE if found is None else words(found)

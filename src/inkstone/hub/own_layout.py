@@ -67,6 +67,7 @@ def load_own(
             "they do not belong together"
         )
     try:
+        model: Any
         if hasattr(kind, "from_tensors"):
             model = kind.from_tensors(settings, tokenizer, load_file(weights))
         else:
@@ -76,5 +77,5 @@ def load_own(
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{weights}: damaged, or not of this model ({reason}); train or copy it anew") from None
     if isinstance(dtype, torch.dtype) and not isinstance(model, CountedModel):
-        model = model.to(dtype)  # type: ignore[attr-defined]
+        model = model.to(dtype)
     return model.to(device).eval()

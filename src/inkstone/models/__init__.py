@@ -6,10 +6,15 @@ from typing import Any
 from inkstone.errors import RecipeError, nearest
 
 FAMILIES = {
-    "decoder": ("inkstone.models.decoder", "Decoder"),
+    "ngram": ("inkstone.models.ngram", "NGram"),
+    "hmm": ("inkstone.models.hmm", "HMM"),
+    "neural_ngram": ("inkstone.models.neural_ngram", "NeuralNgram"),
     "recurrent": ("inkstone.models.recurrent", "Recurrent"),
     "convolutional": ("inkstone.models.convolutional", "Convolutional"),
-    "neural_ngram": ("inkstone.models.neural_ngram", "NeuralNgram"),
+    "text_vae": ("inkstone.models.text_vae", "TextVAE"),
+    "encoder": ("inkstone.models.encoder", "Encoder"),
+    "encoder_decoder": ("inkstone.models.encoder_decoder", "EncoderDecoder"),
+    "decoder": ("inkstone.models.decoder", "Decoder"),
 }
 
 

@@ -60,8 +60,9 @@ class DecoderSettings:
             raise RecipeError(f"head_width = {self.head_width} is odd; rotary positions turn pairs, so it must be even")
 
     @classmethod
-    def of_size(cls, vocab_size: int, width: int, n_layers: int, **given: Any) -> "DecoderSettings":
+    def of_size(cls, vocab_size: int, width: int, n_layers: int, /, **given: Any) -> "DecoderSettings":
         """The decoder of this width and depth; what is `given` of its fields stands, the rest follows from it."""
+        width = given.get("width", width)
         gpt2 = given.get("layout") == "gpt2"
         n_heads = given.get("n_heads")
         head_width = given.get("head_width") or (width // n_heads if n_heads else (64 if width >= 128 else 32))

@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class EncoderSettings:
     n_heads: int
     hidden: int  # inner width of the feed-forward network
     context: int  # longest text it reads at once, in tokens
-    layout: Literal["bert", "modern"] = "bert"
+    layout: str = "bert"  # or "modern"
     n_types: int = 2  # segments that can be told apart, such as question and passage
     norm_eps: float = 1e-12
     rotary_theta: float = 10_000.0
@@ -79,7 +79,7 @@ class EncoderSettings:
             raise RecipeError(f"heads of width {self.width // self.n_heads}: rotary positions turn pairs; make it even")
 
     @classmethod
-    def of_size(cls, vocab_size: int, width: int, n_layers: int, **given: Any) -> "EncoderSettings":
+    def of_size(cls, vocab_size: int, width: int, n_layers: int, /, **given: Any) -> "EncoderSettings":
         """The encoder of this width and depth; what is `given` of its fields stands, the rest follows from it."""
         width = given.get("width", width)
         follows = {
@@ -226,41 +226,39 @@ class Encoder(nn.Module):
         return self.logits(self.encode(ids, document, types))
 
     def loss(self, batch: Batch, generator: torch.Generator | None, progress: float) -> Float[Tensor, ""]:
-        """Mean nats of the tokens asked for. The last token of a row is always one, and always hidden.
-
-        There the text is cut at random, so a [MASK] with nothing behind it learns the distribution of the next token, the
-        end of a document included; the last token of a document that ends inside the row is never asked for.
-        """
+        """Mean nats of the tokens that `conceal` asks for."""
         ids, document = batch.ids, batch.document
         if document is not None:  # an end token in the last place ends a document; there is none for it to open
-            document = document.clone()
-            closes = ids[:, -1] == self.tokenizer.end
-            document[:, -1] = torch.where(closes, document[:, -2], document[:, -1])
-        asked = self._asked(ids, document, generator)
-        fate = torch.rand(ids.shape, generator=generator).to(ids.device)
-        fate[:, -1] = 0
-        noise = torch.randint(self.settings.vocab_size, ids.shape, generator=generator).to(ids.device)
-        shown = torch.where(asked & (fate < HIDDEN), self.settings.mask_id, ids)
-        shown = torch.where(asked & (fate >= HIDDEN) & (fate < HIDDEN + REPLACED), noise, shown)
+            closes = ids[:, -1:] == self.tokenizer.end
+            document = torch.cat((document[:, :-1], torch.where(closes, document[:, -2:-1], document[:, -1:])), dim=1)
+        shown, asked = self.conceal(ids, document, generator)
         features = self.before_output(self.encode(shown, document)[asked])
         # The bias is a column of the matrix, and its input one, so that the fused loss computes both.
         weight = torch.cat((self.embedding.weight[: self.settings.vocab_size], self.bias[:, None]), dim=1)
         return linear_cross_entropy(torch.cat((features, torch.ones_like(features[:, :1])), 1), weight, ids[asked])
 
-    def _asked(
+    def conceal(
         self, ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None, generator: torch.Generator | None
-    ) -> Bool[Tensor, "b t"]:
-        """Which tokens are to be told: of all words a random share, and the last token of each row."""
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """What the encoder is shown of a text, and which tokens it is asked for: whole words, and the last of each row.
+
+        At the end of a row the text is cut at random, so a [MASK] with nothing behind it learns the distribution of the next
+        token, the end of a document included. The last token of a document that ends inside the row is never asked for.
+        """
         lots = torch.rand(ids.shape, generator=generator).to(ids.device)
         if self.settings.whole_words:
             goes_on = torch.from_numpy(continues_word(ids.cpu().numpy(), self._pieces)).to(ids.device)
             places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-            lots = lots.gather(1, torch.where(goes_on, 0, places).cummax(1).values)
+            lots = lots.gather(1, torch.where(goes_on, 0, places).cummax(1).values)  # each token those of its word
         asked = (lots < MASKED) & (ids != self.tokenizer.end)
         if document is not None:
             asked[:, :-1] &= document[:, 1:] == document[:, :-1]
         asked[:, -1] = True
-        return asked
+        fate = torch.rand(ids.shape, generator=generator).to(ids.device)
+        fate[:, -1] = 0
+        noise = torch.randint(self.settings.vocab_size, ids.shape, generator=generator).to(ids.device)
+        shown = torch.where(asked & (fate < HIDDEN), self.settings.mask_id, ids)
+        return torch.where(asked & (fate >= HIDDEN) & (fate < HIDDEN + REPLACED), noise, shown), asked
 
     @cached_property
     def _pieces(self) -> list[bytes]:
@@ -292,7 +290,7 @@ class Encoder(nn.Module):
 
     @torch.inference_mode()
     def document_nats(
-        self, documents: list[Int[np.ndarray, " n"]], generator: torch.Generator | None, most: int = SCORED
+        self, documents: list[Int[np.ndarray, " _"]], generator: torch.Generator | None, most: int = SCORED
     ) -> Float[np.ndarray, " documents"]:
         """The negative pseudo-log-likelihood of each document in nats, its end token included.
 

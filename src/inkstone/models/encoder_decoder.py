@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -48,9 +48,9 @@ class EncoderDecoderSettings:
     hidden: int  # inner width of the feed-forward networks
     context: int  # longest source and longest target it was trained on; a hard limit only for learned positions
     n_decoder_layers: int | None = None  # None: as many as the encoder has
-    norm: Literal["pre", "post"] = "pre"
-    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
-    activation: Literal["relu", "gelu", "gelu-tanh", "silu"] = "relu"
+    norm: str = "pre"  # or "post"
+    positions: str = "sinusoidal"  # or "learned", "rotary"
+    activation: str = "relu"  # or another of `layers/feed_forward.py`
     shared: bool = True  # source and target have one embedding
     tied: bool = True  # the output matrix is the target's embedding
     scaled: bool = True  # embeddings are multiplied by √width
@@ -83,7 +83,7 @@ class EncoderDecoderSettings:
             raise RecipeError(f"width = {self.width} is odd; sinusoids come in pairs, so it must be even")
 
     @classmethod
-    def of_size(cls, vocab_size: int, width: int, n_layers: int, **given: Any) -> "EncoderDecoderSettings":
+    def of_size(cls, vocab_size: int, width: int, n_layers: int, /, **given: Any) -> "EncoderDecoderSettings":
         """The model of this width, and of this depth on either side; what is `given` stands, the rest follows from it.
 
         Half of the tokens go through the decoder alone, the others mostly through the encoder alone: a training step costs

@@ -10,6 +10,7 @@ from inkstone.errors import Interrupted, RunError
 from inkstone.files import clear_unfinished
 from inkstone.recipe import Recipe
 from inkstone.run import Run
+from inkstone.text.sources import STANDARD_INPUT
 
 
 @contextmanager
@@ -45,13 +46,18 @@ def new_run(out: str | Path | None, recipe: Recipe, fresh: bool = False) -> Iter
                     path.rmdir()
 
 
+def name_of(recipe: Recipe) -> str:
+    """What a run is called: the name of its text."""
+    source = recipe.text.sources[0]
+    if source == STANDARD_INPUT:
+        return "standard-input"
+    name = Path(source.rstrip("/:").replace(":", "/")).name.split(".")[0] or "run"
+    return name[:60]  # no disk takes a name of more than 255 bytes
+
+
 def free_folder(recipe: Recipe) -> Path:
     """runs/NAME, named for the text, numbered where that is taken."""
-    source = recipe.text.sources[0]
-    name = (
-        "standard-input" if source == "-" else Path(source.rstrip("/:").replace(":", "/")).name.split(".")[0] or "run"
-    )
-    name = name[:60]  # no disk takes a name of more than 255 bytes
+    name = name_of(recipe)
     folder, number = Path("runs") / name, 1
     while folder.exists():
         number += 1

@@ -232,7 +232,7 @@ class _Training:
             self.position(loop, settings, seconds)
             loop.run()
             facts = facts_of(loop, settings, shards)
-        save(model, self.run.folder)
+        save(cast(nn.Module, model), self.run.folder)
         self.run.record(training=facts)
         shutil.rmtree(self.run.checkpoints, ignore_errors=True)
         return cast(nn.Module, model)

@@ -73,7 +73,6 @@ def settings_for(recipe: Recipe, vocab_size: int, width: int, layers: int) -> An
     given = given_settings(recipe)
     if recipe.model.family == "decoder":
         given.setdefault("tied", start_for(recipe, vocab_size) != "bigrams")
-    width, layers = given.pop("width", width), given.pop("n_layers", layers)
     return family(recipe.model.family).Settings.of_size(vocab_size, width, layers, **given)
 
 
