@@ -9,6 +9,7 @@ from inkstone.models.convolutional import Convolutional, ConvolutionalSettings
 from inkstone.models.decoder import Decoder, DecoderSettings
 from inkstone.models.neural_ngram import NeuralNgram, NeuralNgramSettings
 from inkstone.models.recurrent import Recurrent, RecurrentSettings
+from inkstone.models.text_vae import TextVAE, TextVAESettings
 from inkstone.tokens.learning import learn_tokenizer
 
 VOCAB = 40
@@ -52,6 +53,16 @@ def neural_ngram(**changes) -> NeuralNgram:
     return NeuralNgram(settings, TOKENIZER).initialise(torch.Generator().manual_seed(0)).eval()
 
 
+def text_vae(body: str) -> TextVAE:
+    settings = TextVAESettings(vocab_size=VOCAB, width=16, n_layers=2, n_heads=2, context=8, latent=4, body=body)
+    generator = torch.Generator().manual_seed(0)
+    model = TextVAE(settings, TOKENIZER).initialise(generator).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():  # `initialise` makes every block of the Transformer the identity
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    return model
+
+
 MODELS = {
     "decoder": {
         "qwen3": lambda: decoder("qwen3"),
@@ -71,6 +82,10 @@ MODELS = {
     "neural_ngram": {
         "neural-ngram": lambda: neural_ngram(),
         "neural-ngram-direct": lambda: neural_ngram(direct=True, order=2),
+    },
+    "text_vae": {
+        "text-vae-lstm": lambda: text_vae("lstm"),
+        "text-vae-transformer": lambda: text_vae("transformer"),
     },
 }
 CASES = [pytest.param(make, id=name) for variants in MODELS.values() for name, make in variants.items()]

@@ -67,9 +67,9 @@ def read_idx(path: Path, dimensions: int) -> Int[np.ndarray, "..."]:
     Raises TextError where the file is none of bytes, has other dimensions, or is not as long as it says.
     """
     try:
-        opened = gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
-        with opened as file:
-            content = file.read()
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise TextError(f"{path} cannot be read: {error}") from None
     head = 4 + 4 * dimensions
