@@ -28,7 +28,7 @@ PAIRS = (
 )
 LONGEST_AFFIX = 5
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-DIGIT, UPPER, LOWER, RUN = re.compile(r"\d"), re.compile(r"[^\W\d_a-z]"), re.compile(r"[a-z]"), re.compile(r"(.)\1+")
+RUN = re.compile(r"(.)\1+")
 
 
 def shape_of(word: str) -> str:
@@ -169,10 +169,10 @@ class FeatureIndex:
         """The number of each part, by kind."""
         return {kind: {part: number for number, part in enumerate(parts, 1)} for kind, parts in self.parts.items()}
 
-    def type_rows(self, word: str) -> list[list[int]]:
-        """The rows of the known features of a word type, for each of OFFSETS."""
+    def rows_at_offsets(self, types: Sequence[str]) -> list[list[int]]:
+        """The rows of the known features of word types: of all types at the first of OFFSETS, then at the second, ..."""
         rows = self.rows
-        return [[rows[name] for name in features_at(word, offset) if name in rows] for offset in OFFSETS]
+        return [[rows[n] for n in features_at(word, offset) if n in rows] for offset in OFFSETS for word in types]
 
     def pair_keys(self, places: Places) -> list[np.ndarray]:
         """For each of PAIRS, the pair that stands at each place, as one number; 0 where a part is unknown."""
