@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from inkstone.errors import TextError
 from inkstone.evaluation.intervals import ratio_interval
 from inkstone.evaluation.words import count_words
+from inkstone.inference.prefill import device_of
 from inkstone.models.base import LanguageModel, NextTokenModel, WholeDocuments
 from inkstone.tokens.tokenizer import Tokenizer
 
@@ -282,7 +283,7 @@ def _score_batch(model: LanguageModel, batch: list[_Passage], whole: bool) -> No
         inputs[row, : len(p)] = p.document.inputs[p.begin : p.stop]
         targets[row, : len(p)] = p.document.targets[p.begin : p.stop]
         counted[row, p.counted - p.begin : len(p)] = True
-    device = next(model.parameters()).device if isinstance(model, nn.Module) else torch.device("cpu")
+    device = device_of(model)
     ids, wanted, kept = (torch.from_numpy(x).to(device) for x in (inputs, targets, counted))
     if isinstance(model, NextTokenModel) and not whole:
         nats = np.zeros(counted.shape)

@@ -1,6 +1,7 @@
 """Reading a prompt into a model's state, and going on from it token by token, past the end of its context too."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from jaxtyping import Float, Int
@@ -51,7 +52,9 @@ def context_of(model: LanguageModel) -> int | None:
 
 def device_of(model: LanguageModel) -> torch.device:
     """Where a model computes."""
-    return next(model.parameters()).device if isinstance(model, nn.Module) else torch.device("cpu")
+    if not isinstance(model, nn.Module):
+        return torch.device("cpu")
+    return next((tensor.device for tensor in chain(model.parameters(), model.buffers())), torch.device("cpu"))
 
 
 def _of_tokens(model: LanguageModel, scores: Tensor) -> Tensor:
