@@ -25,6 +25,7 @@ from inkstone.text.clean_report import CleanReport
 from inkstone.text.document import compact, kept
 from inkstone.text.duplicates import ExactDuplicates, NearDuplicates
 from inkstone.text.reading import ReadingReport, read, total_bytes
+from inkstone.text.sampling import Sample
 from inkstone.text.stages import CleanSettings, Judged, Prepared, judge, prepare
 from inkstone.text.workers import Workers
 
@@ -47,18 +48,21 @@ def clean_batches(
     quiet: bool = False,
     text_column: str | None = None,
     batch_bytes: int = BATCH_BYTES,
+    sample: Sample | None = None,
 ) -> tuple[Iterator[pl.DataFrame], CleanReport]:
     """Batches of cleaned documents, dropped rows and their reasons included, and the report of the whole.
 
     The report is complete when the batches have ended. `processes` is the number of worker processes (default: one a
-    core, eight at most); a corpus of one or two batches is always cleaned right here.
+    core, eight at most); a corpus of one or two batches is always cleaned right here. Of the sources, no more is read
+    than the `sample` says.
 
     Raises TextError when nothing can be read.
     """
     if processes is not None and processes < 1:
         raise TextError(f"the number of processes must be at least 1, not {processes}")
     report = CleanReport(processes=processes or min(len(_cores()), 8))
-    return _batches(sources, settings or CleanSettings(), report, quiet, text_column, batch_bytes), report
+    sample = sample or Sample()
+    return _batches(sources, settings or CleanSettings(), report, quiet, text_column, batch_bytes, sample), report
 
 
 def clean(
@@ -114,14 +118,17 @@ def _batches(
     quiet: bool,
     text_column: str | None,
     batch_bytes: int,
+    sample: Sample,
 ) -> Iterator[pl.DataFrame]:
     begin = time.monotonic()
     reading = ReadingReport()
-    frames = read(sources, text_column=text_column, batch_bytes=batch_bytes, report=reading)
+    frames = sample.of(
+        read(sources, text_column=text_column, batch_bytes=batch_bytes, report=reading, opens=sample.opens)
+    )
     head = list(islice(frames, 3))
     if len(head) < 3:
         report.processes = 1
-    total = None if quiet else total_bytes(sources)
+    total = None if quiet else total_bytes(sources, sample.opens)
     line = LiveLine(quiet)
     near = NearDuplicates(settings.threshold)
     with Workers(report.processes) as workers:

@@ -30,13 +30,15 @@ def read(
     batch_bytes: int = 16 << 20,
     report: ReadingReport | None = None,
     on_bytes: Callable[[int], None] | None = None,
+    opens: Callable[[SourceFile], bool] = lambda file: True,
 ) -> Iterator[pl.DataFrame]:
     """Batches of documents (`document.SCHEMA`) of about `batch_bytes` bytes of text.
 
     `sources` are files, folders (all files below them, sorted; hidden ones left out), archives, `-` (standard input),
     `data:NAME` or `data:NAME/FILE` (named data sets) and `python:` (the text that ships with Python). `text_column`
     names the column or key of csv, jsonl and parquet that holds the text; without it the usual names are looked for.
-    `report` grows while the batches are taken; `on_bytes` is told of the bytes read from the disk.
+    `report` grows while the batches are taken; `on_bytes` is told of the bytes read from the disk;
+    files for which `opens` is false are passed over.
 
     A file inside a folder that cannot be read is skipped with a reason in `report`; documents read before the damage
     are kept. Raises TextError when a file that was named itself cannot be read, when a path does not exist, and when
@@ -54,7 +56,7 @@ def read(
     parts: list[tuple[str, int, pl.Series]] = []
     size = number = 0
     last = None
-    for label, texts in _texts(sources, text_column, report, count):
+    for label, texts in _texts(sources, text_column, report, count, opens):
         number = number if label == last else 0
         parts.append((label, number, texts))
         number += len(texts)
@@ -72,7 +74,11 @@ def read(
 
 
 def _texts(
-    sources: Sequence[str | Path], text_column: str | None, report: ReadingReport, count: Callable[[int], None]
+    sources: Sequence[str | Path],
+    text_column: str | None,
+    report: ReadingReport,
+    count: Callable[[int], None],
+    opens: Callable[[SourceFile], bool],
 ) -> Texts:
     for file in once(sources, report.skip):
         if file == PYTHON:
@@ -80,6 +86,8 @@ def _texts(
                 count(len(text.encode()))
                 yield label, pl.Series([text])
         elif isinstance(file, SourceFile):
+            if not opens(file):
+                continue
             yield from _file(file, text_column, report, count)
         else:
             stream = getattr(sys.stdin, "buffer", sys.stdin)

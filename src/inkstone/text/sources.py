@@ -123,13 +123,16 @@ def _nearest_name(path: Path) -> str:
     return f"; {hint}" if hint.startswith("did you mean") else ""
 
 
-def total_bytes(sources: Sequence[str | Path]) -> int | None:
-    """Bytes on the disk behind the sources, for a progress line; None when some of them have none that could be told."""
+def total_bytes(sources: Sequence[str | Path], opens: Callable[[SourceFile], bool] = lambda file: True) -> int | None:
+    """Bytes on the disk behind the sources, those for which `opens` is true, for a progress line.
+
+    None when some of them have none that could be told.
+    """
     if {STANDARD_INPUT, PYTHON} & set(map(str, sources)):
         return None
     total = 0
     for file in once(sources, lambda source, reason: None):
-        if isinstance(file, SourceFile):
+        if isinstance(file, SourceFile) and opens(file):
             status = _status(file.path)
             total += status.st_size if status else 0
     return total

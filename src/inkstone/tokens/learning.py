@@ -19,6 +19,7 @@ LEARNERS = {
     "character": learn_characters,
 }
 SMALLEST = 257 + len(SPECIAL_TOKENS)  # every byte, the unknown of unigram, the special tokens
+SAMPLE_BYTES = 4 << 20  # of text to learn from
 PIECE = 1 << 13  # characters: the unit of sampling
 
 
@@ -28,7 +29,7 @@ def learn_tokenizer(
     vocab_size: int = 4096,
     *,
     seed: int = 0,
-    sample_bytes: int = 4 << 20,
+    sample_bytes: int = SAMPLE_BYTES,
 ) -> Tokenizer:
     """A tokenizer with at most `vocab_size` ids, the special tokens the last of them; fewer where the text is short.
 

@@ -1,6 +1,8 @@
 """From sources to shards: reading, cleaning, splitting, the tokenizer, tokens on the disk.
 
 Each part is done again from the start unless all of it is there and whole; the same sources give the same shards.
+A run of so many minutes reads no more than it can use of sources that are larger, so that preparing takes a quarter of
+the time at most; a run of so many steps reads everything.
 """
 
 import shutil
@@ -9,20 +11,33 @@ from collections.abc import Iterator
 from typing import Any
 
 from inkstone.errors import CheckpointError, RunError, TextError
-from inkstone.progress import LiveLine, human_bytes, human_count
+from inkstone.models import family
+from inkstone.progress import LiveLine, human_bytes, human_count, human_time
 from inkstone.recipe import Recipe
 from inkstone.run import Run
 from inkstone.text.clean import CleanSettings, clean_batches
 from inkstone.text.filters import Limits
 from inkstone.text.reading import read
 from inkstone.text.repair import repair
+from inkstone.text.sampling import Sample, draw_sample
 from inkstone.text.split import Split, split_documents, split_named
 from inkstone.tokens.fertility import fertility
-from inkstone.tokens.learning import learn_tokenizer
+from inkstone.tokens.learning import SAMPLE_BYTES, learn_tokenizer
 from inkstone.tokens.shards import TokenShards, write_shards
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.machine import Machine
 from inkstone.training.planner import Choice, plan_vocabulary
+from inkstone.training.sizing import budget, shape_for, vocabulary_for
+
+CLEANING_SHARE = 0.15  # of the minutes, after which no more is read
+CLEANING_RATE = 2.5e6  # bytes a second on each core: half of what was measured, so that the clock seldom decides
+MOST_CLEANERS = 8  # processes that clean
+TIMES_SEEN = (
+    8  # what training reads once is an eighth of what is prepared: the tokenizer and counted bigrams profit too
+)
+BYTES_PER_TOKEN = 4
+LEAST_BYTES = 4 << 20  # is read in however short a run
+LEARNING_RATE_OF_TOKENIZER = 80_000  # bytes of its sample for each second of the run: some 5 % of the time
 
 
 def prepared(run: Run, line: LiveLine) -> tuple[Tokenizer, TokenShards, TokenShards] | None:
@@ -57,12 +72,13 @@ def prepare(
     spill = run.folder / ".text"
     shutil.rmtree(spill, ignore_errors=True)
     try:
-        split, text_facts = _split(recipe, run, line)
+        sample = sample_for(recipe, facts, machine, seconds)
+        split, text_facts = _split(recipe, run, line, sample, seconds)
         clocks["clean"] = time.perf_counter() - begin
         begin = time.perf_counter()
         vocabulary = plan_vocabulary(recipe, split.train_bytes, seconds, machine)
         line.show(f"learning a tokenizer of {vocabulary.value} tokens", force=True)
-        tokenizer = _tokenizer(recipe, split, vocabulary)
+        tokenizer = _tokenizer(recipe, split, vocabulary, seconds)
         tokenizer.save(run.folder)
         clocks["tokenizer"] = time.perf_counter() - begin
         done = [0]
@@ -104,7 +120,54 @@ def prepare(
     return tokenizer, train, held_out
 
 
-def _split(recipe: Recipe, run: Run, line: LiveLine) -> tuple[Split, dict[str, Any]]:
+def usable_bytes(recipe: Recipe, machine: Machine, seconds: float) -> int:
+    """Bytes of text that a run of so many seconds can use.
+
+    That is what can be cleaned in `CLEANING_SHARE` of the time, and no more than `TIMES_SEEN` times what training will
+    read. Models that only count read so fast that cleaning alone decides.
+    """
+    cleaned = CLEANING_SHARE * seconds * CLEANING_RATE * min(machine.cores, MOST_CLEANERS)
+    if hasattr(family(recipe.model.family).Settings, "of_size"):
+        work = budget(machine, seconds)
+        vocab_size = recipe.tokenizer.vocab_size or vocabulary_for(work, 1 << 40)[0]
+        settings, _ = shape_for(recipe, vocab_size, work, 1 << 60)
+        read = work / settings.flops_per_token() * BYTES_PER_TOKEN
+        cleaned = min(cleaned, TIMES_SEEN * read)
+    return max(LEAST_BYTES, int(cleaned))
+
+
+def sample_for(recipe: Recipe, facts: dict[str, Any], machine: Machine, seconds: float | None) -> Sample:
+    """What to read of the sources: all of it in a run of so many steps, else what can be used in the time.
+
+    A run that was prepared before reads again what it read then.
+    """
+    if seconds is None:
+        return Sample()
+    before = facts.get("text", {}).get("sample")
+    most_bytes = before["most_bytes"] if before else usable_bytes(recipe, machine, seconds)
+    sample = draw_sample(recipe.text.sources, most_bytes, recipe.train.seed)
+    if before:
+        sample.most_documents = before["ended_after_documents"]
+    else:
+        sample.seconds = CLEANING_SHARE * seconds
+    return sample
+
+
+def _told(sample: Sample, seconds: float) -> str:
+    """One line on what was left out, empty where nothing was."""
+    whole = f" of {human_bytes(sample.total_bytes)}" if sample.total_bytes else ""
+    if sample.ended_by == "time":
+        return f"reading ended after {human_time(sample.seconds or 0)}, at {human_bytes(sample.bytes)}{whole}; give more minutes to read more"
+    if sample.files is not None:
+        return f"read {human_bytes(sample.bytes)}{whole}, drawn from all over it: what can be used in {human_time(seconds)}"
+    if sample.ended_by:
+        return f"read the first {human_bytes(sample.bytes)}: what can be used in {human_time(seconds)}"
+    return ""
+
+
+def _split(
+    recipe: Recipe, run: Run, line: LiveLine, sample: Sample, seconds: float | None
+) -> tuple[Split, dict[str, Any]]:
     text = recipe.text
     facts: dict[str, Any] = {}
     if text.clean:
@@ -114,9 +177,9 @@ def _split(recipe: Recipe, run: Run, line: LiveLine) -> tuple[Split, dict[str, A
             boilerplate=text.boilerplate,
             near_duplicates=text.near_duplicates,
         )
-        frames, report = clean_batches(text.sources, settings, quiet=line.quiet, text_column=text.column)
+        frames, report = clean_batches(text.sources, settings, quiet=line.quiet, text_column=text.column, sample=sample)
     else:
-        frames, report = read(text.sources, text_column=text.column), None
+        frames, report = sample.of(read(text.sources, text_column=text.column, opens=sample.opens)), None
     spill = run.folder / ".text"
     try:
         if text.held_out_sources:
@@ -138,6 +201,18 @@ def _split(recipe: Recipe, run: Run, line: LiveLine) -> tuple[Split, dict[str, A
             f"text  {report.documents:,} document{'s' * (report.documents != 1)}, {human_bytes(report.bytes)}; kept {report.kept_documents:,} "
             f"({human_bytes(report.kept_bytes)})"
         )
+    told = _told(sample, seconds) if seconds is not None else ""
+    if told:
+        line.say(f"text  {told}")
+    if seconds is not None:
+        facts["sample"] = {
+            "most_bytes": sample.asked_bytes,
+            "total_bytes": sample.total_bytes,
+            "read_bytes": sample.bytes,
+            "read_documents": sample.documents,
+            "ended_after_documents": sample.documents if sample.ended_by else None,
+            "told": told,
+        }
     facts |= {
         "train_bytes": split.train_bytes,
         "train_documents": split.train_documents,
@@ -148,7 +223,7 @@ def _split(recipe: Recipe, run: Run, line: LiveLine) -> tuple[Split, dict[str, A
     return split, facts
 
 
-def _tokenizer(recipe: Recipe, split: Split, vocabulary: Choice) -> Tokenizer:
+def _tokenizer(recipe: Recipe, split: Split, vocabulary: Choice, seconds: float | None) -> Tokenizer:
     if recipe.tokenizer.path:
         return Tokenizer.load(recipe.tokenizer.path)
 
@@ -156,4 +231,9 @@ def _tokenizer(recipe: Recipe, split: Split, vocabulary: Choice) -> Tokenizer:
         for frame in split.train():
             yield from frame["text"].to_list()
 
-    return learn_tokenizer(texts(), recipe.tokenizer.kind, vocabulary.value, seed=recipe.train.seed)
+    sample = SAMPLE_BYTES
+    if seconds is not None:
+        sample = int(min(sample, max(SAMPLE_BYTES / 16, LEARNING_RATE_OF_TOKENIZER * seconds)))
+    return learn_tokenizer(
+        texts(), recipe.tokenizer.kind, vocabulary.value, seed=recipe.train.seed, sample_bytes=sample
+    )
