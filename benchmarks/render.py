@@ -57,6 +57,7 @@ TRANSLATED = {
     "number format": "数值格式",
     "dropped": "去掉",
     "peak memory, MB": "内存峰值，MB",
+    "summed RSS, MB": "RSS 之和，MB",
     "planted": "埋入的重复",
     "text, MB": "文本，MB",
     "program": "程序",
