@@ -7,10 +7,13 @@ from inkstone.models import FAMILIES
 from inkstone.models.base import LanguageModel
 from inkstone.models.convolutional import Convolutional, ConvolutionalSettings
 from inkstone.models.decoder import Decoder, DecoderSettings
+from inkstone.models.encoder import Encoder, EncoderSettings
+from inkstone.models.encoder_decoder import EncoderDecoder, EncoderDecoderSettings
 from inkstone.models.neural_ngram import NeuralNgram, NeuralNgramSettings
 from inkstone.models.recurrent import Recurrent, RecurrentSettings
 from inkstone.models.text_vae import TextVAE, TextVAESettings
 from inkstone.tokens.learning import learn_tokenizer
+from inkstone.tokens.tokenizer import Tokenizer
 
 VOCAB = 40
 TOKENIZER = learn_tokenizer(iter(["ink on stone, 墨 on 砚"] * 20), "byte-bpe", 280)
@@ -53,6 +56,33 @@ def neural_ngram(**changes) -> NeuralNgram:
     return NeuralNgram(settings, TOKENIZER).initialise(torch.Generator().manual_seed(0)).eval()
 
 
+EARLY_END = Tokenizer(TOKENIZER.backend, end=3)  # some families read the end token, whatever they are given to read
+
+
+def encoder(**changes) -> Encoder:
+    settings = EncoderSettings(
+        **{**dict(vocab_size=VOCAB, width=16, n_layers=2, n_heads=4, hidden=24, context=64), **changes}
+    )
+    generator = torch.Generator().manual_seed(0)
+    model = Encoder(settings, EARLY_END).initialise(generator).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    return model
+
+
+def encoder_decoder(**changes) -> EncoderDecoder:
+    settings = EncoderDecoderSettings(
+        **{**dict(vocab_size=VOCAB, width=16, n_layers=2, n_heads=4, hidden=24, context=64), **changes}
+    )
+    generator = torch.Generator().manual_seed(0)
+    model = EncoderDecoder(settings, EARLY_END).initialise(generator).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    return model
+
+
 def text_vae(body: str) -> TextVAE:
     settings = TextVAESettings(vocab_size=VOCAB, width=16, n_layers=2, n_heads=2, context=8, latent=4, body=body)
     generator = torch.Generator().manual_seed(0)
@@ -86,6 +116,16 @@ MODELS = {
     "text_vae": {
         "text-vae-lstm": lambda: text_vae("lstm"),
         "text-vae-transformer": lambda: text_vae("transformer"),
+    },
+    "encoder": {
+        "bert": lambda: encoder(),
+        "bert-closed": lambda: encoder(closed=True, mask=5, whole_words=False),
+        "encoder-modern": lambda: encoder(layout="modern"),
+    },
+    "encoder_decoder": {
+        "transformer-2017": lambda: encoder_decoder(norm="post"),
+        "bart": lambda: encoder_decoder(norm="post", positions="learned", embedding_norm=True, output_bias=True),
+        "encoder-decoder-rotary": lambda: encoder_decoder(positions="rotary", tied=False, n_decoder_layers=1),
     },
 }
 CASES = [pytest.param(make, id=name) for variants in MODELS.values() for name, make in variants.items()]
