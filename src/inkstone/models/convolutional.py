@@ -46,7 +46,12 @@ class ConvolutionalSettings:
     @classmethod
     def of_size(cls, vocab_size: int, width: int, n_layers: int, /, **given: Any) -> "ConvolutionalSettings":
         """As much work a token as a decoder of this width and depth, in as many layers as that takes."""
-        shape = {"vocab_size": vocab_size, "width": width, "context": context_for(width), "kernel": cls.kernel} | given
+        shape: dict[str, Any] = {
+            "vocab_size": vocab_size,
+            "width": width,
+            "context": context_for(width),
+            "kernel": cls.kernel,
+        } | given
         if "n_layers" not in given:
             wanted = n_layers * (12 * width**2 + width * context_for(width))
             shape["n_layers"] = max(1, round(wanted / (2 * shape["kernel"] * shape["width"] ** 2)))

@@ -50,7 +50,12 @@ class NeuralNgramSettings:
 
         Direct connections come on top of that.
         """
-        shape = {"vocab_size": vocab_size, "width": width, "context": context_for(width), "order": cls.order} | given
+        shape: dict[str, Any] = {
+            "vocab_size": vocab_size,
+            "width": width,
+            "context": context_for(width),
+            "order": cls.order,
+        } | given
         shape.pop("n_layers", None)  # there is always one
         if "hidden" not in given:
             wanted = n_layers * (12 * width**2 + width * context_for(width)) + vocab_size * width
@@ -159,7 +164,7 @@ class NeuralNgram(nn.Module):
 
     def matrices(self) -> Iterator[tuple[str, nn.Parameter, tuple[int, ...]]]:
         """The hidden matrix, with its number of rows."""
-        yield "layer.weight", self.layer.weight, (self.settings.hidden,)
+        yield "layer.weight", self.get_parameter("layer.weight"), (self.settings.hidden,)
 
     def _nothing(self, batch: int) -> Tensor:
         s = self.settings

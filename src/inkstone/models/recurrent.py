@@ -65,7 +65,11 @@ class RecurrentSettings:
 
         Plain recurrent layers do not train in great depth, so the work goes into their width.
         """
-        shape = {"vocab_size": vocab_size, "width": width, "n_layers": 1 if n_layers < 4 else 2 if n_layers < 8 else 3}
+        shape: dict[str, Any] = {
+            "vocab_size": vocab_size,
+            "width": width,
+            "n_layers": 1 if n_layers < 4 else 2 if n_layers < 8 else 3,
+        }
         shape |= {"context": 64 if width < 512 else 128} | given
         if "hidden" not in given:
             wanted = n_layers * (12 * width**2 + width * (128 if width < 128 else 256))
