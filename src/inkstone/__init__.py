@@ -17,6 +17,7 @@ _HOMES: dict[str, str] = {
     "compare": "inkstone.studies.compare",
     "clean": "inkstone.text.clean",
     "stats": "inkstone.evaluation.text_statistics",
+    "align": "inkstone.tasks.word_alignment",
     "learn_vectors": "inkstone.vectors.learning",  # the verb `vectors`, which is a folder in Python
     "load": "inkstone.hub.folder",
     "export": "inkstone.hub.export",

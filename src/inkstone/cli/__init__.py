@@ -15,6 +15,7 @@ VERBS = {
     "clean": "clean text and remove duplicates, with a reason for all that is dropped",
     "stats": "count words, n-grams and sentences, and weigh the terms of each file",
     "vectors": "learn word vectors from your text, and ask them for neighbours and analogies",
+    "align": "learn which word translates which from two files of translated lines",
     "report": "write a run's report and model card anew",
     "export": "write a model in another program's format",
     "import": "bring a checkpoint of others into a run folder",
