@@ -32,7 +32,7 @@ class NGramSettings:
 
     vocab_size: int
     order: int = 5  # tokens of the longest n-gram; its last is predicted from the others
-    smoothing: Literal["kneser-ney", "add-k", "stupid-backoff"] = "kneser-ney"
+    smoothing: Literal["kneser-ney", "add-k", "stupid-backoff", "foreign"] = "kneser-ney"  # "foreign": read from ARPA
     k: float = 0.01  # added to every count, for "add-k"
     backoff: float = 0.4  # the factor of "stupid-backoff"
     min_count: int = 1  # n-grams of order 3 and above that came fewer times are left out
@@ -42,7 +42,7 @@ class NGramSettings:
         for name in ("vocab_size", "order", "min_count"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}, but must be at least 1")
-        if self.smoothing not in ("kneser-ney", "add-k", "stupid-backoff"):
+        if self.smoothing not in ("kneser-ney", "add-k", "stupid-backoff", "foreign"):
             raise RecipeError(f"smoothing = {self.smoothing!r}, but must be kneser-ney, add-k or stupid-backoff")
         if not self.k > 0:
             raise RecipeError(f"k = {self.k}, but must be above 0, else unseen tokens would be impossible")
@@ -131,9 +131,11 @@ class NGram(nn.Module):
         """Count and smooth; documents are ids without the end token. Nothing is drawn, and the whole text is counted
         whatever the `seconds`: about a million tokens a second at order 5.
 
-        Raises TextError where there is no text.
+        Raises TextError where there is no text, RecipeError for a model that was counted elsewhere.
         """
         s = self.settings
+        if s.smoothing == "foreign":
+            raise RecipeError("smoothing = 'foreign' is that of a model read from ARPA, which cannot be counted again")
         stream = stream_of([np.asarray(document) for document in documents], self.begin, self.end)
         levels = count_ngrams(stream, s.order, s.vocab_size, self.begin, self.end, report=report)
         del stream
@@ -242,7 +244,10 @@ class NGram(nn.Module):
         One vector for all that was not seen, and over it the words that were, from the shortest context to the longest.
         """
         made, v = self.tables, self.settings.vocab_size
-        weights = [np.where(c >= 0, made[n].log_backoff[c], np.float32(0)) for n, c in enumerate(contexts)]
+        weights = [np.zeros(rows, np.float32) for _ in contexts]
+        for n, context in enumerate(contexts):
+            known = context >= 0
+            weights[n][known] = made[n].log_backoff[context[known]]
         dense = np.repeat(made[0].log_probability[None], rows, axis=0)
         if self.settings.smoothing == "add-k":
             for n in range(len(contexts)):
