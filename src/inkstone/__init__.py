@@ -22,6 +22,7 @@ _HOMES: dict[str, str] = {
     "load": "inkstone.hub.folder",
     "export": "inkstone.hub.export",
     "import_model": "inkstone.hub.import_model",  # the verb `import`, a reserved word in Python
+    "demo": "inkstone.studies.demo",
     "doctor": "inkstone.training.doctor",
 }
 

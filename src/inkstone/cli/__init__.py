@@ -19,6 +19,7 @@ VERBS = {
     "report": "write a run's report and model card anew",
     "export": "write a model in another program's format",
     "import": "bring a checkpoint of others into a run folder",
+    "demo": "show an idea on small data: autoencoders on written digits",
     "doctor": "show what this machine has and what Inkstone will use",
 }
 
