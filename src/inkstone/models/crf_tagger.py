@@ -7,7 +7,6 @@ Chinese its characters too. The weights are learned by `models/crf_fitting.py`, 
 Sources: Lafferty et al. 2001; features after Ratnaparkhi 1996 and Toutanova et al. 2003.
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,9 @@ from inkstone.layers.crf import Transitions
 from inkstone.layers.forward_backward import best_path, pack
 from inkstone.models.crf_fitting import Corpus, Summation, atoms, fit
 from inkstone.models.tag_features import OFFSETS, PAIRS, Bags, FeatureIndex, places_of
+from inkstone.models.tagger import load_tagger, read_object, tag
+
+__all__ = ["CRFTagger", "CRFTaggerSettings", "load_tagger", "tag", "train_tagger"]
 
 MODEL_TYPE = "inkstone-crf-tagger"
 AT_ONCE = 2000  # sentences tagged together
@@ -130,7 +132,7 @@ class CRFTagger:
         Raises RunError for a folder that holds no CRF tagger, CheckpointError for one whose files do not fit together.
         """
         folder = Path(folder)
-        config, features = (_read(folder / name) for name in ("config.json", "features.json"))
+        config, features = (read_object(folder / name) for name in ("config.json", "features.json"))
         if config.pop("model_type", None) != MODEL_TYPE:
             raise RunError(
                 f"{folder / 'config.json'}: not a CRF tagger ({MODEL_TYPE}); name a folder that one was saved to"
@@ -184,14 +186,3 @@ def train_tagger(
     )
     return CRFTagger(settings, names, index, weights, transitions)
 
-
-def _read(path: Path) -> dict:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path.parent} has no {path.name}; name a folder that a tagger was saved to") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read as JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: a {type(value).__name__} where an object must stand")
-    return value

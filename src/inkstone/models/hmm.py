@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -44,8 +43,8 @@ class HMMSettings:
     def __post_init__(self) -> None:
         if self.vocab_size < 1 or self.states < 1:
             raise RecipeError(f"vocab_size = {self.vocab_size} and states = {self.states}, but each must be at least 1")
-        if self.pseudo_tokens < 0:
-            raise RecipeError(f"pseudo_tokens = {self.pseudo_tokens}, but it must be at least 0")
+        if self.pseudo_tokens <= 0:
+            raise RecipeError(f"pseudo_tokens = {self.pseudo_tokens}, but at 0 tokens not yet seen would be impossible")
 
     @classmethod
     def for_text(cls, vocab_size: int, tokens: int, **given) -> "HMMSettings":
@@ -140,11 +139,11 @@ class HMM(nn.Module):
         predicted, passed = state.predicted, []
         emitted, ended = self.emission[ids], (ids == self.tokenizer.end)[:, :, None]  # (b, t, k), (b, t, 1)
         for at in range(ids.shape[1]):
-            filtered = F.normalize(predicted * emitted[:, at], p=1.0, dim=1)
+            filtered = _shares(predicted * emitted[:, at])
             predicted = torch.where(ended[:, at], self.initial, filtered @ self.transition)
             passed.append(predicted)
         seen = predicted[:, None] if last else torch.stack(passed, dim=1)
-        probabilities = F.normalize(seen @ self.emission.T, p=1.0, dim=-1)
+        probabilities = _shares(seen @ self.emission.T)
         return probabilities.log_(), HMMState(state.length + ids.shape[1], predicted)
 
     def fit(
@@ -164,9 +163,11 @@ class HMM(nn.Module):
             raise TextError("there is no text to learn from")
         v = self.settings.vocab_size
         spoken = np.bincount(np.concatenate(pieces), minlength=v)
-        frequency = torch.from_numpy((spoken + 0.5) / (spoken.sum() + 0.5 * v)).float()
+        tokens = int(spoken.sum())
+        frequency = torch.from_numpy((spoken + 0.5) / (tokens + 0.5 * v)).float()
+        prior = self.settings.pseudo_tokens / tokens * frequency
         self.initialise(generator, frequency)
-        batches = max(1, round(sum(map(len, pieces)) / BATCH))
+        batches = max(1, round(tokens / BATCH))
         counts, number = None, 0
         while number < PASSES * batches if seconds is None else time.monotonic() - begun < 0.97 * seconds:
             if number % batches == 0:
@@ -174,7 +175,7 @@ class HMM(nn.Module):
             part = order[number % batches :: batches]  # a share of the pieces, all of them in each pass
             found = self.expect([pieces[i] for i in part], opening[part])
             counts = found if counts is None else counts.moved(found, (number + 2) ** -FORGETTING)
-            self.maximise(counts, frequency)
+            self.maximise(counts, prior)
             number += 1
             report(f"pass {number / batches:.1f}, {found.nats / found.tokens / np.log(2):.3f} bits per token")
 
@@ -202,15 +203,12 @@ class HMM(nn.Module):
             tokens=len(ids),
         )
 
-    def maximise(self, counts: Counts, frequency: Float[Tensor, " v"] | None = None) -> None:
-        """The tables of the highest likelihood for these counts; with `frequency`, smoothed towards it.
+    def maximise(self, counts: Counts, prior: Float[Tensor, " v"] | None = None) -> None:
+        """The tables of the highest likelihood for these counts. A state that was never in use keeps its tables.
 
-        A state that was never in use keeps its tables.
+        prior: tokens that each state is taken to have spoken beforehand, for each token of text.
         """
-        smoothing = self.settings.pseudo_tokens if frequency is not None else 0.0
-        emission = counts.emission
-        if frequency is not None:
-            emission = emission + frequency[:, None] * smoothing * counts.tokens / (1 << 20)
+        emission = counts.emission if prior is None else counts.emission + prior[:, None] * counts.tokens
         spoken, left = emission.sum(0), counts.transition.sum(1, keepdim=True)
         self.emission.copy_(torch.where(spoken > 0, emission / spoken, self.emission))
         self.transition.copy_(torch.where(left > 0, counts.transition / left, self.transition))
@@ -230,5 +228,5 @@ def cut(documents: Iterable[np.ndarray], end: int) -> tuple[list[np.ndarray], np
     return pieces, np.array(opening, dtype=bool)
 
 
-def _shares(table: Tensor) -> Tensor:
+def _shares(table: Float[Tensor, "*rows k"]) -> Float[Tensor, "*rows k"]:
     return table / table.sum(-1, keepdim=True)
