@@ -1,6 +1,7 @@
 """What every family of language model promises (models/base.py), held for each family and layout."""
 
 import pytest
+import tokenizers
 import torch
 
 from inkstone.models import FAMILIES
@@ -10,6 +11,7 @@ from inkstone.models.decoder import Decoder, DecoderSettings
 from inkstone.models.encoder import Encoder, EncoderSettings
 from inkstone.models.encoder_decoder import EncoderDecoder, EncoderDecoderSettings
 from inkstone.models.neural_ngram import NeuralNgram, NeuralNgramSettings
+from inkstone.models.ngram import NGram, NGramSettings
 from inkstone.models.recurrent import Recurrent, RecurrentSettings
 from inkstone.models.text_vae import TextVAE, TextVAESettings
 from inkstone.tokens.learning import learn_tokenizer
@@ -93,6 +95,16 @@ def text_vae(body: str) -> TextVAE:
     return model
 
 
+def ngram(**changes) -> NGram:
+    backend = tokenizers.Tokenizer.from_str(TOKENIZER.backend.to_str())
+    model = NGram(
+        NGramSettings(**{**dict(vocab_size=VOCAB, order=4), **changes}), Tokenizer(backend, "byte-bpe", end=3)
+    )
+    documents = torch.randint(4, VOCAB, (200, 15), generator=torch.Generator().manual_seed(0)).numpy()
+    model.fit([*documents, *some_ids(seed=1).numpy()], None, torch.Generator(), lambda text: None)
+    return model
+
+
 MODELS = {
     "decoder": {
         "qwen3": lambda: decoder("qwen3"),
@@ -104,6 +116,12 @@ MODELS = {
         "rnn": lambda: recurrent("rnn"),
         "lstm": lambda: recurrent("lstm"),
         "gru": lambda: recurrent("gru", tied=False),
+    },
+    "ngram": {
+        "kneser-ney": lambda: ngram(),
+        "kneser-ney-pruned": lambda: ngram(min_count=2),
+        "add-k": lambda: ngram(order=2, smoothing="add-k", k=0.5),
+        "stupid-backoff": lambda: ngram(smoothing="stupid-backoff"),
     },
     "convolutional": {
         "convolutional": lambda: convolutional(),

@@ -80,14 +80,12 @@ def read_arpa(path: Path | str) -> NGram:
     """
     path = Path(path)
     try:
-        file = open(path, encoding="utf-8", newline="\n")
+        with open(path, encoding="utf-8", newline="\n") as file:
+            return _Reader(path, file).read()
     except OSError as error:
         raise RunError(f"{path} cannot be opened: {error.strerror}") from None
-    with file:
-        try:
-            return _Reader(path, file).read()
-        except UnicodeDecodeError as error:
-            raise RunError(f"{path} is not UTF-8 ({error.reason}); ARPA files are text") from None
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is not UTF-8 ({error.reason}); ARPA files are text") from None
 
 
 def _names(model: NGram) -> list[str]:

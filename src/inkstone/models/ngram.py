@@ -82,8 +82,6 @@ class NGram(nn.Module):
         self.tokenizer = tokenizer
         self.end = tokenizer.end
         self.begin = tokenizer.begin[-1] if tokenizer.begin else tokenizer.end
-        if max(self.begin, self.end) >= settings.vocab_size:
-            raise RecipeError(f"vocab_size = {settings.vocab_size}, but the end token is {max(self.begin, self.end)}")
         none = np.zeros(0, np.float32)
         empty = [Table(np.zeros(0, np.int64), none, none) for _ in range(settings.order)]
         uniform = np.full(settings.vocab_size, -np.log(settings.vocab_size), np.float32)
