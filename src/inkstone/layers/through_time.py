@@ -58,8 +58,8 @@ class _ElmanThroughTime(torch.autograd.Function):
         for k in range(len(grad) - 1, -1, -1):
             each[k].mul_(back.add_(incoming[k]))
             back = each[k] @ weight
-            if factors[k] is not None:
-                back *= factors[k]
+            if (factor := factors[k]) is not None:
+                back *= factor
         return slopes, back, _weight_gradient(slopes, _read(states, keep)), None
 
 
@@ -115,9 +115,9 @@ class _LSTMThroughTime(torch.autograd.Function):
             by_cell[k].mul_(back_cell[:, None])
             back_cell.mul_(forget[k])
             back = every[k] @ weight
-            if factors[k] is not None:
-                back *= factors[k]
-                back_cell *= factors[k]
+            if (factor := factors[k]) is not None:
+                back *= factor
+                back_cell *= factor
         return slopes, back, back_cell, _weight_gradient(slopes, _read(hidden, keep)), None
 
 
@@ -165,8 +165,8 @@ class _GRUThroughTime(torch.autograd.Function):
             torch.add(back, incoming[k], out=totals[k])
             parts[k].mul_(totals[k][:, None])
             back = torch.addmm(totals[k] * carried[k], every[k], weight)
-            if factors[k] is not None:
-                back *= factors[k]
+            if (factor := factors[k]) is not None:
+                back *= factor
         inputs = torch.cat((slopes[:, :, : 2 * n], by_candidate.mul_(total)), dim=2)
         return inputs, back, _weight_gradient(slopes, before), slopes.sum((0, 1)), None
 
