@@ -92,14 +92,18 @@ def main() -> None:
         spread = (max(figures) - min(figures)) if figures else None
         mean = statistics.mean(figures) if figures else None
         rows.append([program, method, threads, unit, clock, processor, len(runs), mean, spread, scores[0].covered])
-        print(*rows[-1], file=sys.stderr, flush=True)
 
     for method in options.methods:
         for threads in options.threads:
             both: tuple[list, list] = ([], [])
             for seed in range(options.seeds):
-                both[0].append(ours(corpus, method, threads, seed))
-                both[1].append(gensim(lines, method, threads, seed))
+                for done, run in zip(
+                    both, (lambda *how: ours(corpus, *how), lambda *how: gensim(lines, *how)), strict=True
+                ):
+                    vectors, clock, processor = run(method, threads, seed)
+                    done.append((vectors, clock, processor))
+                    figure = similarity_score(vectors, pairs).spearman
+                    print(method, threads, seed, clock, processor, figure, file=sys.stderr, flush=True)
             add("inkstone", method, threads, "words", both[0], words)
             add("gensim", method, threads, "words", both[1], words)
     if not options.no_glove:

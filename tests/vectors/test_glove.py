@@ -1,3 +1,5 @@
+from itertools import count
+
 import numpy as np
 import pytest
 from hypothesis import given, settings as effort, strategies as st
@@ -106,8 +108,11 @@ def test_a_seed_repeats_and_threads_learn_too():
     assert separation(many) > 0.5
 
 
-def test_seconds_end_it():
-    assert len(train_glove(two_topics(4), seconds=0.05, compiled=False)) == 12
+def test_seconds_end_it(monkeypatch):
+    monkeypatch.setattr("inkstone.vectors.glove.time.monotonic", count(0.0, 1.0).__next__)
+    told = []
+    train_glove(two_topics(4), seconds=5, compiled=False, report=lambda share, done: told.append(share))
+    assert told == [0.2, 0.4, 0.6, 0.8]
 
 
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"window": 0}, {"x_max": 0.0}, {"rate": 0.0}])

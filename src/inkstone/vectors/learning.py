@@ -67,7 +67,7 @@ def learn_vectors(
     line = LiveLine(quiet=quiet)
     fast = has_numba()
     if not fast:
-        line.say("numba is not installed, so this is slow; a hundred times faster: pip install 'inkstone[vectors]'")
+        line.say("numba is not installed; twenty times as fast with it: pip install 'inkstone[vectors]'")
     corpus = read_corpus(text, min_count=min_count, text_column=text_column, line=line)
     threads = threads if threads is not None else (_cores() if fast else 1)
     if epochs is None:
