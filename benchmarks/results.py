@@ -18,7 +18,7 @@ import psutil
 
 from inkstone.files import write_json
 from inkstone.progress import human_bytes
-from inkstone.training.machine import cpu_name
+from inkstone.environment import cpu_name
 
 FOLDER = Path(__file__).parent / "results"
 

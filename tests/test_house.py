@@ -14,7 +14,7 @@ from inkstone.layers.normalisation import LayerNorm
 
 SOURCE = Path(inkstone.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
-BASE = ("errors", "files", "progress", "recipe", "run")
+BASE = ("environment", "errors", "files", "progress", "recipe", "run")
 FOLDERS = (
     "text", "tokens", "layers", "models", "vectors", "hub", "inference", "evaluation", "tasks", "training", "studies",
     "explain", "trust", "serving", "cli",

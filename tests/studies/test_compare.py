@@ -89,7 +89,7 @@ def test_another_text_does_not_enter_a_comparison(compared, tmp_path):
     out, _ = compared
     other = tmp_path / "other.txt"
     other.write_text(prose(9_000, seed=5), encoding="utf-8")
-    with pytest.raises(RunError, match="another comparison|other text or settings"):
+    with pytest.raises(RunError, match="other text or settings"):
         compare([str(other)], minutes=0.25, out=out, settings=FAST, quiet=True)
 
 

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Answer line by line until the input ends; return the turns."""
     from inkstone.inference.conversation import chat
 
-    conversation = chat(options.run, system=options.system, **sampling_settings(options))
+    conversation = chat(options.run, system=options.system, device=options.device, **sampling_settings(options))
     if not options.json:
         kind = "" if conversation.template else "This is a base model: it continues your text. "
         print(f"{kind}{COMMANDS}.", file=sys.stderr)

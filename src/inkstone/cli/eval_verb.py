@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--share", type=float, default=1.0, help="share of the text to score, evenly spaced; default: 1"
     )
     parser.add_argument("--no-yardsticks", action="store_true", help="leave out xz and zstd, which take a few seconds")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, ...; default: cpu")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
     parser.add_argument("--seed", type=int, default=0, help="seed of the interval; default: 0")
 
 

@@ -38,6 +38,7 @@ def sampling_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repetition-penalty", type=float, metavar="R", help="above 1: less of what was read")
     parser.add_argument("--stop", action="append", metavar="TEXT", help="end before this text; may be given repeatedly")
     parser.add_argument("--seed", type=int, metavar="N", help="another number, another text; default: 0")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
 def sampling_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     prompt = prompt_of(options.prompt)
     settings = sampling_settings(options)
     sampling = sampling_from(settings)
-    model = load(options.run)
+    model = load(options.run, device=options.device)
     began = time.perf_counter()
     if options.beams == 1 and options.samples == 1 and not options.json:
         print(prompt, end="", flush=True)

@@ -34,6 +34,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Train, and say what came of it."""
+    import time
+
+    import psutil
+
+    began = time.perf_counter() - (time.time() - psutil.Process().create_time())  # the start of this command
+
     from inkstone.progress import human_count, human_time
     from inkstone.training.pretraining import train
 
@@ -47,6 +53,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         settings=options.settings,
         resume=options.resume,
         fresh=options.fresh,
+        began=began,
     )
     if not options.json:
         out = sys.stdout

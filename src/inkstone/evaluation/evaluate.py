@@ -84,7 +84,7 @@ def eval(
     stride: int | None = None,
     share: float = 1.0,
     compressors: bool = True,
-    device: str = "cpu",
+    device: str = "auto",
     seed: int = 0,
     quiet: bool = True,
 ) -> dict[str, Any]:

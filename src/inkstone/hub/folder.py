@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from inkstone.environment import pick_device
 from inkstone.errors import RunError
 from inkstone.files import whole_file, write_json
 from inkstone.hub.download import local_folder
@@ -39,6 +40,7 @@ def load(
 ) -> LanguageModel:
     """The model of a run folder, a Hugging Face checkpoint folder, or a hub name ("organisation/name").
 
+    `device` is "cpu", "cuda", or "auto" for a GPU where there is one.
     `dtype` is that of the weights in memory: "stored" for the one in the file; None for float32 on a CPU, where
     the short types are slow, and the stored one elsewhere. Weights that need no change stay mapped from the file,
     so that a large model opens in moments. The model is in evaluation mode.
@@ -60,7 +62,7 @@ def load(
     ends = config.get("eos_token_id")
     tokenizer = Tokenizer.load(folder, end=next(iter(ends), None) if isinstance(ends, list) else ends)
     if own:
-        return load_own(config, folder, tokenizer, torch.device(device), dtype)  # type: ignore[return-value]
+        return load_own(config, folder, tokenizer, torch.device(pick_device(str(device))), dtype)  # type: ignore[return-value]
     if tokenizer.vocab_size > settings.vocab_size:
         raise RunError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only {settings.vocab_size} "
@@ -68,7 +70,7 @@ def load(
         )
     with torch.device("meta"), _Unfilled():
         model = Decoder(settings, tokenizer)
-    device = torch.device(device)
+    device = torch.device(pick_device(str(device)))
     with TensorFiles(folder, settings.layout) as files:
         stored = files.dtype()
         if dtype is None:

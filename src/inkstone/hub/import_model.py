@@ -1,11 +1,9 @@
 """Import: a checkpoint of others becomes a run folder, which every verb takes."""
 
-import platform
 import shutil
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
+from inkstone.environment import environment
 from inkstone.errors import RunError
 from inkstone.files import sha256, write_json, writing_fault
 from inkstone.hub.download import local_folder
@@ -34,7 +32,7 @@ def import_model(source: Path | str, out: Path | str | None = None) -> Run:
     run = Run.create(out, _recipe(model, folder))
     try:
         copies = copy_model(folder, run.folder)
-        write_json(run.folder / "environment.json", _environment())
+        write_json(run.folder / "environment.json", environment())
         run.record(
             origin={
                 "source": str(source),
@@ -80,12 +78,3 @@ def _recipe(model: Decoder, folder: Path) -> Recipe:
         tokenizer=TokenizerSection(vocab_size=s.vocab_size, path=str(folder.resolve())),
         model=ModelSection(family="decoder", **{name: getattr(s, name) for name in shape}),
     )
-
-
-def _environment() -> dict[str, Any]:
-    packages = ("inkstone", "torch", "tokenizers", "safetensors")
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "packages": {name: metadata.version(name) for name in packages},
-    }

@@ -76,6 +76,6 @@ def load_own(
     except (SafetensorError, RuntimeError, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{weights}: damaged, or not of this model ({reason}); train or copy it anew") from None
-    if isinstance(dtype, torch.dtype) and not isinstance(model, CountedModel):
+    if isinstance(dtype, torch.dtype) and not issubclass(kind, CountedModel):
         model = model.to(dtype)
     return model.to(device).eval()

@@ -63,7 +63,9 @@ class Conversation:
         return "".join(piece.text for piece in self.say(words))
 
 
-def chat(run: LanguageModel | Path | str, *, system: str | None = None, **settings) -> Conversation:
+def chat(
+    run: LanguageModel | Path | str, *, system: str | None = None, device: str = "auto", **settings
+) -> Conversation:
     """Begin a conversation with a model, or with the one in a run folder; `settings` are those of `Sampling`.
 
     >>> conversation = inkstone.chat("runs/mine")  # doctest: +SKIP
@@ -73,4 +75,4 @@ def chat(run: LanguageModel | Path | str, *, system: str | None = None, **settin
     if not isinstance(run, str | Path):
         return Conversation(run, sampling, system=system)
     folder = local_folder(run)
-    return Conversation(load(folder), sampling, ChatTemplate.of(folder), system)
+    return Conversation(load(folder, device=device), sampling, ChatTemplate.of(folder), system)

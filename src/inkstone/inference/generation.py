@@ -65,6 +65,7 @@ def generate(
     beams: int = 1,
     length_penalty: float = 0.6,
     no_repeat_ngram: int = 0,
+    device: str = "auto",
     **settings,
 ) -> list[Generated]:
     """Continue a prompt with a model, or with the one in a run folder.
@@ -79,7 +80,7 @@ def generate(
     sampling = sampling_from(settings)
     if beams != 1 and (drawing := sorted(settings.keys() - {"max_tokens", "max_length"})):
         raise SamplingError(f"beam search draws nothing: leave out {', '.join(drawing)}, or beams")
-    model = load(run) if isinstance(run, str | Path) else run
+    model = load(run, device=device) if isinstance(run, str | Path) else run
     if beams != 1:
         search = {"alpha": length_penalty, "no_repeat_ngram": no_repeat_ngram}
         return _by_beam_search(model, prompt, sampling, samples, beams, **search)

@@ -17,6 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from inkstone.environment import pick_device
 from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.files import clear_unfinished, write_json
 from inkstone.models import family
@@ -25,7 +26,7 @@ from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import Run
 from inkstone.studies.compare_page import compare_page
 from inkstone.studies.line_up import Entry, line_up
-from inkstone.training.machine import measure_machine, pick_device
+from inkstone.training.machine import measure_machine
 from inkstone.training.placing import is_planned, name_of
 from inkstone.training.preparing import prepare, prepared
 from inkstone.training.pretraining import DEFAULT_SOURCE

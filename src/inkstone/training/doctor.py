@@ -5,7 +5,8 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from inkstone.training.machine import environment, measure_machine, pick_device
+from inkstone.environment import environment, pick_device
+from inkstone.training.machine import measure_machine
 
 OPTIONAL = ("transformers", "huggingface_hub", "gguf", "tensorboard")
 

@@ -1,7 +1,6 @@
 """What this machine can do: measured, not looked up."""
 
 import os
-import platform
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import psutil
 import torch
 
-from inkstone.errors import RecipeError
+from inkstone.environment import available_cores, cpu_name
 
 
 @dataclass(frozen=True)
@@ -35,20 +34,6 @@ class Machine:
         return "bfloat16" if self.matmul_gflops.get("bfloat16", 0) > 1.3 * single else "float32"
 
 
-def pick_device(wanted: str = "auto") -> str:
-    """The device to use: a GPU where there is one."""
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        if torch.device(wanted).type not in ("cpu", "cuda"):
-            raise RuntimeError("only cpu and cuda are known to this version")
-        torch.empty(1, device=wanted)
-    except (RuntimeError, AssertionError) as error:
-        first_line = str(error).splitlines()[0].rstrip(".")
-        raise RecipeError(f"train.device = {wanted!r} cannot be used here ({first_line}); try cpu or auto") from None
-    return wanted
-
-
 def measure_machine(device: str = "cpu", threads: int | None = None, seconds: float = 0.4) -> Machine:
     """Measure products and copies for about `seconds` each."""
     threads = threads or available_cores()
@@ -69,12 +54,6 @@ def measure_machine(device: str = "cpu", threads: int | None = None, seconds: fl
         matmul_gflops=rates,
         memory_gb_per_s=round(copy_rate(device, seconds) / 1e9, 1),
     )
-
-
-def available_cores() -> int:
-    """The cores that this process may use; all of them on systems that do not say."""
-    affinity = getattr(psutil.Process(), "cpu_affinity", None)
-    return len(affinity()) if affinity else os.cpu_count() or 1
 
 
 def matmul_rate(dtype: torch.dtype, device: str, seconds: float) -> float:
@@ -105,32 +84,3 @@ def _best_time(work, device: str, seconds: float) -> float:
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - begin)
     return best
-
-
-def cpu_name() -> str:
-    """The processor's name, as the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def environment() -> dict[str, Any]:
-    """Versions and system, for environment.json."""
-    from importlib.metadata import version
-
-    packages = ("inkstone", "torch", "numpy", "tokenizers", "safetensors", "polars")
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "packages": {name: version(name) for name in packages},
-    }
