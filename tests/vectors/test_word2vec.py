@@ -82,7 +82,7 @@ def test_the_compiled_loop_equals_the_reference(method, negative):
 @pytest.mark.parametrize(("method", "negative"), KINDS)
 def test_words_of_a_topic_come_together(method, negative):
     settings = Word2VecSettings(method, width=16, negative=negative, sample=0, rate=0.1)
-    learned = train_word2vec(two_topics(), settings, epochs=8, compiled=False)
+    learned = train_word2vec(two_topics(), settings, epochs=8)
     assert separation(learned) > 0.5
 
 
