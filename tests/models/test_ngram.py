@@ -197,7 +197,7 @@ def test_scoring_in_pieces_is_scoring_at_once(monkeypatch):
 
 
 def test_pruning_leaves_less_and_what_is_left_hangs_together():
-    whole, pruned = (fitted(some_documents(), order=4, min_count=least) for least in (1, 3))
+    whole, pruned = (fitted(some_documents(n=400), order=4, min_count=least) for least in (1, 3))
     sizes = [[len(table.keys) for table in model.tables] for model in (whole, pruned)]
     assert sizes[0][:2] == sizes[1][:2] and all(a > b > 0 for a, b in zip(sizes[0][2:], sizes[1][2:], strict=True))
     for below, table in zip(pruned.tables, pruned.tables[1:], strict=False):

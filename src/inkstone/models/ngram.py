@@ -10,18 +10,18 @@ binary search for each order, many tokens at a time.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from inkstone.errors import RecipeError
+from inkstone.errors import RecipeError, nearest
 from inkstone.models.ngram_counts import count_ngrams, find, stream_of
 from inkstone.models.ngram_smoothing import Table, add_k, kneser_ney, smoothed, stupid_backoff
 from inkstone.tokens.tokenizer import Tokenizer
 
+SMOOTHINGS = ("kneser-ney", "add-k", "stupid-backoff", "foreign")
 SCORED_AT_ONCE = 1 << 18  # tokens: their arrays stay in the cache of the processor
 LARGE_TEXT = 50_000_000  # tokens from which n-grams that came once cost more memory than they are worth
 
@@ -32,7 +32,7 @@ class NGramSettings:
 
     vocab_size: int
     order: int = 5  # tokens of the longest n-gram; its last is predicted from the others
-    smoothing: Literal["kneser-ney", "add-k", "stupid-backoff", "foreign"] = "kneser-ney"  # "foreign": read from ARPA
+    smoothing: str = "kneser-ney"  # or "add-k", "stupid-backoff"; "foreign" is what was read from ARPA
     k: float = 0.01  # added to every count, for "add-k"
     backoff: float = 0.4  # the factor of "stupid-backoff"
     min_count: int = 1  # n-grams of order 3 and above that came fewer times are left out
@@ -42,8 +42,8 @@ class NGramSettings:
         for name in ("vocab_size", "order", "min_count"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}, but must be at least 1")
-        if self.smoothing not in ("kneser-ney", "add-k", "stupid-backoff", "foreign"):
-            raise RecipeError(f"smoothing = {self.smoothing!r}, but must be kneser-ney, add-k or stupid-backoff")
+        if self.smoothing not in SMOOTHINGS:
+            raise RecipeError(f"smoothing = {self.smoothing!r}; {nearest(self.smoothing, SMOOTHINGS)}")
         if not self.k > 0:
             raise RecipeError(f"k = {self.k}, but must be above 0, else unseen tokens would be impossible")
         if not 0 < self.backoff <= 1:
@@ -164,15 +164,19 @@ class NGram(nn.Module):
         return log_probabilities, NGramState(rows, state.length + ids.shape[1])
 
     def score_documents(self, documents: list[np.ndarray]) -> Float[np.ndarray, " documents"]:
-        """Nats of each document, its end included: what the chain of `step` gives, without whole distributions."""
+        """Nats of each document, its end included."""
+        return np.array([nats.sum() for nats in self.token_nats(documents)])
+
+    def token_nats(self, documents: list[np.ndarray]) -> list[Float[np.ndarray, " n"]]:
+        """Nats of each token of each document and of its end: what the chain of `step` gives, without whole distributions."""
         if not documents:
-            return np.zeros(0)
+            return []
         stream = stream_of([np.asarray(document) for document in documents], self.begin, self.end).astype(np.int64)
         lengths = np.array([len(document) + 1 for document in documents])
         nats = -self.stream_log_probabilities(stream)
         if self.begin != self.end:
             nats = nats[stream[1:] != self.begin]
-        return np.add.reduceat(nats, np.concatenate(([0], np.cumsum(lengths)[:-1])))
+        return np.split(nats, np.cumsum(lengths)[:-1])
 
     def stream_log_probabilities(self, stream: np.ndarray) -> np.ndarray:
         """Log-probability in nats of each token but the first, given those before it in its document.
