@@ -175,3 +175,28 @@ def test_a_foreign_beginning_stands_before_the_text():
     model = SecondOrder(Llamas())
     expected = -(model.table[0, 7, 97] + model.table[7 % 7, 97, 256]).item()
     assert score(model, [ids("a")], window=None).nats.sum() == pytest.approx(expected)
+
+
+def test_a_model_that_reads_through_is_scored_as_step_by_step():
+    """The n-gram model's way over whole documents, and the chain of its steps, section by section."""
+    from inkstone.models.ngram import NGram, NGramSettings
+
+    tokenizer = TOKENIZER
+    generator = np.random.default_rng(0)
+    documents = [generator.integers(97, 103, size=n).astype(np.int64) for n in (40, 3, 130)]
+    model = NGram(NGramSettings(tokenizer.vocab_size, order=3), tokenizer)
+    model.fit(documents, None, torch.Generator(), lambda words: None)
+
+    class Stepping:
+        """The same model without its way over whole documents."""
+
+        settings, start, step = None, model.start, model.step
+
+        def __init__(self):
+            self.tokenizer = tokenizer
+
+    for section, share in ((50, 1.0), (20, 0.5)):
+        fast = score(model, documents, window=None, section=section, share=share)
+        slow = score(Stepping(), documents, window=None, section=section, share=share)
+        np.testing.assert_allclose(fast.section_nats, slow.section_nats, rtol=1e-5)
+        assert fast.tokens.tolist() == slow.tokens.tolist()

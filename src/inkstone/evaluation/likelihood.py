@@ -27,7 +27,7 @@ from inkstone.errors import TextError
 from inkstone.evaluation.intervals import ratio_interval
 from inkstone.evaluation.words import count_words
 from inkstone.inference.prefill import device_of
-from inkstone.models.base import LanguageModel, NextTokenModel, WholeDocuments
+from inkstone.models.base import LanguageModel, NextTokenModel, ReadsThrough, WholeDocuments
 from inkstone.tokens.tokenizer import Tokenizer
 
 SECTION = 2048  # tokens of a section
@@ -246,6 +246,13 @@ def _score_group(
 ) -> list[_Document]:
     if isinstance(model, WholeDocuments):
         _score_whole(model, group)
+        if report:
+            report(sum(document.scored_tokens for document in group))
+        return group
+    if isinstance(model, ReadsThrough):
+        for document, nats in zip(group, model.token_nats([d.inputs[1:] for d in group]), strict=True):
+            document.nats = nats
+            document.close()
         if report:
             report(sum(document.scored_tokens for document in group))
         return group

@@ -109,6 +109,15 @@ class CountedModel(Protocol):
 
 
 @runtime_checkable
+class ReadsThrough(Protocol):
+    """A model that gives the chain of its steps over whole documents without whole distributions, and so far faster."""
+
+    def token_nats(self, documents: list[Int[np.ndarray, " n"]]) -> list[Float[np.ndarray, " n+1"]]:
+        """Negative log-likelihood in nats of each token of each document, and of its end."""
+        ...
+
+
+@runtime_checkable
 class WholeDocuments(Protocol):
     """A model with a likelihood of documents that `step` does not chain up to, such as a bound."""
 
