@@ -10,6 +10,7 @@ from inkstone.models.convolutional import Convolutional, ConvolutionalSettings
 from inkstone.models.decoder import Decoder, DecoderSettings
 from inkstone.models.encoder import Encoder, EncoderSettings
 from inkstone.models.encoder_decoder import EncoderDecoder, EncoderDecoderSettings
+from inkstone.models.hmm import HMM, HMMSettings
 from inkstone.models.neural_ngram import NeuralNgram, NeuralNgramSettings
 from inkstone.models.ngram import NGram, NGramSettings
 from inkstone.models.recurrent import Recurrent, RecurrentSettings
@@ -105,6 +106,14 @@ def ngram(**changes) -> NGram:
     return model
 
 
+def hmm() -> HMM:
+    generator = torch.Generator().manual_seed(0)
+    model = HMM(HMMSettings(vocab_size=VOCAB, states=6), TOKENIZER).initialise(generator)
+    model.transition.copy_(torch.rand(6, 6, generator=generator).pow(4))  # `initialise` makes it almost even
+    model.transition.div_(model.transition.sum(1, keepdim=True))
+    return model
+
+
 MODELS = {
     "decoder": {
         "qwen3": lambda: decoder("qwen3"),
@@ -140,6 +149,7 @@ MODELS = {
         "bert-closed": lambda: encoder(closed=True, mask=5, whole_words=False),
         "encoder-modern": lambda: encoder(layout="modern"),
     },
+    "hmm": {"hmm": lambda: hmm()},
     "encoder_decoder": {
         "transformer-2017": lambda: encoder_decoder(norm="post"),
         "bart": lambda: encoder_decoder(norm="post", positions="learned", embedding_norm=True, output_bias=True),

@@ -28,8 +28,8 @@ from inkstone.tokens.tokenizer import Tokenizer
 
 PIECE = 128  # tokens; longer documents are learned from in pieces
 BATCH = 1 << 15  # tokens of an expectation step
-FORGETTING = 0.7  # step i moves the counts by (i + 2)^−FORGETTING of the way
-PASSES = 10  # over the text, where no time is given
+FORGETTING = 0.7  # step i moves the counts by (i + 2)^−FORGETTING of the way, but by no less than the share of its batch
+PASSES, STEPS = 10, 60  # over the text, and of expectation and maximisation, at least, where no time is given
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class HMM(nn.Module):
         generator: torch.Generator,
         report: Callable[[str], None],
     ) -> None:
-        """Learn the tables from documents of token ids, within `seconds`, or in `PASSES` over the text where None.
+        """Learn the tables from documents of token ids, within `seconds`, or in `PASSES` over the text and `STEPS` where None.
 
         Raises TextError where there is no token to learn from.
         """
@@ -169,12 +169,13 @@ class HMM(nn.Module):
         self.initialise(generator, frequency)
         batches = max(1, round(tokens / BATCH))
         counts, number = None, 0
-        while number < PASSES * batches if seconds is None else time.monotonic() - begun < 0.97 * seconds:
+        enough = max(PASSES * batches, STEPS)
+        while number < enough if seconds is None else number == 0 or time.monotonic() - begun < 0.97 * seconds:
             if number % batches == 0:
                 order = torch.randperm(len(pieces), generator=generator).numpy()
             part = order[number % batches :: batches]  # a share of the pieces, all of them in each pass
             found = self.expect([pieces[i] for i in part], opening[part])
-            counts = found if counts is None else counts.moved(found, (number + 2) ** -FORGETTING)
+            counts = found if counts is None else counts.moved(found, max((number + 2) ** -FORGETTING, 1 / batches))
             self.maximise(counts, prior)
             number += 1
             report(f"pass {number / batches:.1f}, {found.nats / found.tokens / np.log(2):.3f} bits per token")
