@@ -46,7 +46,9 @@ def chinese(mirror: Path) -> tuple[Sentences, dict[str, Sentences]]:
     with lzma.open(mirror / "ner-uner-zh-gsdsimp" / "zh_gsdsimp-ud-train.iob2.xz", "rt", encoding="utf-8") as file:
         blocks = file.read().split("\n\n")
     simplified = [
-        [line.split("\t")[1] for line in block.split("\n") if line and line[0] != "#"] for block in blocks if block.strip()
+        [line.split("\t")[1] for line in block.split("\n") if line and line[0] != "#"]
+        for block in blocks
+        if block.strip()
     ]
     old, test = (
         [s.column("upos") for s in read_conllu(mirror / "ud-zh-v1.4" / f"zh-ud-{part}.conllu.xz")]
@@ -115,7 +117,9 @@ def race(train: Sentences, tests: dict[str, Sentences]) -> list[list]:
             clock.append(time.process_time())
             learning, _, tagging = (stop - begin for begin, stop in pairwise(clock))
             words = sum(len(words) for words, _ in test)
-            right = sum(a == b for got, (_, gold) in zip(tagged, test, strict=True) for a, b in zip(got, gold, strict=True))
+            right = sum(
+                a == b for got, (_, gold) in zip(tagged, test, strict=True) for a, b in zip(got, gold, strict=True)
+            )
             rows.append([name, who, 100 * right / words, learning, words / tagging])
             print(*rows[-1], file=sys.stderr, flush=True)
     return rows

@@ -12,7 +12,17 @@ from inkstone.layers.crf import Transitions, negative_log_likelihood
 from inkstone.models.crf_fitting import Corpus
 from inkstone.models.crf_tagger import CRFTagger, CRFTaggerSettings, load_tagger, tag, train_tagger
 from inkstone.models.hmm_tagger import HMMTagger, HMMTaggerSettings, chain, train_hmm_tagger
-from inkstone.models.tag_features import AFTER, BEFORE, OFFSETS, PAIRS, Bags, FeatureIndex, features_at, part_of, places_of
+from inkstone.models.tag_features import (
+    AFTER,
+    BEFORE,
+    OFFSETS,
+    PAIRS,
+    Bags,
+    FeatureIndex,
+    features_at,
+    part_of,
+    places_of,
+)
 from inkstone.models.tagger import Tagger
 from inkstone.text.conllu import read_conllu
 
@@ -126,7 +136,11 @@ def test_training_reaches_the_lowest_penalised_loss():
 def test_it_learns_and_tags_new_words(tagger):
     assert isinstance(tagger, Tagger) and tagger.tags == ["DET", "NOUN", "PUNCT", "VERB"]
     words = [words for words, _ in SENTENCES]
-    right = [a == b for got, (_, gold) in zip(tag(tagger, words), SENTENCES, strict=True) for a, b in zip(got, gold, strict=True)]
+    right = [
+        a == b
+        for got, (_, gold) in zip(tag(tagger, words), SENTENCES, strict=True)
+        for a, b in zip(got, gold, strict=True)
+    ]
     assert np.mean(right) > 0.97
     assert tagger.tag([["the", "inkpot", "holds", "."]])[0][0] == "DET"
 

@@ -185,4 +185,3 @@ def train_tagger(
         corpus, len(names), settings.ridge, settings.evaluations, settings.tolerance, seconds, report
     )
     return CRFTagger(settings, names, index, weights, transitions)
-

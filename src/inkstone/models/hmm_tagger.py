@@ -135,7 +135,9 @@ class HMMTagger:
         except (KeyError, TypeError, OSError, SafetensorError) as error:
             raise CheckpointError(f"{folder}: not a whole tagger ({error}); save it again") from None
         if counts.shape != (len(links), len(tags)) or moves.shape != (len(tags) + 1, len(tags) + 1):
-            raise CheckpointError(f"{folder}: counts of shape {tuple(counts.shape)} for {len(links)} links and {len(tags)} tags")
+            raise CheckpointError(
+                f"{folder}: counts of shape {tuple(counts.shape)} for {len(links)} links and {len(tags)} tags"
+            )
         return cls(settings, tags, links, counts, moves)
 
 
