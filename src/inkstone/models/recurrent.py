@@ -131,8 +131,9 @@ class Recurrent(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "Recurrent":
-        """Draw fresh weights: the embedding with deviation 0.1, layers as RecurrentLayer says, other matrices 1/√fan-in."""
-        self.embedding.weight.normal_(0, 0.1, generator=generator)
+        """Draw fresh weights: the embedding with deviation 0.4, layers as RecurrentLayer says, other matrices 1/√fan-in."""
+        # Much smaller, an LSTM hardly hears its input for the first hundreds of steps.
+        self.embedding.weight.normal_(0, 0.4, generator=generator)
         for layer in self._layers():
             layer.initialise(generator)
         for matrix in (self.projection, self.head):
