@@ -62,20 +62,22 @@ def installed_text(megabytes: float) -> list[str]:
 
 def ids_of(path: Path) -> tuple[list[np.ndarray], list[str]]:
     """The ids of each line, and the words."""
-    kind = pl.Categorical(pl.Categories.random())
-    words = pl.Series(SPECIAL, dtype=kind)
+    numbers = {word: number for number, word in enumerate(SPECIAL)}
     documents: list[np.ndarray] = []
     with open(path, encoding="utf-8", newline="\n") as file:
         while lines := file.readlines(LINES * 50):
             split = pl.Series(lines).str.strip_chars(" \n").str.split(" ")
-            flat = split.explode().cast(kind)
-            ids = flat.to_physical().to_numpy().astype(np.int32)
+            flat = split.explode()
+            codes = flat.cast(pl.Categorical).to_physical().to_numpy()
+            _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+            known = [numbers.setdefault(word, len(numbers)) if word else -1 for word in flat.gather(first)]
+            ids = np.array(known, dtype=np.int32)[inverse]
             ends = np.cumsum(split.list.len().to_numpy())
             lengths = np.diff(ends, prepend=0)
             parts = np.split(ids, ends[:-1])
-            empty = (lengths == 1) & (flat.cast(pl.String) == "").to_numpy()[ends - 1]
+            empty = (lengths == 1) & (ids[ends - 1] < 0)
             documents += [part[:0] if nothing else part for part, nothing in zip(parts, empty, strict=True)]
-    return documents, words.cat.get_categories().to_list()
+    return documents, list(numbers)
 
 
 def estimate_ours(path: Path, order: int, min_count: int, scored: list[str], pipe) -> None:
