@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -283,5 +283,7 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     """The batch where the model is."""
     if device.type == "cpu":
         return batch
-    document = None if batch.document is None else batch.document.to(device, non_blocking=True)
-    return Batch(batch.ids.to(device, non_blocking=True), batch.targets.to(device, non_blocking=True), document)
+    moved = {
+        name: tensor.to(device, non_blocking=True) for name, tensor in vars(batch).items() if isinstance(tensor, Tensor)
+    }
+    return replace(batch, **moved)
