@@ -150,7 +150,7 @@ def score_theirs(arpa: Path, scored: list[str]) -> tuple[float, float | None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--part", choices=("valid", "test"), default="valid", help="of WikiText-2, to score")
-    parser.add_argument("--orders", type=int, nargs="+", default=[3, 5])
+    parser.add_argument("--orders", type=int, nargs="*", default=[3, 5])
     parser.add_argument("--large", type=float, default=0, help="MB of the large text; 0 leaves it out")
     parser.add_argument("--lmplz", type=Path, help="KenLM's program, to race against")
     parser.add_argument("--out", type=Path, default=FOLDER / "ngram.json")
