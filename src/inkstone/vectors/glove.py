@@ -80,7 +80,9 @@ def train_glove(
                 job = next(jobs, None)
             if job is None:
                 return
-            learn(*job, *values, *sums, np.float32(settings.x_max), np.float32(settings.power))
+            rows, columns, weights = job
+            weighting = np.float32(settings.x_max), np.float32(settings.power)
+            learn(rows, columns, weights, values[0], values[1], sums[0], sums[1], *weighting)
 
     if threads == 1:
         work()
