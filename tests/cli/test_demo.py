@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_the_pictures_are_there(run):
     names = {"generated", "generated-plain", "reconstructed", "plane", "map"}
     assert facts["pictures"].keys() == names
     for path in facts["pictures"].values():
-        head = open(path, "rb").read(8)
+        head = Path(path).read_bytes()[:8]
         assert head.startswith(b"<svg") if path.endswith(".svg") else head == b"\x89PNG\r\n\x1a\n"
     assert json.loads((folder / "out" / "demo.json").read_text())["elbo"] == facts["elbo"]
 

@@ -41,7 +41,7 @@ def test_the_cross_entropy_of_grey_values_is_no_likelihood():
 
 def test_bounds_are_those_of_the_integral():
     model, pictures = autoencoder(), all_pictures(6)[::9]
-    axis = torch.linspace(-6, 6, 161)
+    axis = torch.linspace(-6, 6, 81)
     grid = torch.cartesian_prod(axis, axis)
     step = float(axis[1] - axis[0])
     prior = torch.distributions.Normal(0.0, 1.0).log_prob(grid).sum(1) + 2 * math.log(step)
@@ -72,7 +72,7 @@ def test_it_learns_to_hold_a_picture(variational):
     model = autoencoder(pixels=16, hidden=32, variational=variational)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     generator = torch.Generator().manual_seed(2)
-    for _ in range(300):
+    for _ in range(600):
         optimizer.zero_grad()
         model.loss(stripes(32, generator), generator).backward()
         optimizer.step()
@@ -82,7 +82,7 @@ def test_it_learns_to_hold_a_picture(variational):
     assert torch.equal(again.round(), pictures)
     if variational:  # four pictures, equally frequent: log 4 = 1.39 nats are the least
         bound = -model.bounds(pictures, 200, generator).importance.mean().item()
-        assert math.log(4) - 0.05 < bound < 1.9
+        assert math.log(4) - 0.05 < bound < 2.2
         drawn = model.sample(200, generator).round()
         assert (drawn[:, None] == pictures[None]).all(-1).any(-1).float().mean() > 0.8
 

@@ -73,11 +73,13 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "Autoencoder":
-        """Draw fresh weights: standard deviation √(2 / fan-in) (He et al. 2015), the last of each side 1/√fan-in."""
-        for side in (self.encoder, self.decoder):
+        """Draw fresh weights: standard deviation √(2 / fan-in) (He et al. 2015), the last of each side 1/√fan-in; a tenth of
+        it in the encoder, so that the posterior begins near the prior.
+        """
+        for side, last in ((self.encoder, 0.1), (self.decoder, 1.0)):
             for at, layer in enumerate(side):
                 if isinstance(layer, nn.Linear):
-                    gain = 1.0 if at == len(side) - 1 else math.sqrt(2)
+                    gain = last if at == len(side) - 1 else math.sqrt(2)
                     layer.weight.normal_(0, gain / math.sqrt(layer.in_features), generator=generator)
                     layer.bias.zero_()
         return self

@@ -87,7 +87,7 @@ class TextVAESettings:
             raise RecipeError(f"free_bits = {self.free_bits}, but must not be negative")
 
     @classmethod
-    def of_size(cls, vocab_size: int, width: int, n_layers: int, **given: Any) -> "TextVAESettings":
+    def of_size(cls, vocab_size: int, width: int, n_layers: int, /, **given: Any) -> "TextVAESettings":
         """The text VAE of this width; what is `given` of its fields stands. LSTMs stay at two layers."""
         width, depth = given.pop("width", width), given.pop("n_layers", None)
         if depth is None:
@@ -112,7 +112,7 @@ class TextVAESettings:
 
         The reader attends to the whole piece, the writer to half of it on average.
         """
-        attending = 12 * self.n_layers * self.width * 1.5 * self.context if self.body == "transformer" else 0
+        attending = 12 * self.n_layers * self.width * 1.5 * self.context if self.body == "transformer" else 0.0
         return 6 * self.matrix_parameters() + attending
 
     def kl_weight(self, progress: float) -> float:
@@ -201,7 +201,9 @@ class TextVAE(nn.Module):
             elif name == "embedding.weight":
                 weight.normal_(0, 0.05, generator=generator)
             else:
-                weight.normal_(0, 1 / math.sqrt(weight.shape[1]), generator=generator)
+                # A Transformer's features are normalised, hence large from the first step; an LSTM's begin small.
+                scale = 0.1 if name == "posterior.weight" and self.settings.body == "transformer" else 1.0
+                weight.normal_(0, scale / math.sqrt(weight.shape[1]), generator=generator)
         return self
 
     @property
