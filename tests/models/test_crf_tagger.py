@@ -97,7 +97,7 @@ def test_the_gradient_of_a_corpus_is_that_of_autograd():
     corpus = Corpus(places, lengths, torch.zeros(sum(lengths), dtype=torch.int64), index)
     weights = torch.randn(index.size, 3, generator=generator, requires_grad=True)
     outer = torch.randn(sum(lengths), 3, generator=generator)
-    model = CRFTagger(CRFTaggerSettings(), ["a", "b", "c"], index, weights, Transitions(*[torch.zeros(3)] * 3))
+    model = CRFTagger(CRFTaggerSettings(), ["a", "b", "c"], index, weights, Transitions(torch.zeros(3), torch.zeros(3, 3), torch.zeros(3)))
     expected = model.emissions(words)
     with torch.no_grad():
         torch.testing.assert_close(corpus.emissions(weights)[corpus.packing.place], expected)
@@ -112,7 +112,7 @@ def test_the_gradient_of_a_corpus_is_that_of_autograd():
 
 def test_training_reaches_the_lowest_penalised_loss():
     """Where the gradient of the loss, by autograd over the padded CRF, is zero."""
-    settings = CRFTaggerSettings(ridge=2.0, evaluations=400, tolerance=0)
+    settings = CRFTaggerSettings(ridge=2.0, evaluations=400, tolerance=0.0)
     model = train_tagger(SENTENCES[:20], settings)
     leaves = [model.weights, model.transitions.start, model.transitions.move, model.transitions.end]
     t = Transitions(*[leaf.requires_grad_() for leaf in leaves[1:]])

@@ -76,7 +76,7 @@ def features_at(word: str, offset: int) -> list[str]:
         found = neighbour_features(word)
     else:
         found = [f"lower={word.lower()}"]
-    return [f"{offset}:{name}" for name in found]
+    return [f"{offset}:{name}" for name in dict.fromkeys(found)]  # a short word has the same end twice
 
 
 def part_of(word: str, kind: str) -> str:
