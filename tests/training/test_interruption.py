@@ -22,11 +22,11 @@ def test_at_once_while_immediate(number, code):
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_the_first_is_remembered_and_the_second_raises(number, code):
-    with Interruption("go on") as interruption:
+    with Interruption("go on", "the last steps are lost") as interruption:
         interruption.immediate = False
         os.kill(os.getpid(), number)
         assert interruption.requested and interruption.exit_code == code
-        with pytest.raises(Interrupted):
+        with pytest.raises(Interrupted, match="the last steps are lost"):  # the state was being saved
             os.kill(os.getpid(), number)
 
 

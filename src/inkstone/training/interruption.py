@@ -40,6 +40,8 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number
-        if self.immediate or self.requested:
+        if self.immediate:
             raise Interrupted(self.message, self.exit_code)
+        if self.requested:  # the state was being saved
+            raise Interrupted(self.message_of_loss, self.exit_code)
         self.requested = True
