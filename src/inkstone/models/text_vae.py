@@ -45,6 +45,7 @@ from inkstone.tokens.tokenizer import Tokenizer
 
 CYCLES = 4  # of cyclical annealing (Fu et al. 2019, section 4)
 TOKENS_AT_ONCE = 4096  # of one pass of scoring, draws counted
+LOGITS_AT_ONCE = 1 << 22  # 16 MB in single precision
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,11 @@ class TextVAE(nn.Module):
         noise = standard_normal((draws, *mean.shape), generator, mean)
         z = mean + (log_variance / 2).exp() * noise
         zero = torch.zeros((), dtype=mean.dtype, device=mean.device)
-        told = torch.stack([self._log_likelihood(pieces, one) for one in z])
+        told, together = [], max(1, TOKENS_AT_ONCE // pieces.inputs.numel())
+        for some in z.split(together):
+            many = pieces.rows(torch.arange(len(pieces), device=z.device).repeat(len(some)))
+            told.append(self._log_likelihood(many, some.flatten(0, 1)).view(len(some), -1))
+        told = torch.cat(told)
         # p(z) / q(z|x), both normal
         ratio = log_density(z, zero.expand_as(mean), zero.expand_as(mean)) - log_density(z, mean, log_variance)
         return Bounds(told.mean(0) - kl, importance_bound(told + ratio), kl, mean, log_variance)
@@ -328,9 +333,13 @@ class TextVAE(nn.Module):
 
     def _log_likelihood(self, pieces: Pieces, z: Float[Tensor, "n z"]) -> Float[Tensor, " n"]:
         """log p(x|z) of each piece."""
-        logits = F.linear(self.decode(pieces, z), self.output_weight).float()
-        nats = F.cross_entropy(logits.flatten(0, 1), pieces.targets.flatten(), reduction="none")
-        return -(nats.view(pieces.targets.shape) * pieces.valid).sum(1)
+        states, targets = self.decode(pieces, z).flatten(0, 1), pieces.targets.flatten()
+        chunk = max(64, LOGITS_AT_ONCE // self.settings.vocab_size)
+        nats = [
+            F.cross_entropy(F.linear(rows, self.output_weight).float(), wanted, reduction="none")
+            for rows, wanted in zip(states.split(chunk), targets.split(chunk), strict=True)
+        ]
+        return -(torch.cat(nats).view(pieces.targets.shape) * pieces.valid).sum(1)
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.settings.dropout, self.training) if self.settings.dropout else x
