@@ -73,6 +73,16 @@ TRANSLATED = {
     "trained by": "训练者",
     "who": "程序",
     "work": "工作",
+    "Does a text VAE say anything through its latent vector, and at what cost beside a language model?": "文本变分自编码器的潜向量说了什么？与语言模型相比代价多大？",
+    "body": "主体",
+    "trained as": "训练成",
+    "weights": "权重数",
+    "CPU seconds": "CPU 秒数",
+    "−ELBO, nats a token": "−ELBO（nat/词元）",
+    "bound, nats a token": "界（nat/词元）",
+    "KL, nats a line": "KL（nat/行）",
+    "active units of 16": "16 个单元中活跃的",
+    "mutual information, nats": "互信息（nat）",
 }
 
 
