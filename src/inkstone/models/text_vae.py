@@ -146,9 +146,9 @@ class TextVAEState:
 
     def select(self, rows: Int[Tensor, " n"]) -> "TextVAEState":
         """Keep these rows in this order."""
-        kept = [None if x is None else x[rows] for x in (self.given, self.latent)]
+        given, latent = (None if x is None else x[rows] for x in (self.given, self.latent))
         memory = None if self.memory is None else [x[rows] for x in self.memory]
-        return TextVAEState(len(rows), self.length, *kept, memory)
+        return TextVAEState(len(rows), self.length, given, latent, memory)
 
 
 @dataclass(frozen=True)
