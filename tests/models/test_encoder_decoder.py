@@ -198,6 +198,7 @@ def test_what_cannot_be_is_refused():
 def test_the_shape_of_a_rung():
     settings = EncoderDecoderSettings.of_size(1000, 192, 3, width=128, n_decoder_layers=2)
     assert (settings.width, settings.n_layers, settings.decoder_layers, settings.n_heads) == (128, 3, 2, 2)
+    assert not settings.tied and EncoderDecoderSettings.of_size(20_000, 64, 2).tied
     model = EncoderDecoder(settings, TOKENIZER)
     sizes = {name: weight.numel() for name, weight, _ in model.matrices()}
     keys_and_values = sum(size for name, size in sizes.items() if "cross_key_value" in name)

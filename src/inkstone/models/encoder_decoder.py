@@ -36,6 +36,8 @@ from inkstone.tokens.batches import Batch
 from inkstone.tokens.span_corruption import PADDING, SHARE, corrupt_spans
 from inkstone.tokens.tokenizer import Tokenizer
 
+SMALL_VOCABULARY = 8192
+
 
 @dataclass(frozen=True)
 class EncoderDecoderSettings:
@@ -87,13 +89,15 @@ class EncoderDecoderSettings:
         """The model of this width, and of this depth on either side; what is `given` stands, the rest follows from it.
 
         Half of the tokens go through the decoder alone, the others mostly through the encoder alone: a training step costs
-        as much as that of a decoder of this width and depth, with twice the weights.
+        as much as that of a decoder of this width and depth, with twice the weights. A small vocabulary has an output matrix
+        of its own, which learns what follows what sooner than one that is the embedding too.
         """
         width = given.get("width", width)
         follows = {
             "n_heads": max(1, width // (64 if width >= 128 else 32)),
             "hidden": 4 * width,
             "context": context_for(width),
+            "tied": vocab_size > SMALL_VOCABULARY,
         }
         return cls(**{"vocab_size": vocab_size, "width": width, "n_layers": n_layers, **follows, **given})
 
