@@ -9,11 +9,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint folder in Hugging Face layout")
     parser.add_argument(
         "--to",
-        choices=["hf", "gguf"],
+        choices=["hf", "gguf", "arpa"],
         default="hf",
-        help="hf: transformers, vLLM; gguf: llama.cpp, Ollama (default: hf)",
+        help="hf: transformers, vLLM; gguf: llama.cpp, Ollama; arpa: an n-gram model for KenLM (default: hf)",
     )
-    parser.add_argument("--out", metavar="PATH", help="where to write (default: beside the run, as RUN-hf or RUN.gguf)")
+    parser.add_argument(
+        "--out", metavar="PATH", help="where to write (default: beside the run, as RUN-hf, RUN.gguf or RUN.arpa)"
+    )
     parser.add_argument(
         "--dtype", choices=["float32", "float16", "bfloat16"], help="type of the weights (default: as stored)"
     )
@@ -32,6 +34,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         if options.to == "hf":
             print(
                 f"Open it:  AutoModelForCausalLM.from_pretrained({str(path)!r})  in transformers, or  vllm serve {path}"
+            )
+        elif options.to == "arpa":
+            print(
+                f"Open it:  kenlm.Model({str(path)!r})  in Python; it reads text as tokens of this run, set apart by spaces"
             )
         else:
             print(f"Open it:  llama-cli -m {path}  or, in a Modelfile for Ollama,  FROM {path.resolve()}")

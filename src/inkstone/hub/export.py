@@ -1,16 +1,23 @@
 """Export: a model of ours, or one that was imported, as other programs open it."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from inkstone.errors import RunError, nearest
 from inkstone.files import whole_folder, writing_fault
+from inkstone.hub import bart_marian, bert
+from inkstone.hub.arpa import write_arpa
 from inkstone.hub.folder import load, save
 from inkstone.hub.gguf_file import DTYPES, write_gguf
 from inkstone.hub.huggingface_weights import weight_files
 from inkstone.models.decoder import Decoder
+from inkstone.models.encoder import Encoder
+from inkstone.models.encoder_decoder import EncoderDecoder
+from inkstone.models.ngram import NGram
 
-FORMATS = ("hf", "gguf")
+FORMATS = ("hf", "gguf", "arpa")
 
 # What belongs to a model in Hugging Face layout beside config.json and the weights, where a folder has it.
 _TOKENIZER_FILES = (
@@ -30,6 +37,7 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
 
     - "hf": a folder for transformers, vLLM and SGLang: config, safetensors, tokenizer, and the model card if there is
       one. Without `dtype` its files are those of the run, byte for byte.
+    - "arpa": one text file of an n-gram model, for KenLM and speech decoders; see `hub/arpa.py`.
     - "gguf": one file for llama.cpp and Ollama; see `hub/gguf_file.py` for what these cannot run.
 
     `out` is by default the run's own path with "-hf" or ".gguf" after it; something that stands there is never
@@ -46,20 +54,18 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
         raise RunError(f"{folder} is not a folder; name a run")
     name = folder.resolve().name
     beside = folder if folder.name not in ("", "..") else folder.resolve()
-    out = beside.with_name(f"{name}-hf" if to == "hf" else f"{name}.gguf") if out is None else Path(out)
+    out = beside.with_name(f"{name}-hf" if to == "hf" else f"{name}.{to}") if out is None else Path(out)
     if out.exists() and not (out.is_dir() and to == "hf" and not any(out.iterdir())):
         raise RunError(f"{out} already exists; choose another --out")
     model = load(folder, dtype=dtype or "stored")
-    if not isinstance(model, Decoder):
+    writer = WRITERS.get((model.family, to))  # type: ignore[attr-defined]
+    if writer is None:
         raise RunError(
             f"{folder} holds a model of the family {model.family!r}, which {to!r} has no layout for; "  # type: ignore[attr-defined]
             "the run folder itself can be copied as it is"
         )
     try:
-        if to == "gguf":
-            write_gguf(model, out, name, str(model.embedding.weight.dtype).removeprefix("torch."))
-        else:
-            _write_folder(model, folder, out, as_stored=dtype is None)
+        writer(model, folder, out, dtype is None)
     except Exception as error:
         if fault := writing_fault(error):
             raise RunError(f"{out}: the export could not be written ({fault}); nothing was left") from None
@@ -67,15 +73,47 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
     return out
 
 
-def _write_folder(model: Decoder, folder: Path, out: Path, as_stored: bool) -> None:
+def _decoder_folder(model: Decoder, folder: Path, out: Path, as_stored: bool) -> None:
     with whole_folder(out) as part:
         if as_stored:
             copy_model(folder, part)
         else:
             save(model, part)
-        for companion in _COMPANIONS:
-            if (folder / companion).exists():
-                shutil.copyfile(folder / companion, part / companion)
+        _copy_companions(folder, part)
+
+
+def _decoder_gguf(model: Decoder, folder: Path, out: Path, as_stored: bool) -> None:
+    write_gguf(model, out, folder.resolve().name, str(model.embedding.weight.dtype).removeprefix("torch."))
+
+
+def _encoder_folder(model: Encoder, folder: Path, out: Path, as_stored: bool) -> None:
+    with whole_folder(out) as part:
+        bert.write(model, part)
+
+
+def _encoder_decoder_folder(model: EncoderDecoder, folder: Path, out: Path, as_stored: bool) -> None:
+    with whole_folder(out) as part:
+        bart_marian.write(model, part)
+
+
+def _ngram_arpa(model: NGram, folder: Path, out: Path, as_stored: bool) -> None:
+    write_arpa(model, out)
+
+
+# What writes a model of a family in a format: (model, its folder, where to, whether as it is stored).
+WRITERS: dict[tuple[str, str], Callable[[Any, Path, Path, bool], None]] = {
+    ("decoder", "hf"): _decoder_folder,
+    ("decoder", "gguf"): _decoder_gguf,
+    ("encoder", "hf"): _encoder_folder,
+    ("encoder_decoder", "hf"): _encoder_decoder_folder,
+    ("ngram", "arpa"): _ngram_arpa,
+}
+
+
+def _copy_companions(folder: Path, part: Path) -> None:
+    for companion in _COMPANIONS:
+        if (folder / companion).exists():
+            shutil.copyfile(folder / companion, part / companion)
 
 
 def copy_model(source: Path, target: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from inkstone.files import whole_file, write_json
 from inkstone.hub.download import local_folder
 from inkstone.hub.huggingface_config import architecture_of, config_from, settings_from
 from inkstone.hub.huggingface_weights import TensorFiles, from_foreign, to_foreign, weight_files
+from inkstone.hub.other_layouts import ADAPTERS, load_other
 from inkstone.hub.own_layout import is_own, load_own, own_config, save_own
 from inkstone.models.base import LanguageModel
 from inkstone.models.decoder import Decoder
@@ -51,8 +52,8 @@ def load(
     folder = local_folder(folder)
     config = read_config(folder)
     place = folder / "config.json"
-    own = is_own(config)
-    if not own:
+    own, other = is_own(config), config.get("model_type") in ADAPTERS
+    if not own and not other:
         architecture, settings = architecture_of(config, place), settings_from(config, place)
     if not (folder / "tokenizer.json").exists():
         raise RunError(
@@ -63,6 +64,8 @@ def load(
     tokenizer = Tokenizer.load(folder, end=next(iter(ends), None) if isinstance(ends, list) else ends)
     if own:
         return load_own(config, folder, tokenizer, torch.device(pick_device(str(device))), dtype)  # type: ignore[return-value]
+    if other:
+        return load_other(config, folder, tokenizer, torch.device(pick_device(str(device))), dtype)  # type: ignore[return-value]
     if tokenizer.vocab_size > settings.vocab_size:
         raise RunError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only {settings.vocab_size} "

@@ -76,6 +76,6 @@ def load_own(
     except (SafetensorError, RuntimeError, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{weights}: damaged, or not of this model ({reason}); train or copy it anew") from None
-    if isinstance(dtype, torch.dtype) and not issubclass(kind, CountedModel):
-        model = model.to(dtype)
+    if dtype not in (None, "stored") and not issubclass(kind, CountedModel):
+        model = model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
     return model.to(device).eval()

@@ -1,0 +1,46 @@
+"""Checkpoints of other kinds of Transformer than the decoder: BERT, RoBERTa, BART, Marian."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from inkstone.errors import CheckpointError
+from inkstone.hub import bart_marian, bert
+from inkstone.hub.huggingface_weights import weight_files
+from inkstone.models.encoder import Encoder
+from inkstone.models.encoder_decoder import EncoderDecoder
+from inkstone.tokens.tokenizer import Tokenizer
+
+ADAPTERS: dict[str, tuple[Any, ModuleType]] = {
+    "bert": (Encoder, bert),
+    "roberta": (Encoder, bert),
+    "bart": (EncoderDecoder, bart_marian),
+    "marian": (EncoderDecoder, bart_marian),
+}
+
+
+def load_other(
+    config: dict[str, Any], folder: Path, tokenizer: Tokenizer, device: torch.device, dtype: torch.dtype | str | None
+) -> nn.Module:
+    """The model of a checkpoint folder whose config.json names one of `ADAPTERS`.
+
+    Raises RunError for what its configuration asks for and ours does not do, CheckpointError for damaged weights.
+    """
+    kind, adapter = ADAPTERS[config["model_type"]]
+    place = folder / "config.json"
+    model: nn.Module = kind(adapter.settings_from(config, place), tokenizer)
+    tensors: dict[str, Tensor] = {}
+    for path in weight_files(folder):
+        try:
+            tensors |= load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path}: damaged ({error}); copy it anew") from None
+    model.load_state_dict(adapter.from_foreign(config, dict(model.named_parameters()), tensors, place))
+    if dtype != "stored":
+        model = model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype or torch.float32)
+    return model.to(device).eval()
