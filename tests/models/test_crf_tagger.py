@@ -97,7 +97,13 @@ def test_the_gradient_of_a_corpus_is_that_of_autograd():
     corpus = Corpus(places, lengths, torch.zeros(sum(lengths), dtype=torch.int64), index)
     weights = torch.randn(index.size, 3, generator=generator, requires_grad=True)
     outer = torch.randn(sum(lengths), 3, generator=generator)
-    model = CRFTagger(CRFTaggerSettings(), ["a", "b", "c"], index, weights, Transitions(torch.zeros(3), torch.zeros(3, 3), torch.zeros(3)))
+    model = CRFTagger(
+        CRFTaggerSettings(),
+        ["a", "b", "c"],
+        index,
+        weights,
+        Transitions(torch.zeros(3), torch.zeros(3, 3), torch.zeros(3)),
+    )
     expected = model.emissions(words)
     with torch.no_grad():
         torch.testing.assert_close(corpus.emissions(weights)[corpus.packing.place], expected)

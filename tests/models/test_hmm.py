@@ -144,7 +144,7 @@ def test_documents_are_cut_without_loss():
 def test_what_cannot_be_is_refused():
     with pytest.raises(RecipeError, match="states = 0"):
         HMMSettings(10, states=0)
-    with pytest.raises(RecipeError, match="pseudo_tokens = 0.0"):
+    with pytest.raises(RecipeError, match="pseudo_tokens = 0"):
         HMMSettings(10, pseudo_tokens=0.0)
     with pytest.raises(TextError, match="no text"):
         HMM(HMMSettings(VOCAB), TOKENIZER).fit([], None, torch.Generator(), print)
