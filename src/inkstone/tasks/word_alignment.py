@@ -114,8 +114,8 @@ def _links(found: np.ndarray) -> Links:
 
 def lines(path: str | Path) -> list[str]:
     """The lines of a text file, packed or not, in any encoding that is read."""
-    text = "".join(text for frame in read([path]) for text in frame["text"].to_list())
-    found = text.split("\n")
+    text: str = "".join(text for frame in read([path]) for text in frame["text"].to_list())
+    found = str(text).split("\n")
     return found[:-1] if found[-1] == "" else found
 
 
