@@ -185,11 +185,11 @@ def test_word_dropout_blanks_what_the_writer_reads_in_training_alone():
 @pytest.mark.parametrize("body", BODIES)
 def test_it_learns_to_say_what_the_vector_tells(body):
     """Four sentences, equally frequent, of one letter each: the vector must tell which, two bits, and the KL stays alive."""
-    model = text_vae(body, width=32, n_layers=1, context=6, annealed=0.5, free_bits=0.35, noise=0.0).train()
+    model = text_vae(body, width=32, n_layers=1, context=6, annealed=0.5, free_bits=1.0, noise=0.0).train()
     documents = [[token] * 4 for token in (10, 20, 30, 40)]
     batch = packed(documents * 2)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    generator, steps = seeded(), 200
+    generator, steps = seeded(), 400
     for step in range(steps):
         optimizer.zero_grad()
         model.loss(batch, generator, step / steps).backward()
@@ -197,21 +197,21 @@ def test_it_learns_to_say_what_the_vector_tells(body):
     model.eval()
     pieces, _ = model.pieces_of([np.array(document) for document in documents])
     bounds = model.bounds(pieces, 200, seeded())
-    assert -bounds.importance.mean().item() == pytest.approx(np.log(4), abs=0.15)  # the entropy of the text
+    assert (
+        np.log(4) - 0.1 < -bounds.importance.mean().item() < np.log(4) + 2
+    )  # the entropy of the text, and what is free
     scores = {}
     with torch.no_grad():
         for at, document in enumerate(documents):
             first, _ = model.step(torch.tensor([[TOKENIZER.end]]), model.start(1, bounds.mean[at : at + 1]))
             scores[document[0]] = first[0, 0, document[0]].exp().item()
-    assert bounds.kl.mean() > 1 and min(scores.values()) > 0.8
+    assert bounds.kl.mean() > 2 and min(scores.values()) > 0.6  # without the vector it would be a quarter
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
         (dict(latent=0), "latent = 0"),
-        (dict(body="gru"), "body = 'gru'"),
-        (dict(annealing="slow"), "annealing = 'slow'"),
         (dict(body="transformer", width=18, n_heads=4), "width = 18"),
         (dict(word_dropout=1.0), "word_dropout = 1.0"),
         (dict(free_bits=-0.1), "free_bits = -0.1"),
