@@ -16,9 +16,9 @@ from typing import Any
 
 import psutil
 
+from inkstone.environment import cpu_name
 from inkstone.files import write_json
 from inkstone.progress import human_bytes
-from inkstone.environment import cpu_name
 
 FOLDER = Path(__file__).parent / "results"
 

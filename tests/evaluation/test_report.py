@@ -249,4 +249,6 @@ def test_a_text_of_which_a_sample_was_read_says_so(tmp_path):
     told = {"told": "read 1 MB of 4 GB", "total_bytes": 4e9, "read_bytes": 1e6}
     facts = {**FACTS, "text": {**FACTS["text"], "sample": told}}
     html = report(golden_run(tmp_path / "run", facts).folder).read_text(encoding="utf-8")
-    assert "The sources hold 4 GB" in html and "The sources hold" not in page(read_record(golden_run(tmp_path / "whole")))
+    assert "The sources hold 4 GB" in html and "The sources hold" not in page(
+        read_record(golden_run(tmp_path / "whole"))
+    )

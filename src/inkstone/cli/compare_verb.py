@@ -48,7 +48,7 @@ def as_text(table: dict[str, Any]) -> str:
     from inkstone.progress import human_bytes, human_count, human_time
 
     head = ("", "bits per byte", "95 % interval", "weights", "training", "scored/s", "memory", "")
-    lines = [head]
+    lines: list[tuple[str, ...]] = [head]
     for row in table["rows"]:
         interval = f"{row['low']:.3f} to {row['high']:.3f}" if row["low"] is not None else ""
         lines.append(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,10 @@ def train_glove(
             if job is None:
                 return
             rows, columns, weights = job
-            weighting = np.float32(settings.x_max), np.float32(settings.power)
+            weighting: Any = (
+                np.float32(settings.x_max),
+                np.float32(settings.power),
+            )  # numbers of the kind that the loop is compiled for
             learn(rows, columns, weights, values[0], values[1], sums[0], sums[1], *weighting)
 
     if threads == 1:
