@@ -38,12 +38,21 @@ CHINESE = {
 
 # What the tables say, in Chinese; what is missing here stays English.
 TRANSLATED = {
+    "What did each idea in the history of the field buy, on the same text in the same minutes?": "同一文本、同样的分钟数，这个领域历史上的每个想法换来了什么？",
+    "Does the planner choose well? Its plan, and the plan with one choice changed, at equal work.": "规划器选得好吗？它的计划，以及改动一项选择的计划，运算量相同",
     "How fast does text become a tokenizer, and then tokens, against tokenizers and datatrove?": "文本多快变成分词器、再变成词元？与 tokenizers 和 datatrove 比较",
     "How fast is a training step at a fixed shape?": "固定规模下，训练一步有多快？",
     "How fast is cleaning and deduplication against datatrove?": "清洗与去重有多快？与 datatrove 比较",
     "How many bits per byte of held-out text after so many minutes of wall clock?": "给定这么多分钟，留出文本上每字节要多少比特？",
     "How many tokens a second does generation write, greedily, with a cache?": "使用缓存、每次取最可能的词元，生成每秒写多少词元？",
     "95 % interval": "95% 区间",
+    "steps": "步数",
+    "width × layers": "宽度 × 层数",
+    "changed": "改动",
+    "tokens scored a second": "每秒评分词元数",
+    "seconds of training": "训练秒数",
+    "likelihood": "似然",
+    "model": "模型",
     "MB": "MB",
     "MB/s": "MB/秒",
     "bits per byte": "每字节比特数",
