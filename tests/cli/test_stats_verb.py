@@ -7,6 +7,7 @@ import pytest
 import inkstone
 from inkstone.cli import main
 from inkstone.evaluation import text_statistics
+from inkstone.models.hmm_tagger import train_hmm_tagger
 
 
 @pytest.fixture
@@ -58,14 +59,16 @@ def test_processes_make_no_difference(tmp_path, monkeypatch):
     assert {**one, "seconds": 0} == {**two, "seconds": 0} and one["units"] == 12
 
 
-def test_tags_are_counted_where_a_tagger_is_given(text, tmp_path, monkeypatch):
-    def tag(sentences):
-        return [["NOUN" if word.islower() else "OTHER" for word in sentence] for sentence in sentences]
-
-    monkeypatch.setattr(text_statistics, "_tagger", lambda folder: tag)
-    facts = inkstone.stats([text], tmp_path / "out", tagger="anything", quiet=True)
-    assert facts["parts_of_speech"] == {"NOUN": 11, "OTHER": 10}
+def test_tags_are_counted_where_a_tagger_is_given(text, tmp_path, capsys):
+    tagged = [(["The", "sea", "walked"], ["DET", "NOUN", "VERB"]), (["老人", "走"], ["NOUN", "VERB"])] * 5
+    train_hmm_tagger(tagged).save(tmp_path / "tagger")
+    arguments = ["stats", str(text), "--tagger", str(tmp_path / "tagger"), "--out", str(tmp_path / "out"), "--json"]
+    assert main(arguments) == 0
+    counts = json.loads(capsys.readouterr().out)["parts_of_speech"]
+    assert set(counts) <= {"DET", "NOUN", "VERB"} and sum(counts.values()) == 21
     assert (tmp_path / "out" / "parts_of_speech.svg").exists()
+    assert main(["stats", str(text), "--tagger", str(tmp_path)]) == 2
+    assert "tagger" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from inkstone.errors import InkstoneError, TextError
+from inkstone.errors import TextError
 from inkstone.evaluation.text_plots import bar_plot, histogram, zipf_plot
 from inkstone.files import whole_folder, write_json, write_text
 from inkstone.progress import LiveLine, human_bytes, human_count, human_time
@@ -111,13 +111,11 @@ def _read(
     return (tags if tag is not None else None), facts
 
 
-def _tagger(folder: str | Path) -> Any:
+def _tagger(folder: str | Path) -> Callable[[list[list[str]]], list[list[str]]]:
     """The function of a trained tagger that gives each sentence of words its tags."""
-    try:
-        from inkstone.models.crf_tagger import load_tagger
-    except ImportError as error:
-        raise InkstoneError("this version of Inkstone has no part-of-speech tagger; leave out --tagger") from error
-    return load_tagger(Path(folder)).tag
+    from inkstone.models.tagger import load_tagger  # torch, which nothing else here needs
+
+    return load_tagger(folder).tag
 
 
 def _facts(features: Features, tags: Counter[str] | None, top: int) -> dict[str, Any]:
