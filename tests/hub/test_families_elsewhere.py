@@ -8,8 +8,10 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BartConfig, BartForConditionalGeneration
 
 from inkstone.errors import CheckpointError, RunError
+from inkstone.evaluation.evaluate import eval as evaluate
 from inkstone.hub.export import export
 from inkstone.hub.folder import load
+from inkstone.hub.import_model import import_model
 from inkstone.training import pretraining
 from inkstone.training.pretraining import train
 from training.small_runs import MACHINE, prose
@@ -95,3 +97,22 @@ def test_a_bart_checkpoint_is_opened_by_load(tmp_path):
         expected = theirs(input_ids=source, decoder_input_ids=target).logits.log_softmax(-1)
         found, _ = ours.step(target, ours.start(2, memory=ours.encode(source)))
     torch.testing.assert_close(found, expected[..., : found.shape[-1]], atol=1e-4, rtol=1e-4)
+
+
+def test_a_masked_language_model_becomes_a_run(tmp_path):
+    """Imported, scored on a text, and named for what it is."""
+    folder, text = tmp_path / "checkpoint", tmp_path / "text.txt"
+    checkpoint("bert").save_pretrained(folder)
+    wordpiece(folder)
+    run = import_model(folder, tmp_path / "run")
+    assert run.recipe().model.family == "encoder" and run.recipe().model.width == 32
+    assert run.facts()["origin"]["architecture"] == "BertForMaskedLM"
+    text.write_text("ink on stones. stones on ink.\n" * 3, encoding="utf-8")
+    figures = evaluate(run.folder, [text], compressors=False)
+    assert figures["likelihood"] == "pseudo-log-likelihood" and figures["bits_per_byte"] > 0
+
+
+def test_a_run_of_ours_is_not_imported(runs, tmp_path):
+    with pytest.raises(RunError, match="a run of Inkstone already"):
+        import_model(runs / "ngram", tmp_path / "again")
+    assert not (tmp_path / "again").exists()

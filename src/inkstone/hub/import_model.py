@@ -1,7 +1,9 @@
 """Import: a checkpoint of others becomes a run folder, which every verb takes."""
 
 import shutil
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from inkstone.environment import environment
 from inkstone.errors import RunError
@@ -9,8 +11,7 @@ from inkstone.files import sha256, write_json, writing_fault
 from inkstone.hub.download import local_folder
 from inkstone.hub.export import copy_model
 from inkstone.hub.folder import load, read_config
-from inkstone.hub.huggingface_config import architecture_of
-from inkstone.models.decoder import Decoder
+from inkstone.hub.own_layout import is_own
 from inkstone.recipe import ModelSection, Recipe, TokenizerSection
 from inkstone.run import Run
 
@@ -25,8 +26,9 @@ def import_model(source: Path | str, out: Path | str | None = None) -> Run:
     Raises RunError and CheckpointError as `load` does, and RunError where `out` holds something already.
     """
     folder = local_folder(source)
-    model = load(folder, dtype="stored")
-    if not isinstance(model, Decoder):
+    model: Any = load(folder, dtype="stored")
+    config = read_config(folder)
+    if is_own(config):
         raise RunError(f"{folder} is a run of Inkstone already; use it as it is")
     out = Path("runs") / folder_name(source) if out is None else Path(out)
     run = Run.create(out, _recipe(model, folder))
@@ -36,9 +38,9 @@ def import_model(source: Path | str, out: Path | str | None = None) -> Run:
         run.record(
             origin={
                 "source": str(source),
-                "architecture": architecture_of(read_config(folder), folder / "config.json"),
+                "architecture": str((config.get("architectures") or [config.get("model_type")])[0]),
                 "parameters": model.n_parameters(),
-                "dtype": str(model.embedding.weight.dtype).removeprefix("torch."),
+                "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
                 "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in copies},
             }
         )
@@ -60,21 +62,10 @@ def folder_name(source: Path | str) -> str:
     return path.resolve().name if path.exists() else path.name
 
 
-def _recipe(model: Decoder, folder: Path) -> Recipe:
-    s = model.settings
-    shape = (
-        "layout",
-        "width",
-        "n_layers",
-        "n_heads",
-        "n_kv_heads",
-        "head_width",
-        "hidden",
-        "context",
-        "tied",
-        "dropout",
-    )
+def _recipe(model: Any, folder: Path) -> Recipe:
+    shape = {field.name: getattr(model.settings, field.name) for field in fields(model.settings)}
+    known = {name: value for name, value in shape.items() if name in ModelSection.model_fields}
     return Recipe(
-        tokenizer=TokenizerSection(vocab_size=s.vocab_size, path=str(folder.resolve())),
-        model=ModelSection(family="decoder", **{name: getattr(s, name) for name in shape}),
+        tokenizer=TokenizerSection(vocab_size=model.settings.vocab_size, path=str(folder.resolve())),
+        model=ModelSection(family=model.family, **known),
     )
