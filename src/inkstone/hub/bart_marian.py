@@ -15,12 +15,11 @@ from torch import Tensor
 
 from inkstone.errors import RunError
 from inkstone.files import whole_file, write_json
-from inkstone.hub.huggingface_config import _number, _only
-from inkstone.hub.stacked_weights import places_of, stacked, unstacked
+from inkstone.hub.huggingface_config import refuse_other, whole_number
+from inkstone.hub.stacked_weights import NEVER, places_of, stacked, unstacked
 from inkstone.models.encoder_decoder import EncoderDecoder, EncoderDecoderSettings
 
 ARCHITECTURES = {"bart": "BartForConditionalGeneration", "marian": "MarianMTModel"}
-NEVER = -10_000.0  # a logit that no softmax gives anything to, and that half precision can hold
 BART_FIRST_PLACE = 2
 
 _ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gelu_new": "gelu-tanh", "swish": "silu", "silu": "silu"}
@@ -56,10 +55,10 @@ def settings_from(config: dict[str, Any], place: Path) -> EncoderDecoderSettings
         ("add_final_layer_norm", False),
         ("normalize_embedding", kind == "bart"),
     ):
-        _only(config, place, key, only)
+        refuse_other(config, place, key, only)
     for key in ("attention_heads", "ffn_dim"):
-        _only(config, place, f"decoder_{key}", config.get(f"encoder_{key}"))
-    vocab_size = _number(config, place, "vocab_size")
+        refuse_other(config, place, f"decoder_{key}", config.get(f"encoder_{key}"))
+    vocab_size = whole_number(config, place, "vocab_size")
     if config.get("decoder_vocab_size") not in (None, vocab_size):
         raise RunError(f"{place}: decoder_vocab_size differs from vocab_size; Inkstone has one vocabulary for both")
     activation, tied = config.get("activation_function", "gelu"), config.get("tie_word_embeddings", True)
@@ -67,12 +66,12 @@ def settings_from(config: dict[str, Any], place: Path) -> EncoderDecoderSettings
         raise RunError(f"{place}: activation_function = {activation!r}; Inkstone has {', '.join(_ACTIVATIONS)}")
     return EncoderDecoderSettings(
         vocab_size=vocab_size,
-        width=_number(config, place, "d_model"),
-        n_layers=_number(config, place, "encoder_layers"),
-        n_decoder_layers=_number(config, place, "decoder_layers"),
-        n_heads=_number(config, place, "encoder_attention_heads"),
-        hidden=_number(config, place, "encoder_ffn_dim"),
-        context=_number(config, place, "max_position_embeddings"),
+        width=whole_number(config, place, "d_model"),
+        n_layers=whole_number(config, place, "encoder_layers"),
+        n_decoder_layers=whole_number(config, place, "decoder_layers"),
+        n_heads=whole_number(config, place, "encoder_attention_heads"),
+        hidden=whole_number(config, place, "encoder_ffn_dim"),
+        context=whole_number(config, place, "max_position_embeddings"),
         norm="post",
         positions="learned" if kind == "bart" else "sinusoidal",
         activation=_ACTIVATIONS[activation],

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from inkstone.errors import RunError
 from inkstone.files import whole_file, write_json, write_text
-from inkstone.hub.huggingface_config import _number, _only
-from inkstone.hub.stacked_weights import places_of, stacked, unstacked
+from inkstone.hub.huggingface_config import refuse_other, whole_number
+from inkstone.hub.stacked_weights import NEVER, places_of, stacked, unstacked
 from inkstone.models.encoder import Encoder, EncoderSettings
 
 MODEL_TYPES = ("bert", "roberta")
-NEVER = -10_000.0  # a logit that no softmax gives anything to, and that half precision can hold
 MASKS = ("[MASK]", "<mask>")
 
 _LAYER = {
@@ -48,16 +47,16 @@ def settings_from(config: dict[str, Any], place: Path) -> EncoderSettings:
     """
     kind = _kind(config, place)
     for key, only in (("hidden_act", "gelu"), ("is_decoder", False), ("tie_word_embeddings", True)):
-        _only(config, place, key, only)
-    _only(config, place, "position_embedding_type", "absolute")
+        refuse_other(config, place, key, only)
+    refuse_other(config, place, "position_embedding_type", "absolute")
     return EncoderSettings(
-        vocab_size=_number(config, place, "vocab_size"),
-        width=_number(config, place, "hidden_size"),
-        n_layers=_number(config, place, "num_hidden_layers"),
-        n_heads=_number(config, place, "num_attention_heads"),
-        hidden=_number(config, place, "intermediate_size"),
-        context=_number(config, place, "max_position_embeddings") - _first_place(config, kind),
-        n_types=_number(config, place, "type_vocab_size"),
+        vocab_size=whole_number(config, place, "vocab_size"),
+        width=whole_number(config, place, "hidden_size"),
+        n_layers=whole_number(config, place, "num_hidden_layers"),
+        n_heads=whole_number(config, place, "num_attention_heads"),
+        hidden=whole_number(config, place, "intermediate_size"),
+        context=whole_number(config, place, "max_position_embeddings") - _first_place(config, kind),
+        n_types=whole_number(config, place, "type_vocab_size"),
         norm_eps=config.get("layer_norm_eps", 1e-12),
         mask=_mask(config, place),
         closed=config.get("inkstone_closed", True),

@@ -51,23 +51,23 @@ def settings_from(config: dict[str, Any], place: Path) -> DecoderSettings:
         raise RunError(f"{place}: the weights are quantised (quantization_config); load the checkpoint they came from")
     if LAYOUTS[architecture] == "gpt2":
         return _gpt2_settings(config, place)
-    _only(config, place, "hidden_act", "silu")
-    _only(config, place, "use_sliding_window", False)
+    refuse_other(config, place, "hidden_act", "silu")
+    refuse_other(config, place, "use_sliding_window", False)
     if architecture == "MistralForCausalLM":
-        _only(config, place, "sliding_window", None)
+        refuse_other(config, place, "sliding_window", None)
     if any(kind != "full_attention" for kind in config.get("layer_types") or []):
         raise RunError(f"{place}: layer_types names other than full_attention, which Inkstone does not have")
-    width, n_heads = _number(config, place, "hidden_size"), _number(config, place, "num_attention_heads")
+    width, n_heads = whole_number(config, place, "hidden_size"), whole_number(config, place, "num_attention_heads")
     theta, scaling = _rotary(config, place)
     return DecoderSettings(
-        vocab_size=_number(config, place, "vocab_size"),
+        vocab_size=whole_number(config, place, "vocab_size"),
         width=width,
-        n_layers=_number(config, place, "num_hidden_layers"),
+        n_layers=whole_number(config, place, "num_hidden_layers"),
         n_heads=n_heads,
         n_kv_heads=config.get("num_key_value_heads") or n_heads,
         head_width=config.get("head_dim") or width // n_heads,
-        hidden=_number(config, place, "intermediate_size"),
-        context=_number(config, place, "max_position_embeddings"),
+        hidden=whole_number(config, place, "intermediate_size"),
+        context=whole_number(config, place, "max_position_embeddings"),
         layout=LAYOUTS[architecture],  # type: ignore[arg-type]
         tied=config.get("tie_word_embeddings", False),
         norm_eps=config.get("rms_norm_eps", 1e-6),
@@ -101,20 +101,20 @@ def config_from(settings: DecoderSettings, dtype: torch.dtype, end: int) -> dict
 
 def _gpt2_settings(config: dict[str, Any], place: Path) -> DecoderSettings:
     if config.get("activation_function", "gelu_new") not in ("gelu_new", "gelu_pytorch_tanh"):
-        _only(config, place, "activation_function", "gelu_new")
-    _only(config, place, "scale_attn_weights", True)
-    _only(config, place, "scale_attn_by_inverse_layer_idx", False)
-    _only(config, place, "add_cross_attention", False)
-    width, n_heads = _number(config, place, "n_embd"), _number(config, place, "n_head")
+        refuse_other(config, place, "activation_function", "gelu_new")
+    refuse_other(config, place, "scale_attn_weights", True)
+    refuse_other(config, place, "scale_attn_by_inverse_layer_idx", False)
+    refuse_other(config, place, "add_cross_attention", False)
+    width, n_heads = whole_number(config, place, "n_embd"), whole_number(config, place, "n_head")
     return DecoderSettings(
-        vocab_size=_number(config, place, "vocab_size"),
+        vocab_size=whole_number(config, place, "vocab_size"),
         width=width,
-        n_layers=_number(config, place, "n_layer"),
+        n_layers=whole_number(config, place, "n_layer"),
         n_heads=n_heads,
         n_kv_heads=n_heads,
         head_width=width // n_heads,
         hidden=config.get("n_inner") or 4 * width,
-        context=_number(config, place, "n_positions"),
+        context=whole_number(config, place, "n_positions"),
         layout="gpt2",
         tied=config.get("tie_word_embeddings", True),
         norm_eps=config.get("layer_norm_epsilon", 1e-5),
@@ -190,7 +190,7 @@ def _rotary(config: dict[str, Any], place: Path) -> tuple[float, RotaryScaling |
     theta = float(values.get("rope_theta", config.get("rope_theta", 10_000.0)))
     if kind == "default":
         return theta, None
-    original = values.get("original_max_position_embeddings") or _number(config, place, "max_position_embeddings")
+    original = values.get("original_max_position_embeddings") or whole_number(config, place, "max_position_embeddings")
     return theta, RotaryScaling(
         kind=kind,
         factor=float(values.get("factor", 1.0)),
@@ -200,14 +200,16 @@ def _rotary(config: dict[str, Any], place: Path) -> tuple[float, RotaryScaling |
     )
 
 
-def _number(config: dict[str, Any], place: Path, key: str) -> int:
+def whole_number(config: dict[str, Any], place: Path, key: str) -> int:
+    """A count or width in a configuration. Raises RunError, naming the key, for what is no whole number of at least 1."""
     value = config.get(key)
     if not isinstance(value, int) or value < 1:
         raise RunError(f"{place}: {key} is {value!r}; it must be a whole number of at least 1")
     return value
 
 
-def _only(config: dict[str, Any], place: Path, key: str, supported: Any) -> None:
+def refuse_other(config: dict[str, Any], place: Path, key: str, supported: Any) -> None:
+    """Raises RunError, naming the key, for a value other than the one we have; a key that is absent is taken to have it."""
     value = config.get(key, supported)
     if value != supported:
         raise RunError(f"{place}: {key} = {value!r}; Inkstone has only {key} = {supported!r}")

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from inkstone.errors import CheckpointError
 
+NEVER = -10_000.0  # a logit that no softmax gives anything to, and that half precision can hold
+
 
 def places_of(
     ours: Mapping[str, Tensor], modules: Mapping[str, tuple[str, ...]], layers: Mapping[str, str]
