@@ -24,6 +24,7 @@ from inkstone.errors import RecipeError
 from inkstone.layers.attention import attention, inside_documents
 from inkstone.layers.feed_forward import GeluMLP, SwiGLU
 from inkstone.layers.normalisation import LayerNorm, RMSNorm
+from inkstone.layers.positions import places_in_documents
 from inkstone.layers.rotary import RotaryScaling, frequencies, rotate, rotation
 from inkstone.tokens.tokenizer import Tokenizer
 
@@ -246,7 +247,7 @@ class Decoder(nn.Module):
                     f"{start + ids.shape[1]} tokens, but this model has learned positions for "
                     f"{self.settings.context}; give it a shorter text"
                 )
-            x = x + self.positions(self._places(ids, document, start))
+            x = x + self.positions(places_in_documents(ids, document, start))
         visible = None if document is None else inside_documents(document)
         for block in self.blocks:
             x = block(x, turn, visible, cache)
@@ -269,16 +270,6 @@ class Decoder(nn.Module):
         hidden = self.hidden(ids, cache=state)
         logits = F.linear(hidden[:, -1:] if last else hidden, self.output_weight)
         return logits.float().log_softmax(-1), state
-
-    @staticmethod
-    def _places(ids: Tensor, document: Tensor | None, start: int) -> Tensor:
-        """Learned positions count from the beginning of each document."""
-        places = torch.arange(start, start + ids.shape[1], device=ids.device).expand_as(ids)
-        if document is None:
-            return places
-        begins = torch.ones_like(document, dtype=torch.bool)
-        begins[:, 1:] = document[:, 1:] != document[:, :-1]
-        return places - torch.where(begins, places, 0).cummax(1).values
 
     def matrices(self) -> Iterator[tuple[str, nn.Parameter, tuple[int, ...]]]:
         """The hidden matrices, each with the numbers of rows of the maps that are stacked in it."""
