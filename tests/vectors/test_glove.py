@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings as effort, strategies as st
 
-from inkstone.errors import RecipeError
+from inkstone.errors import RecipeError, TextError
 from inkstone.vectors import cooccurrence, glove_reference
 from inkstone.vectors.cooccurrence import cooccurrences
 from inkstone.vectors.corpus import corpus_of
@@ -119,3 +119,10 @@ def test_seconds_end_it(monkeypatch):
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(RecipeError):
         GloveSettings(**wrong)
+
+
+@pytest.mark.parametrize("seconds", [None, 5.0])
+def test_a_text_in_which_no_word_has_a_neighbour_is_refused(seconds):
+    corpus = corpus_of([["ink"], ["stone"], ["ink"]], min_count=1)
+    with pytest.raises(TextError, match="no two words stand within 10 words"):
+        train_glove(corpus, seconds=seconds, compiled=False)

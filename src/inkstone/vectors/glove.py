@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from inkstone.errors import RecipeError
+from inkstone.errors import RecipeError, TextError
 from inkstone.vectors.acceleration import has_numba
 from inkstone.vectors.cooccurrence import Cells, cooccurrences
 from inkstone.vectors.corpus import Corpus
@@ -55,7 +55,8 @@ def train_glove(
     epochs: passes over all cells, or as many as `seconds` hold, the counting included. With one thread and `epochs`, the
     same seed gives the same vectors. `report` is told of the share that is done and of the cells seen so far.
 
-    Raises RecipeError for impossible numbers, MissingExtraError where `compiled` is True and numba is not installed.
+    Raises RecipeError for impossible numbers, TextError where no two words stand near each other, MissingExtraError where
+    `compiled` is True and numba is not installed.
     """
     settings = settings or GloveSettings()
     begin = time.monotonic()
@@ -68,6 +69,11 @@ def train_glove(
         from inkstone.vectors.glove_reference import learn
     generator = np.random.default_rng(seed)
     cells = cooccurrences(corpus, settings.window)
+    if not len(cells):
+        raise TextError(
+            f"no two words stand within {settings.window} words of each other in one document; give more text, or a lower "
+            "--min-count"
+        )
     shape = (2, len(corpus.words), settings.width + 1)  # words and contexts; the bias in the last column
     values = (generator.random(shape, np.float32) - np.float32(0.5)) / np.float32(settings.width + 1)
     # GloVe.c begins at 1 and sums the squares of rate · gradient, which is the same as this.
@@ -82,10 +88,8 @@ def train_glove(
             if job is None:
                 return
             rows, columns, weights = job
-            weighting: Any = (
-                np.float32(settings.x_max),
-                np.float32(settings.power),
-            )  # numbers of the kind that the loop is compiled for
+            # The loop is compiled for single precision.
+            weighting: Any = (np.float32(settings.x_max), np.float32(settings.power))
             learn(rows, columns, weights, values[0], values[1], sums[0], sums[1], *weighting)
 
     if threads == 1:
