@@ -115,7 +115,6 @@ class Recurrent(nn.Module):
 
     family: ClassVar[str] = "recurrent"
     Settings: ClassVar = RecurrentSettings
-    carries_state: ClassVar[bool] = True  # batches whose rows go on are read on from where they ended
 
     def __init__(self, settings: RecurrentSettings, tokenizer: Tokenizer):
         super().__init__()
@@ -187,11 +186,11 @@ class Recurrent(nn.Module):
     def loss(self, batch: Batch, generator: torch.Generator | None = None, progress: float = 0.0) -> Float[Tensor, ""]:
         """Mean nats per token. In training, rows that go on begin in the state in which the batch before ended."""
         states, begins = self._nothing(len(batch.ids)), _begins(batch.document)
-        going_on = self.training and batch.continues and self._carried is not None
-        if going_on and self._carried is not None and self._carried.shape == states.shape:
+        carried = self._carried if self.training and batch.continues else None
+        if carried is not None and carried.shape == states.shape:
             # The end token at a row's first place opens a document, which `document` alone does not say.
             fresh = (batch.ids[:, 0] == self.tokenizer.end)[:, None]
-            states = torch.where(fresh, 0.0, self._carried.to(states))
+            states = torch.where(fresh, 0.0, carried.to(states))
         hidden, after = self.read(batch.ids, states, begins, generator)
         if self.training:
             # After weights that were not finite had to be given up, so must their state.

@@ -82,7 +82,7 @@ def demo(
         "seconds": time.monotonic() - began,
         "out": str(out),
     }
-    facts["pictures"] = _draw_pictures(Path(out), pictures, models, test, found.kl, seed)
+    facts["pictures"] = _draw_pictures(Path(out), pictures, models, test, seed)
     write_json(Path(out) / "demo.json", facts)
     return facts
 
@@ -117,7 +117,7 @@ def _train(
 
 @torch.no_grad()
 def _draw_pictures(
-    out: Path, pictures: DigitPictures, models: dict[str, Autoencoder], test: Tensor, kl: Tensor, seed: int
+    out: Path, pictures: DigitPictures, models: dict[str, Autoencoder], test: Tensor, seed: int
 ) -> dict[str, str]:
     """The grids as PNG, and the map of the test part as SVG; what each shows is said in `docs/commands.md`."""
     h, w = pictures.train.shape[1:]

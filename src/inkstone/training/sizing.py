@@ -53,7 +53,6 @@ def vocabulary_for(work: float, train_bytes: int) -> tuple[int, str]:
 
 def shape_for(recipe: Recipe, vocab_size: int, work: float, tokens: int) -> tuple[Any, str]:
     """The settings of the largest shape on the ladder that still sees enough tokens for its weights, and why that one."""
-    model = recipe.model
     best = settings_for(recipe, vocab_size, *LADDER[0])
     reason = "the smallest there is"
     for width, layers in LADDER[1:]:
@@ -65,7 +64,7 @@ def shape_for(recipe: Recipe, vocab_size: int, work: float, tokens: int) -> tupl
         if weights > WEIGHTS_PER_TOKEN * tokens:
             return best, f"more would only learn {tokens:,} tokens by heart"
         best, reason = settings, f"it will see {seen / weights:.1f} tokens for each of its weights"
-    return best, "given in the recipe" if model.width and model.n_layers else reason
+    return best, reason
 
 
 def settings_for(recipe: Recipe, vocab_size: int, width: int, layers: int) -> Any:
