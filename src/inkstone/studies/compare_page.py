@@ -10,7 +10,7 @@ from inkstone.evaluation.record import number
 from inkstone.files import write_text
 from inkstone.run import Run
 
-COLOURS = ("#b3301f", "#2f6f8f", "#8a6d1d", "#4d7c3a", "#7a4a8c", "#c2703d", "#3c8a86", "#6b6b6b")
+COLOURS = ("#b3301f", "#2f6f8f", "#8a6d1d", "#4d7c3a", "#7a4a8c", "#c2703d", "#3c8a86", "#6b6b6b", "#3d4f9f", "#b0578d")
 HIGHEST = 1.6  # times the best figure: what is above only tells how a fresh model begins
 
 
@@ -71,8 +71,8 @@ def curves(rows: list[dict[str, Any]]) -> Curves | None:
         return round(100 * x / right, 2), round(100 * (y - low) / (high - low), 2)
 
     drawn = [
-        Curve(name, COLOURS[number % len(COLOURS)], svg_path([place(x, y) for x, y in points]))
-        for number, (name, points) in enumerate(found)
+        Curve(name, COLOURS[at % len(COLOURS)], svg_path([place(x, y) for x, y in points]))
+        for at, (name, points) in enumerate(found)
     ]
     return Curves(
         drawn,
