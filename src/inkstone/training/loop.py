@@ -72,9 +72,8 @@ class Loop:
         self.held_out, self.bits_per_nat = held_out, bits_per_nat
         self.line, self.interruption = line, interruption
         self.device = next(model.parameters()).device
-        self.initial: dict[str, Tensor] | None = (
-            None  # the first weights, as long as there is no checkpoint to go back to
-        )
+        # The first weights, as long as there is no checkpoint to go back to.
+        self.initial: dict[str, Tensor] | None = None
         self.optimisers, self.average = self.fresh_optimisers()
         self.position = Position()
         self.step_tokens = passes * batches.rows * batches.context
@@ -224,6 +223,8 @@ class Loop:
                 f"the loss is not finite at step {position.step}, and no whole checkpoint is left to go back to; "
                 "set a smaller train.learning_rate"
             )
+        if isinstance(self.model, CarriesState):  # the text goes on, so the state that led to older text is of no use
+            self.model.restore_carried({})
         position.rollbacks += 1
         position.factor /= 2
         position.skipped_in_a_row = 0
