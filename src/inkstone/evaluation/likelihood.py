@@ -272,7 +272,9 @@ def _score_group(
 
 
 def _score_whole(model: WholeDocuments, group: list[_Document]) -> None:
-    """The likelihood of each section to be scored as of a document of its own: what stands before it is not seen."""
+    """The likelihood of each section to be scored as of a document of its own: what stands before it is not seen, and it
+    pays for an end token that, inside a document, is not among the tokens counted.
+    """
     sections = [document.inputs[a + 1 : b + 1] for document in group for a, b in document.ranges]
     nats = iter(model.document_nats(sections, torch.Generator().manual_seed(0)))
     for document in group:

@@ -101,7 +101,9 @@ class Convolutional(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "Convolutional":
-        """Draw fresh weights: 1/√fan-in, the plain halves of the convolutions zero, so that a layer begins as the identity."""
+        """Draw fresh weights: matrices with deviation 0.02, convolutions as GatedConvolution says, but for their plain halves:
+        these are zero, so that a layer begins as the identity.
+        """
         for matrix in (self.embedding, self.head):
             if matrix is not None:
                 matrix.weight.normal_(0, 0.02, generator=generator)

@@ -28,9 +28,8 @@ from inkstone.tokens.tokenizer import Tokenizer
 
 PIECE = 128  # tokens; longer documents are learned from in pieces
 BATCH = 1 << 15  # tokens of an expectation step
-FORGETTING = (
-    0.7  # step i moves the counts by (i + 2)^−FORGETTING of the way, but by no less than the share of its batch
-)
+# Step i moves the counts by (i + 2)^−FORGETTING of the way, but by no less than the share of its batch.
+FORGETTING = 0.7
 PASSES, STEPS = 10, 60  # over the text, and of expectation and maximisation, at least, where no time is given
 
 

@@ -85,9 +85,8 @@ def sample(model: LanguageModel, held_out: TokenShards, tokens: int = 120) -> li
     samples = []
     for seed, prompt in enumerate(dict.fromkeys(prompts)):
         (written,) = generate(model, prompt, max_tokens=tokens, temperature=0.8, top_p=0.95, seed=seed)
-        text = (
-            written.text if prompt else written.text.lstrip("\ufffd")
-        )  # what is drawn may begin inside a character, too
+        # What is drawn from nothing may begin inside a character, too.
+        text = written.text if prompt else written.text.lstrip("\ufffd")
         samples.append({"prompt": prompt, "text": text, "temperature": 0.8, "top_p": 0.95, "seed": seed})
     return samples
 

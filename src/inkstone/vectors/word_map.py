@@ -32,9 +32,8 @@ def on_a_plane(vectors: np.ndarray, method: Method = "pca", seed: int = 0) -> np
         _, _, directions = np.linalg.svd(centred, full_matrices=False)
         plane = np.zeros((len(vectors), 2))
         two = directions[:2]
-        two = (
-            two * np.where(two[np.arange(len(two)), np.abs(two).argmax(axis=1)] < 0, -1, 1)[:, None]
-        )  # one sign of two
+        largest = two[np.arange(len(two)), np.abs(two).argmax(axis=1)]
+        two = two * np.where(largest < 0, -1, 1)[:, None]  # one sign of two, so that the map is always the same
         plane[:, : len(two)] = centred @ two.T
         return plane
     try:
