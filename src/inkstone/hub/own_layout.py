@@ -45,7 +45,7 @@ def save_own(model: nn.Module, folder: Path) -> None:
 def load_own(
     config: dict[str, Any], folder: Path, tokenizer: Tokenizer, device: torch.device, dtype: torch.dtype | str | None
 ) -> nn.Module:
-    """The model of a folder of this layout. Large tables of a counted model stay mapped from the file.
+    """The model of a folder of this layout. A counted model stays on the CPU, its large tables mapped from the file.
 
     Raises RunError for a configuration that cannot be read, CheckpointError for tensors that do not fit it.
     """
@@ -76,6 +76,10 @@ def load_own(
     except (SafetensorError, RuntimeError, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{weights}: damaged, or not of this model ({reason}); train or copy it anew") from None
-    if dtype not in (None, "stored") and not issubclass(kind, CountedModel):
+    if issubclass(
+        kind, CountedModel
+    ):  # looked up, not multiplied: in NumPy, in the precision that they were counted in
+        return model.eval()
+    if dtype not in (None, "stored"):
         model = model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
     return model.to(device).eval()

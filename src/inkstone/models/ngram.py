@@ -90,8 +90,10 @@ class NGram(nn.Module):
 
     @classmethod
     def from_tensors(cls, settings: NGramSettings, tokenizer: Tokenizer, tensors: dict[str, Tensor]) -> "NGram":
-        """The model of a state_dict; the tensors are used as they lie."""
+        """The model of a state_dict; the tensors are used as they lie. Raises RuntimeError for those of another order."""
         model = cls(settings, tokenizer)
+        if wrong := tensors.keys() ^ dict(model.named_buffers()).keys():
+            raise RuntimeError(f"missing, or of another order: {', '.join(sorted(wrong))}")
         for name, tensor in tensors.items():
             setattr(model, name, tensor)
         return model
