@@ -1,6 +1,8 @@
 """Families other than the decoder: exported as what other programs know, and other programs' checkpoints opened."""
 
+import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -110,6 +112,32 @@ def test_a_masked_language_model_becomes_a_run(tmp_path):
     text.write_text("ink on stones. stones on ink.\n" * 3, encoding="utf-8")
     figures = evaluate(run.folder, [text], compressors=False)
     assert figures["likelihood"] == "pseudo-log-likelihood" and figures["bits_per_byte"] > 0
+
+
+def test_an_imported_encoder_goes_out_as_it_came_in(tmp_path):
+    folder = tmp_path / "checkpoint"
+    checkpoint("roberta").save_pretrained(folder)
+    wordpiece(folder)
+    (folder / "LICENSE").write_text("free")
+    (import_model(folder, tmp_path / "run").folder / "LICENSE").write_text("free")
+    out = export(tmp_path / "run", "hf", tmp_path / "out")
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "LICENSE"):
+        assert (out / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_the_model_card_goes_out_with_an_encoder_of_ours(runs, tmp_path):
+    out = export(runs / "encoder", "hf", tmp_path / "bert")
+    assert (out / "README.md").read_bytes() == (runs / "encoder" / "README.md").read_bytes()
+
+
+def test_tables_of_another_order_are_refused(runs, tmp_path):
+    folder = tmp_path / "ngram"
+    shutil.copytree(runs / "ngram", folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"]["order"] = 4
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="keys_4"):
+        load(folder)
 
 
 def test_a_run_of_ours_is_not_imported(runs, tmp_path):

@@ -1,7 +1,7 @@
 """Export: a model of ours, or one that was imported, as other programs open it."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,10 @@ from inkstone.errors import RunError, nearest
 from inkstone.files import whole_folder, writing_fault
 from inkstone.hub import bart_marian, bert
 from inkstone.hub.arpa import write_arpa
-from inkstone.hub.folder import load, save
+from inkstone.hub.folder import load, read_config, save
 from inkstone.hub.gguf_file import DTYPES, write_gguf
 from inkstone.hub.huggingface_weights import weight_files
+from inkstone.hub.own_layout import is_own
 from inkstone.models.decoder import Decoder
 from inkstone.models.encoder import Encoder
 from inkstone.models.encoder_decoder import EncoderDecoder
@@ -29,18 +30,19 @@ _TOKENIZER_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
-_COMPANIONS = (*_TOKENIZER_FILES, "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
+_PAPERS = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 
 
 def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype: str | None = None) -> Path:
     """Write the model of a run (or of any checkpoint folder) in another program's format; the path written.
 
-    - "hf": a folder for transformers, vLLM and SGLang: config, safetensors, tokenizer, and the model card if there is
-      one. Without `dtype` its files are those of the run, byte for byte.
+    - "hf": a folder for transformers, and of a decoder for vLLM and SGLang: config, safetensors, tokenizer, and the model
+      card if there is one. Without `dtype` its files are those of the run, byte for byte, where it has this layout already:
+      where it is of a decoder, or was imported.
     - "arpa": one text file of an n-gram model, for KenLM and speech decoders; see `hub/arpa.py`.
     - "gguf": one file for llama.cpp and Ollama; see `hub/gguf_file.py` for what these cannot run.
 
-    `out` is by default the run's own path with "-hf" or ".gguf" after it; something that stands there is never
+    `out` is by default the run's own path with "-hf", ".gguf" or ".arpa" after it; something that stands there is never
     overwritten. `dtype` is "float32", "float16" or "bfloat16"; by default as stored.
 
     Raises RunError for a run that has no model yet, a place that is taken, or a model the format has no room for.
@@ -65,7 +67,7 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
             "the run folder itself can be copied as it is"
         )
     try:
-        writer(model, folder, out, dtype is None)
+        writer(model, folder, out, dtype is None and not is_own(read_config(folder)))
     except Exception as error:
         if fault := writing_fault(error):
             raise RunError(f"{out}: the export could not be written ({fault}); nothing was left") from None
@@ -79,7 +81,7 @@ def _decoder_folder(model: Decoder, folder: Path, out: Path, as_stored: bool) ->
             copy_model(folder, part)
         else:
             save(model, part)
-        _copy_companions(folder, part)
+        _copy((*_TOKENIZER_FILES, *_PAPERS), folder, part)
 
 
 def _decoder_gguf(model: Decoder, folder: Path, out: Path, as_stored: bool) -> None:
@@ -88,19 +90,27 @@ def _decoder_gguf(model: Decoder, folder: Path, out: Path, as_stored: bool) -> N
 
 def _encoder_folder(model: Encoder, folder: Path, out: Path, as_stored: bool) -> None:
     with whole_folder(out) as part:
-        bert.write(model, part)
+        if as_stored:
+            copy_model(folder, part)
+        else:
+            bert.write(model, part)
+        _copy(_PAPERS, folder, part)
 
 
 def _encoder_decoder_folder(model: EncoderDecoder, folder: Path, out: Path, as_stored: bool) -> None:
     with whole_folder(out) as part:
-        bart_marian.write(model, part)
+        if as_stored:
+            copy_model(folder, part)
+        else:
+            bart_marian.write(model, part)
+        _copy(_PAPERS, folder, part)
 
 
 def _ngram_arpa(model: NGram, folder: Path, out: Path, as_stored: bool) -> None:
     write_arpa(model, out)
 
 
-# What writes a model of a family in a format: (model, its folder, where to, whether as it is stored).
+# What writes a model of a family in a format: (model, its folder, where to, whether its files will do as they are).
 WRITERS: dict[tuple[str, str], Callable[[Any, Path, Path, bool], None]] = {
     ("decoder", "hf"): _decoder_folder,
     ("decoder", "gguf"): _decoder_gguf,
@@ -110,17 +120,16 @@ WRITERS: dict[tuple[str, str], Callable[[Any, Path, Path, bool], None]] = {
 }
 
 
-def _copy_companions(folder: Path, part: Path) -> None:
-    for companion in _COMPANIONS:
-        if (folder / companion).exists():
-            shutil.copyfile(folder / companion, part / companion)
+def _copy(names: Sequence[str], source: Path, target: Path) -> list[Path]:
+    """Copy those of these files that a folder has; the copies."""
+    present = [name for name in names if (source / name).exists()]
+    for name in present:
+        shutil.copyfile(source / name, target / name)
+    return [target / name for name in present]
 
 
 def copy_model(source: Path, target: Path) -> list[Path]:
     """Copy a model's files in Hugging Face layout, and nothing else of the folder; the copies."""
     names = [path.name for path in weight_files(source)]
     names += ["model.safetensors.index.json", "generation_config.json", *_TOKENIZER_FILES, "config.json"]
-    present = [name for name in names if (source / name).exists()]
-    for name in present:
-        shutil.copyfile(source / name, target / name)
-    return [target / name for name in present]
+    return _copy(names, source, target)
