@@ -93,6 +93,18 @@ def test_another_text_does_not_enter_a_comparison(compared, tmp_path):
         compare([str(other)], minutes=0.25, out=out, settings=FAST, quiet=True)
 
 
+def test_a_model_of_other_settings_is_not_taken_for_the_one_that_is_asked_for(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_child", lambda words, folder, quiet: {})
+    monkeypatch.setattr(module, "_row", lambda *_: {"bits_per_byte": 1.0, "yardsticks": {}})
+    monkeypatch.setattr(module, "compare_page", lambda folder, table: None)
+    plain = ["train.threads=1", "tokenizer.vocab_size=300"]
+    how = {"minutes": 0.25, "families": ["ngram"], "out": tmp_path / "out", "quiet": True}
+    compare([str(text)], settings=[*plain, "model.order=3"], **how)
+    compare([str(text)], settings=[*plain, "model.order=3"], **how)
+    with pytest.raises(RunError, match=r"5-gram was given .*model\.order=3"):
+        compare([str(text)], settings=plain, **how)
+
+
 def test_what_cannot_be_compared_leaves_nothing(tmp_path):
     few = tmp_path / "few.txt"
     few.write_text("Three words only.", encoding="utf-8")

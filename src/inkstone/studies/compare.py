@@ -128,15 +128,22 @@ def _prepare(run: Run, recipe: Recipe, line: LiveLine) -> None:
 
 
 def _run_of(entry: Entry, folder: Path, shared: Run, recipe: Recipe, settings: Sequence[str]) -> Run:
-    """The run of one entry, with the prepared text linked into it."""
+    """The run of one entry, with the prepared text linked into it.
+
+    Raises RunError where one stands there whose model was given other settings.
+    """
     path = folder / entry.name.replace(" ", "-").lower()
+    given = [*entry.settings, *(each for each in settings if _is_of(each, entry))]
     if (path / "recipe.toml").exists():
         run = Run.open(path)
         if is_planned(run) or "tokenizer" in run.facts():
+            if (before := run.facts().get("given")) != given:
+                raise RunError(
+                    f"{path} was given {before or 'no settings'}, not {given or 'none'}; choose another --out, or delete it"
+                )
             return run
         shutil.rmtree(path)
-    chosen = with_settings(recipe, [f"model.family={entry.family}", *entry.settings])
-    chosen = with_settings(chosen, [each for each in settings if _is_of(each, entry)])
+    chosen = with_settings(recipe, [f"model.family={entry.family}", *given])
     run = Run.create(path, chosen)
     for name in TOKENIZER_FILES:
         if (shared.folder / name).exists():
@@ -145,7 +152,7 @@ def _run_of(entry: Entry, folder: Path, shared: Run, recipe: Recipe, settings: S
         if file.is_file():
             _link(file, path / "shards" / file.relative_to(shared.folder / "shards"))
     facts = shared.facts()
-    run.record(**{stage: facts[stage] for stage in ("text", "tokenizer", "preparation")})
+    run.record(given=given, **{stage: facts[stage] for stage in ("text", "tokenizer", "preparation")})
     return run
 
 
