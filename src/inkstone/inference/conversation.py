@@ -45,8 +45,8 @@ class Conversation:
             pieces = stream(self.model, self.text, self.sampling)
         else:
             self.messages.append({"role": "user", "content": words})
-            ids = self.template.ids(self.messages, self.model.tokenizer)  # type: ignore[arg-type]
-            pieces = stream(self.model, ids, self.sampling, ends=answer_ends(self.model.tokenizer))  # type: ignore[arg-type]
+            ids = self.template.ids(self.messages, self.model.tokenizer)
+            pieces = stream(self.model, ids, self.sampling, ends=answer_ends(self.model.tokenizer))
         answer: list[str] = []
         try:
             for piece in pieces:

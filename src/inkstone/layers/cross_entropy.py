@@ -64,4 +64,4 @@ def linear_cross_entropy(
     Equal to `F.cross_entropy(hidden @ weight.T, targets)`, with gradients for `hidden` and `weight`.
     """
     chunk = max(64, CHUNK_NUMBERS // weight.shape[0])
-    return _LinearCrossEntropy.apply(hidden, weight, targets, chunk)  # type: ignore[return-value]
+    return _LinearCrossEntropy.apply(hidden, weight, targets, chunk)

@@ -178,7 +178,7 @@ def elman_through_time(
     keep: Float[Tensor, "t b 1"] | None,
 ) -> Float[Tensor, "t b n"]:
     """The Elman network's state after each step. `projected` holds both biases; `keep` is 0 where a document begins."""
-    return _ElmanThroughTime.apply(projected, h, weight, keep)  # type: ignore[return-value]
+    return _ElmanThroughTime.apply(projected, h, weight, keep)
 
 
 def lstm_through_time(
@@ -189,7 +189,7 @@ def lstm_through_time(
     keep: Float[Tensor, "t b 1"] | None,
 ) -> tuple[Float[Tensor, "t b n"], Float[Tensor, "b n"]]:
     """The LSTM's h after each step and c after the last. `projected` holds both biases."""
-    return _LSTMThroughTime.apply(projected, h, c, weight, keep)  # type: ignore[return-value]
+    return _LSTMThroughTime.apply(projected, h, c, weight, keep)
 
 
 def gru_through_time(
@@ -200,4 +200,4 @@ def gru_through_time(
     keep: Float[Tensor, "t b 1"] | None,
 ) -> Float[Tensor, "t b n"]:
     """The GRU's state after each step. `bias` belongs to W_hh: the reset gate scales a part of it."""
-    return _GRUThroughTime.apply(projected, h, weight, bias, keep)  # type: ignore[return-value]
+    return _GRUThroughTime.apply(projected, h, weight, bias, keep)

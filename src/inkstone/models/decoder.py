@@ -279,4 +279,4 @@ class Decoder(nn.Module):
             if weight.dim() == 2:
                 rows = {"qkv.weight": heads, "gate_up.weight": (s.hidden, s.hidden)}
                 split = next((sizes for end, sizes in rows.items() if name.endswith(end)), (weight.shape[0],))
-                yield name, weight, split  # type: ignore[misc]
+                yield name, weight, split

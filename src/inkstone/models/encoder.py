@@ -173,7 +173,7 @@ class Encoder(nn.Module):
         """The hidden matrices, each with the numbers of rows of the maps that are stacked in it."""
         for name, weight in self.blocks.named_parameters(prefix="blocks"):
             if weight.dim() == 2:
-                yield name, weight, (self.settings.width,) * 3 if "qkv" in name else (weight.shape[0],)  # type: ignore[misc]
+                yield name, weight, (self.settings.width,) * 3 if "qkv" in name else (weight.shape[0],)
 
     def encode(
         self,

@@ -222,7 +222,7 @@ class EncoderDecoder(nn.Module):
             for name, weight in getattr(self, side).named_parameters(prefix=side):
                 if weight.dim() == 2:
                     maps = 3 if "qkv" in name else 2 if "key_value" in name else 1
-                    yield name, weight, (weight.shape[0] // maps,) * maps  # type: ignore[misc]
+                    yield name, weight, (weight.shape[0] // maps,) * maps
 
     def encode(self, source: Int[Tensor, "b s"], document: Int[Tensor, "b s"] | None = None) -> Memory:
         """Read sources. `document` numbers the document of each position; padding is −1."""

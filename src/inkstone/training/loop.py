@@ -81,7 +81,7 @@ class Loop:
         if settings.compile:
             if not isinstance(model, NextTokenModel):
                 raise RecipeError("train.compile = true is for families with the loss of the next token")
-            model.hidden = torch.compile(model.hidden)  # type: ignore[method-assign]
+            model.hidden = torch.compile(model.hidden)
 
     def fresh_optimisers(self) -> tuple[Optimisers, WeightAverage | None]:
         """Optimisers that have not seen a step, and the average where the recipe asks for one."""

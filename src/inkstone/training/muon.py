@@ -59,7 +59,7 @@ class Muon(torch.optim.Optimizer):
         )
 
     @torch.no_grad()
-    def step(self, closure=None):  # type: ignore[override]
+    def step(self, closure=None):
         """One update from the gradients that stand in the parameters."""
         for group in self.param_groups:
             stacks: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)

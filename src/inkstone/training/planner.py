@@ -100,7 +100,7 @@ def make_plan(
         choices.append(Choice("number format", train.dtype, reason))
     train.device, train.threads, train.compile = machine.device, machine.threads, bool(train.compile)
     choices += choose_steps(resolved, settings, budget(machine, seconds), shards.n_tokens)
-    rows_in_step = train.batch_tokens // settings.context  # type: ignore[operator]
+    rows_in_step = train.batch_tokens // settings.context
     if train.steps is None:
         trained = settings
         if recipe.model.dropout is None and hasattr(settings, "dropout"):
