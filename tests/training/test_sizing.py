@@ -3,6 +3,7 @@
 import pytest
 
 from inkstone.errors import RecipeError
+from inkstone.models import FAMILIES, family
 from inkstone.recipe import Recipe, with_settings
 from inkstone.training.machine import Machine
 from inkstone.training.sizing import (
@@ -98,3 +99,9 @@ def test_shapes_that_cannot_be_are_refused():
         settings_for(recipe("model.family=recurent"), 512, 64, 2)
     with pytest.raises(RecipeError, match="gpt2"):
         settings_for(recipe("model.layout=gpt2", "model.width=64", "model.n_heads=3"), 512, 64, 2)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if hasattr(family(name).Settings, "of_size")])
+def test_every_rung_of_the_ladder_is_a_shape_of_every_family(name):
+    for width, layers in LADDER:
+        assert settings_for(recipe(f"model.family={name}"), 512, width, layers).matrix_parameters() > 0

@@ -102,6 +102,16 @@ def context_for(width: int) -> int:
     return 128 if width < 128 else 256 if width <= 512 else 512 if width <= 768 else 1024
 
 
+def heads_for(width: int) -> int:
+    """Attention heads that fill a width evenly, each of about 64 numbers (32 where the width is below 128).
+
+    >>> [heads_for(width) for width in (64, 160, 224, 512)]
+    [2, 2, 4, 8]
+    """
+    fewest = max(1, width // (64 if width >= 128 else 32))
+    return next((n for n in range(fewest, width + 1) if width % (2 * n) == 0), 1)
+
+
 class KeyValueCache:
     """Keys and values of what was read: for each block two tensors (b, g, capacity, d), grown by doubling."""
 

@@ -33,7 +33,7 @@ from inkstone.layers.normalisation import LayerNorm
 from inkstone.layers.positions import places_in_documents
 from inkstone.layers.rotary import frequencies, rotation
 from inkstone.layers.transformer import TransformerBlock
-from inkstone.models.decoder import context_for
+from inkstone.models.decoder import context_for, heads_for
 from inkstone.tokens.batches import Batch
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.tokens.whole_words import continues_word, spelled_pieces
@@ -83,7 +83,7 @@ class EncoderSettings:
         """The encoder of this width and depth; what is `given` of its fields stands, the rest follows from it."""
         width = given.get("width", width)
         follows = {
-            "n_heads": max(1, width // (64 if width >= 128 else 32)),
+            "n_heads": heads_for(width),
             "hidden": 4 * width,
             "context": context_for(width),
         }

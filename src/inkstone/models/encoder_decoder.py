@@ -31,7 +31,7 @@ from inkstone.layers.normalisation import LayerNorm
 from inkstone.layers.positions import places_in_documents, sinusoids
 from inkstone.layers.rotary import frequencies, rotation
 from inkstone.layers.transformer import TransformerBlock
-from inkstone.models.decoder import KeyValueCache, context_for
+from inkstone.models.decoder import KeyValueCache, context_for, heads_for
 from inkstone.tokens.batches import Batch
 from inkstone.tokens.span_corruption import PADDING, SHARE, corrupt_spans
 from inkstone.tokens.tokenizer import Tokenizer
@@ -94,7 +94,7 @@ class EncoderDecoderSettings:
         """
         width = given.get("width", width)
         follows = {
-            "n_heads": max(1, width // (64 if width >= 128 else 32)),
+            "n_heads": heads_for(width),
             "hidden": 4 * width,
             "context": context_for(width),
             "tied": vocab_size > SMALL_VOCABULARY,
