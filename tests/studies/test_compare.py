@@ -13,7 +13,15 @@ from inkstone.studies.compare import compare
 from inkstone.studies.line_up import ENTRIES, line_up
 from training.small_runs import prose
 
-FAST = ("train.threads=1", "model.width=32", "model.n_layers=1", "model.context=32", "tokenizer.vocab_size=300")
+FAST = (
+    "train.threads=1",
+    "train.steps=20",
+    "train.batch_tokens=128",
+    "model.width=32",
+    "model.n_layers=1",
+    "model.context=32",
+    "tokenizer.vocab_size=300",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The planner resolves every choice, keeps what was given, and says why."""
 
+from dataclasses import fields
+
 import pytest
 
 from inkstone.recipe import Recipe, with_settings
@@ -24,7 +26,10 @@ def plan(shards, *settings: str, seconds: float | None = 20.0):
 def test_nothing_is_left_open(shards, settings):
     chosen = plan(shards, *settings)
     train, model = chosen.recipe.train, chosen.recipe.model
-    assert all(getattr(model, name) is not None for name in type(model).model_fields)
+    of_the_family = {field.name for field in fields(chosen.settings)} & set(type(model).model_fields)
+    assert {"width", "n_layers", "n_heads", "context", "layout", "tied", "dropout"} <= of_the_family
+    assert all(getattr(model, name) is not None for name in of_the_family)
+    assert all(getattr(model, name) is None for name in set(type(model).model_fields) - of_the_family - {"family"})
     open_ones = {name for name in type(train).model_fields if getattr(train, name) is None}
     assert open_ones <= {"minutes", "steps", "checkpoint_steps", "evaluate_steps"}
     assert {train.optimizer, train.start, train.dtype, train.device} & {"auto"} == set()

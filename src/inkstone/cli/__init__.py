@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     verb = next((word for word in words if word in VERBS), None)
     options = parser_for(verb).parse_args(words)
+    options.own_process = arguments is None
     try:
         outcome = verb_module(options.verb).run(options)
         if options.json:

@@ -34,12 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Train, and say what came of it."""
-    import time
-
-    import psutil
-
-    began = time.perf_counter() - (time.time() - psutil.Process().create_time())  # the start of this command
-
+    began = start_of_process() if options.own_process else None
     from inkstone.progress import human_count, human_time
     from inkstone.training.pretraining import train
 
@@ -74,3 +69,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         print(f'next      inkstone generate {folder} "Once"', file=out)
         print(f"          inkstone export {folder} --to hf", file=out)
     return outcome
+
+
+def start_of_process() -> float:
+    """The moment at which this process began, on the clock of `time.perf_counter`: loading the program counts, too."""
+    import time
+
+    import psutil
+
+    return time.perf_counter() - (time.time() - psutil.Process().create_time())

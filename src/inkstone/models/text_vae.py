@@ -39,6 +39,7 @@ from inkstone.layers.gaussian import (
 )
 from inkstone.layers.latent_lstm import LstmReader, LstmWriter
 from inkstone.layers.latent_transformer import TransformerReader, TransformerWriter
+from inkstone.models.decoder import heads_for
 from inkstone.tokens.batches import Batch
 from inkstone.tokens.pieces import Pieces, cut_pieces
 from inkstone.tokens.tokenizer import Tokenizer
@@ -93,7 +94,7 @@ class TextVAESettings:
         width, depth = given.pop("width", width), given.pop("n_layers", None)
         if depth is None:
             depth = n_layers if given.get("body") == "transformer" else min(2, n_layers)
-        follows = {"n_heads": max(1, width // 64) if width >= 128 else 2}
+        follows = {"n_heads": heads_for(width)}
         return cls(**{"vocab_size": vocab_size, "width": width, "n_layers": depth, **follows, **given})
 
     @property

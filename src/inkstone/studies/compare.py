@@ -119,7 +119,8 @@ def _text(folder: Path, recipe: Recipe, line: LiveLine) -> Run:
 def _prepare(run: Run, recipe: Recipe, line: LiveLine) -> None:
     try:
         machine = measure_machine(pick_device(recipe.train.device), recipe.train.threads)
-        prepare(run, recipe, machine, (recipe.train.minutes or DEFAULT_MINUTES) * 60, line)
+        seconds = None if recipe.train.steps is not None else (recipe.train.minutes or DEFAULT_MINUTES) * 60
+        prepare(run, recipe, machine, seconds, line)
     except Exception:
         shutil.rmtree(run.folder)
         if not any(run.folder.parent.iterdir()):
