@@ -61,7 +61,7 @@ class ModelSection(Section):
     order: int | None = Field(default=None, ge=1)  # ngram, neural_ngram
     smoothing: Literal["kneser-ney", "add-k", "stupid-backoff"] | None = None  # ngram
     k: float | None = Field(default=None, gt=0)  # ngram
-    backoff: float | None = Field(default=None, gt=0, lt=1)  # ngram
+    backoff: float | None = Field(default=None, gt=0, le=1)  # ngram
     min_count: int | None = Field(default=None, ge=1)  # ngram
     states: int | None = Field(default=None, ge=1)  # hmm
     direct: bool | None = None  # neural_ngram

@@ -4,7 +4,6 @@ Reading, exact duplicates and near-duplicates are decided in this process, in th
 looks at one batch at a time runs in worker processes. The result is the same however many there are.
 """
 
-import os
 import shutil
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from inkstone.environment import available_cores
 from inkstone.errors import TextError
 from inkstone.files import whole_folder, write_json, writing_fault
 from inkstone.progress import LiveLine, human_bytes, human_count, human_time
@@ -60,7 +60,7 @@ def clean_batches(
     """
     if processes is not None and processes < 1:
         raise TextError(f"the number of processes must be at least 1, not {processes}")
-    report = CleanReport(processes=processes or min(len(_cores()), 8))
+    report = CleanReport(processes=processes or min(available_cores(), 8))
     sample = sample or Sample()
     return _batches(sources, settings or CleanSettings(), report, quiet, text_column, batch_bytes, sample), report
 
@@ -184,10 +184,6 @@ def _progress(report: CleanReport, read_bytes: int, total: int | None, seconds: 
     share_kept = report.kept_documents / max(report.documents, 1)
     words.insert(2, f"kept {human_count(report.kept_documents, 'documents')} ({share_kept:.1%})")
     return " · ".join(words)
-
-
-def _cores() -> set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def _reasons(report: CleanReport) -> str:

@@ -1,12 +1,12 @@
 """`inkstone vectors`: text in, a folder of word vectors out, with a map, neighbours and the tests' figures."""
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from inkstone.environment import available_cores
 from inkstone.errors import RecipeError, TextError
 from inkstone.files import whole_folder, write_json, write_text
 from inkstone.progress import LiveLine, human_count, human_time
@@ -69,7 +69,7 @@ def learn_vectors(
     if not fast:
         line.say("numba is not installed; twenty times as fast with it: pip install 'inkstone[vectors]'")
     corpus = read_corpus(text, min_count=min_count, text_column=text_column, line=line)
-    threads = threads if threads is not None else (_cores() if fast else 1)
+    threads = threads if threads is not None else (available_cores() if fast else 1)
     if epochs is None:
         epochs = PASSES_OF_GLOVE if method == "glove" else min(30, max(5, WORDS_TO_READ // len(corpus.ids)))
     seconds = None if minutes is None else max(1.0, 60 * minutes - (time.perf_counter() - began))
@@ -152,10 +152,6 @@ def _learn(
 def _name(text: Sequence[str | Path]) -> str:
     first = str(text[0]) if text else ""
     return Path(first.removeprefix("data:").rstrip(":/")).stem.strip("-") or "text"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _refuse_foreign(folder: Path) -> None:
