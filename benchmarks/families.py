@@ -12,7 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from quality import SETS, parts
 from results import write_result
@@ -20,27 +23,48 @@ from results import write_result
 HERE = Path(__file__).parent
 
 
+def compared(
+    mirror: Path, folder: Path, name: str, minutes: float, threads: int | None, families: list[str] = ()
+) -> dict[str, Any]:
+    """The table of `inkstone compare` on one text, kept in folder/NAME; where it lies there unfinished, it is gone on with."""
+    learned, kept = parts(mirror, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    train, held_out = folder / f"{name}.txt", folder / f"{name}-held-out.txt"
+    train.write_text(learned, encoding="utf-8", newline="")
+    held_out.write_text(kept, encoding="utf-8", newline="")
+    command = [sys.executable, "-m", "inkstone", "compare", str(train), "--held-out", str(held_out), "--json"]
+    command += ["--minutes", str(minutes), "--out", str(folder / name)]
+    command += ["--set", f"train.threads={threads}"] if threads else []
+    for family in families:
+        command += ["--family", family]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(said)
+
+
+@contextmanager
+def kept_or_scratch(folder: Path | None) -> Iterator[Path]:
+    """The folder that was named, else one that is gone afterwards."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Path(scratch)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--threads", type=int, help="of every run; default all cores")
+    parser.add_argument("--folder", type=Path, help="keep the runs here, and go on with those that lie here")
     parser.add_argument("--out", default=str(HERE / "results" / "families.json"))
     options = parser.parse_args()
     mirror = Path(os.environ["INKSTONE_DATA"])
     rows: list[list] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    with kept_or_scratch(options.folder) as folder:
         for name in options.sets:
-            learned, kept = parts(mirror, name)
-            train, held_out = folder / f"{name}.txt", folder / f"{name}-held-out.txt"
-            train.write_text(learned, encoding="utf-8", newline="")
-            held_out.write_text(kept, encoding="utf-8", newline="")
-            command = [sys.executable, "-m", "inkstone", "compare", str(train), "--held-out", str(held_out), "--json"]
-            command += ["--minutes", str(options.minutes), "--out", str(folder / name)]
-            command += ["--set", f"train.threads={options.threads}"] if options.threads else []
-            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            for row in json.loads(said)["rows"]:
+            table = compared(mirror, folder, name, options.minutes, options.threads)
+            for row in table["rows"]:
                 interval = f"{row['low']:.3f} to {row['high']:.3f}" if row["low"] is not None else ""
                 figures = [row["parameters"], round(row["train_seconds"], 1), round(row["tokens_scored_per_second"])]
                 memory = round(row["peak_memory_bytes"] / 1e6)
