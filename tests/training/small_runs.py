@@ -18,6 +18,7 @@ from inkstone.tasks.language_modelling import training_loss
 from inkstone.tokens.batches import PackedBatches
 from inkstone.tokens.shards import TokenShards, write_shards
 from inkstone.training import pretraining
+from inkstone.training.curves import Gauge
 from inkstone.training.interruption import Interruption
 from inkstone.training.loop import Loop
 from inkstone.training.machine import Machine
@@ -134,6 +135,8 @@ def small_loop(
     seconds: float | None = None,
     model: Decoder | None = None,
     interruption: Interruption | None = None,
+    held_out: Callable[[torch.nn.Module], float] = lambda model: 1.0,
+    patience: int | None = None,
     **settings: Any,
 ) -> Loop:
     """A loop over `small_decoder` and `small_shards`, in a run folder of its own (or one that it goes on with)."""
@@ -150,8 +153,9 @@ def small_loop(
         train_section(**settings),
         run,
         seconds=seconds,
-        held_out=lambda model: 1.0,
-        bits_per_nat=1.0,
+        held_out=held_out,
+        gauge=Gauge.bits_per_byte(1.0),
         line=LiveLine(quiet=True),
         interruption=interruption or Interruption("stopped"),
+        patience=patience,
     )

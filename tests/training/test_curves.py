@@ -9,7 +9,7 @@ from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe
 from inkstone.run import Run
 from inkstone.training import curves as module
-from inkstone.training.curves import Curves
+from inkstone.training.curves import Curves, Gauge
 from inkstone.training.loop import Position
 
 
@@ -19,19 +19,19 @@ def run(tmp_path):
 
 
 def test_the_loss_is_smoothed_without_a_bias_at_the_start(run):
-    curves = Curves(run, LiveLine(quiet=True), bits_per_nat=2.0, tensorboard=False)
+    curves = Curves(run, LiveLine(quiet=True), gauge=Gauge.bits_per_byte(2.0), tensorboard=False)
     curves.step(Position(step=1), 3.0, 1.0, 0.01, 1.0)
-    assert curves.train_bits_per_byte == pytest.approx(6.0)
+    assert curves.train_loss == pytest.approx(6.0)
     curves.step(Position(step=2), 1.0, 1.0, 0.01, 1.0)
-    assert curves.train_bits_per_byte == pytest.approx(2 * (0.95 * 3 + 1) / 1.95)
+    assert curves.train_loss == pytest.approx(2 * (0.95 * 3 + 1) / 1.95)
 
 
 def test_a_loss_that_is_not_finite_leaves_the_curve_and_valid_json(run):
-    curves = Curves(run, LiveLine(quiet=True), bits_per_nat=1.0, tensorboard=False)
+    curves = Curves(run, LiveLine(quiet=True), gauge=Gauge.bits_per_byte(1.0), tensorboard=False)
     curves.step(Position(step=1), 3.0, 1.0, 0.01, 1.0)
     curves.written = -math.inf
     curves.step(Position(step=2), math.nan, math.inf, 0.01, 1.0)
-    assert curves.train_bits_per_byte == pytest.approx(3.0)
+    assert curves.train_loss == pytest.approx(3.0)
     last = list(run.metrics("train"))[-1]
     assert last["step"] == 2 and last["loss"] is None and last["gradient_norm"] is None
     assert "NaN" not in run.metrics_path.read_text() and "Infinity" not in run.metrics_path.read_text()

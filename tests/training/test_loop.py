@@ -173,7 +173,7 @@ def test_goes_on_bit_for_bit_after_an_interruption(tmp_path, averaging, dropout)
     second.run()
     assert second.position.tokens == unbroken.position.tokens
     assert equal(weights_of(second), weights_of(unbroken))
-    assert second.curves.train_bits_per_byte == unbroken.curves.train_bits_per_byte
+    assert second.curves.train_loss == unbroken.curves.train_bits_per_byte
 
 
 def test_a_resumed_run_leaves_no_line_of_the_journal_twice(tmp_path):
@@ -273,3 +273,23 @@ def test_a_signal_during_training_saves_first(tmp_path, number, code):
             loop.run()
     assert caught.value.exit_code == code
     assert [path.name for path in list_checkpoints(loop.run_folder.checkpoints)] == ["step-00000004"]
+
+
+def test_with_patience_a_run_ends_with_the_weights_that_scored_best_and_resumes_with_them(tmp_path):
+    scores = [5.0, 3.0, 4.0, 4.0, 9.0]
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def held_out(model: torch.nn.Module) -> float:
+        seen.append({name: weight.detach().clone() for name, weight in model.named_parameters()})
+        return scores[len(seen) - 1]
+
+    loop = small_loop(tmp_path / "run", held_out=held_out, patience=2, steps=50, evaluate_steps=1, checkpoint_steps=3)
+    position = loop.run()
+    assert position.step == 4  # two scores after the best one were no better
+    assert position.best_step == 2 and position.best_score == 3.0
+    assert all(torch.equal(weight, seen[1][name]) for name, weight in loop.model.named_parameters())
+    assert any(not torch.equal(weight, seen[3][name]) for name, weight in loop.model.named_parameters())
+    again = small_loop(tmp_path / "run", held_out=lambda model: 9.0, patience=2, steps=50, evaluate_steps=1)
+    assert again.resume() and again.position.step == 3
+    again.run()
+    assert all(torch.equal(weight, seen[1][name]) for name, weight in again.model.named_parameters())

@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inkstone.errors import MissingExtraError
@@ -16,11 +17,33 @@ SMOOTHING = 0.95  # of the loss on the live line
 JOURNAL_SECONDS = 1.0
 
 
+@dataclass(frozen=True)
+class Gauge:
+    """In what the training loss and the held-out score of a run are told."""
+
+    unit: str  # of the training loss
+    per_nat: float  # of that unit
+    key: str  # of the training loss in the journal
+    score: str  # the name of the held-out score
+    score_key: str  # in the journal
+    higher_is_better: bool
+
+    @classmethod
+    def bits_per_byte(cls, bits_per_nat: float) -> "Gauge":
+        """Both in bits per byte of text, of which a token of one nat has `bits_per_nat`."""
+        return cls("bits per byte", bits_per_nat, "bits_per_byte", "held-out", "bits_per_byte", False)
+
+    @classmethod
+    def of_task(cls, score: str) -> "Gauge":
+        """The loss in nats, and a score such as accuracy, of which more is better."""
+        return cls("nats", 1.0, "nats", score, score.replace(" ", "_").replace("-", "_").lower(), True)
+
+
 class Curves:
     """Loss, learning rate and speed over the run."""
 
-    def __init__(self, run: Run, line: LiveLine, bits_per_nat: float, tensorboard: bool):
-        self.run, self.line, self.bits_per_nat = run, line, bits_per_nat
+    def __init__(self, run: Run, line: LiveLine, gauge: Gauge, tensorboard: bool):
+        self.run, self.line, self.gauge = run, line, gauge
         self.sum, self.mass = 0.0, 0.0
         self.written = float("-inf")
         self.last_held_out: float | None = None
@@ -28,9 +51,9 @@ class Curves:
         self.board = tensorboard_writer_class()(str(run.folder / "tensorboard")) if tensorboard else None
 
     @property
-    def train_bits_per_byte(self) -> float:
-        """The smoothed training loss."""
-        return self.sum / max(self.mass, 1e-9) * self.bits_per_nat
+    def train_loss(self) -> float:
+        """The smoothed training loss, in the unit of the gauge."""
+        return self.sum / max(self.mass, 1e-9) * self.gauge.per_nat
 
     def step(self, position: "Position", loss: float, norm: float, learning_rate: float, left: float) -> None:
         """Take in one step."""
@@ -39,10 +62,10 @@ class Curves:
             self.mass = SMOOTHING * self.mass + (1 - SMOOTHING)
         now = time.perf_counter()
         speed = position.tokens / max(position.seconds, 1e-9)
-        held_out = "" if self.last_held_out is None else f" · held-out {self.last_held_out:.3f}"
+        held_out = "" if self.last_held_out is None else f" · {self.gauge.score} {self.last_held_out:.3f}"
         self.line.show(
             f"train  step {position.step} · {human_count(speed, 'tokens/s')} · "
-            f"{self.train_bits_per_byte:.3f} bits per byte{held_out} · {human_time(max(0.0, left))} left"
+            f"{self.train_loss:.3f} {self.gauge.unit}{held_out} · {human_time(max(0.0, left))} left"
         )
         if now - self.written >= JOURNAL_SECONDS:
             self.written = now
@@ -51,17 +74,17 @@ class Curves:
                 "seconds": round(position.seconds, 3),
                 "tokens": position.tokens,
                 "loss": loss if math.isfinite(loss) else None,
-                "bits_per_byte": self.train_bits_per_byte,
+                self.gauge.key: self.train_loss,
                 "learning_rate": learning_rate,
                 "gradient_norm": norm if math.isfinite(norm) else None,
                 "tokens_per_second": speed,
             }
             self.note("train", **values)
 
-    def held_out(self, position: "Position", bits_per_byte: float) -> None:
-        """Take in a score of held-out text."""
-        self.last_held_out = bits_per_byte
-        values = {"step": position.step, "seconds": round(position.seconds, 3), "bits_per_byte": bits_per_byte}
+    def held_out(self, position: "Position", score: float) -> None:
+        """Take in a score of what was held out."""
+        self.last_held_out = score
+        values = {"step": position.step, "seconds": round(position.seconds, 3), self.gauge.score_key: score}
         self.note("held-out", **values)
 
     def note(self, kind: str, **values: Any) -> None:

@@ -42,7 +42,7 @@ def facts_of(loop: Loop, settings: Any, shards: TokenShards) -> dict[str, Any]:
         "tokens_per_second": position.tokens / max(position.seconds, 1e-9),
         "flops_per_token": settings.flops_per_token(),
         "parameters": sum(weight.numel() for weight in loop.model.parameters()),
-        "train_bits_per_byte": loop.curves.train_bits_per_byte,
+        "train_bits_per_byte": loop.curves.train_loss,
         "epochs": position.tokens / shards.n_tokens,
         "skipped_steps": position.skipped,
         "rollbacks": position.rollbacks,

@@ -18,7 +18,7 @@ from inkstone.run import Run
 from inkstone.tokens.batches import Batch, Batches
 from inkstone.training.averaging import WeightAverage
 from inkstone.training.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint, save_checkpoint
-from inkstone.training.curves import Curves
+from inkstone.training.curves import Curves, Gauge
 from inkstone.training.interruption import Interruption
 from inkstone.training.optimisers import Optimisers
 from inkstone.training.schedule import learning_rate_factor
@@ -38,6 +38,9 @@ class Position:
     skipped: int = 0  # steps left out for a gradient that was not finite
     skipped_in_a_row: int = 0
     rollbacks: int = 0
+    best_score: float | None = None  # of what was held out, where the best weights are kept
+    best_step: int = 0
+    scores_since_best: int = 0
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Position":
@@ -46,7 +49,11 @@ class Position:
 
 
 class Loop:
-    """Training of one model. `run()` ends when the steps or the seconds are up."""
+    """Training of one model. `run()` ends when the steps or the seconds are up.
+
+    With `patience`, the weights that scored best on what was held out are those that it ends with, and it ends as soon
+    as so many scores in a row were no better.
+    """
 
     def __init__(
         self,
@@ -59,25 +66,26 @@ class Loop:
         *,
         seconds: float | None,
         held_out: Callable[[nn.Module], float],
-        bits_per_nat: float,
+        gauge: Gauge,
         line: LiveLine,
         interruption: Interruption,
+        patience: int | None = None,
     ):
         """`loss` takes the model, a batch, a generator for what it draws, and the share of the run that is over.
 
-        `passes` batches make one step; `bits_per_nat` turns the loss of a token into bits per byte.
+        `passes` batches make one step; `gauge` says in what loss and score are told.
         """
         self.model, self.loss, self.batches, self.passes = model, loss, batches, passes
         self.settings, self.run_folder, self.seconds = settings, run, seconds
-        self.held_out, self.bits_per_nat = held_out, bits_per_nat
+        self.held_out, self.patience = held_out, patience
         self.line, self.interruption = line, interruption
         self.device = next(model.parameters()).device
         # The first weights, as long as there is no checkpoint to go back to.
         self.initial: dict[str, Tensor] | None = None
+        self.best: dict[str, Tensor] = {}  # the weights that scored best
         self.optimisers, self.average = self.fresh_optimisers()
         self.position = Position()
-        self.step_tokens = passes * batches.rows * batches.context
-        self.curves = Curves(run, line, bits_per_nat, settings.tensorboard)
+        self.curves = Curves(run, line, gauge, settings.tensorboard)
         if settings.compile:
             if not isinstance(model, NextTokenModel):
                 raise RecipeError("train.compile = true is for families with the loss of the next token")
@@ -97,6 +105,11 @@ class Loop:
         self.take_up(checkpoint)
         set_random_state(checkpoint.state["random_state"], self.device)
         self.position = Position.of(checkpoint.state)
+        self.best = {
+            name.removeprefix("best."): tensor
+            for name, tensor in checkpoint.optimizer.items()
+            if name.startswith("best.")
+        }
         self.curves.load(checkpoint.state)
         self.run_folder.rewind_metrics(self.position.step)
         return True
@@ -110,7 +123,7 @@ class Loop:
                 average[rest] = tensor
             elif home == "carried":
                 carried[rest] = tensor
-            else:
+            elif home != "best":
                 optimisers[name] = tensor
         self.model.load_state_dict(checkpoint.weights)
         self.optimisers.load_state(optimisers)
@@ -133,6 +146,9 @@ class Loop:
         if self.average is not None:
             self.average.give(self.optimisers.masters)
             self.optimisers.share()
+        if self.patience is not None:
+            self.take_score(self.held_out(self.model))  # the last weights, averaged where they are, may be the best
+            self.model.load_state_dict(self.best, strict=False)
         return self.position
 
     def train(self) -> None:
@@ -140,7 +156,7 @@ class Loop:
         settings, position = self.settings, self.position
         clock = time.perf_counter() - position.seconds
         saved = evaluated = position.seconds
-        while (progress := self.progress()) < 1:
+        while (progress := self.progress()) < 1 and not self.patience_is_over():
             factor = learning_rate_factor(progress, settings.warmup, settings.decay) * position.factor
             loss, norm = self.step(factor)
             position.seconds = time.perf_counter() - clock
@@ -152,12 +168,29 @@ class Loop:
                     self.interruption.exit_code,
                 )
             if self.due(settings.evaluate_steps, evaluated + settings.evaluate_seconds):
-                self.curves.held_out(position, self.held_out(self.model))
+                self.take_score(self.held_out(self.model))
                 position.seconds = evaluated = time.perf_counter() - clock
             if self.due(settings.checkpoint_steps, saved + settings.checkpoint_seconds):
                 if not position.skipped_in_a_row:  # weights that lead to no finite gradient are none to go back to
                     self.save()
                 position.seconds = saved = time.perf_counter() - clock
+
+    def take_score(self, score: float) -> None:
+        """Write down a score of what was held out; where the best weights are kept, keep these if they are the best."""
+        position = self.position
+        self.curves.held_out(position, score)
+        if self.patience is None:
+            return
+        before = position.best_score
+        if before is None or (score > before if self.curves.gauge.higher_is_better else score < before):
+            position.best_score, position.best_step, position.scores_since_best = score, position.step, 0
+            self.best = {name: weight.detach().clone() for name, weight in trained_weights(self.model).items()}
+        else:
+            position.scores_since_best += 1
+
+    def patience_is_over(self) -> bool:
+        """Whether as many scores in a row as there is patience were no better than the best."""
+        return self.patience is not None and self.position.scores_since_best >= self.patience
 
     def progress(self) -> float:
         """How far the run is, from 0 to 1: in steps where they are fixed, else in time."""
@@ -181,13 +214,14 @@ class Loop:
     def step(self, factor: float) -> tuple[float, float]:
         """One step; returns the loss in nats per token and the norm of the gradient."""
         position = self.position
-        total, progress = 0.0, self.progress()
+        total, tokens, progress = 0.0, 0, self.progress()
         for index in range(position.step * self.passes, (position.step + 1) * self.passes):
             batch = on_device(self.batches.batch(index), self.device)
             generator = torch.Generator().manual_seed((self.settings.seed * 1_000_003 + index) % 2**63)
             loss = self.loss(self.model, batch, generator, progress) / self.passes
             loss.backward()
             total += loss.item()
+            tokens += batch.ids.numel()
         norm = self.optimisers.clip(self.settings.clip).item()
         if math.isfinite(norm) and math.isfinite(total):
             self.optimisers.step(factor)
@@ -199,7 +233,7 @@ class Loop:
             position.skipped_in_a_row += 1
         self.optimisers.zero_grad()
         position.step += 1
-        position.tokens += self.step_tokens
+        position.tokens += tokens
         if position.skipped_in_a_row >= SKIPS_BEFORE_ROLLBACK:
             self.roll_back()
         return total, norm
@@ -244,6 +278,7 @@ class Loop:
         tensors = self.optimisers.state()
         if self.average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.tensors.items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         if isinstance(self.model, CarriesState):
             tensors |= {f"carried.{name}": tensor for name, tensor in self.model.carried_state().items()}
         try:
@@ -262,6 +297,11 @@ class Loop:
         self.initial = None
         self.curves.note("checkpoint", step=self.position.step, path=path.name)
         return True
+
+
+def trained_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights that training changes; a tensor that two names share comes once."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def random_state(device: torch.device) -> dict[str, str]:

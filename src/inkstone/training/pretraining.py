@@ -28,7 +28,7 @@ from inkstone.text.sources import STANDARD_INPUT
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.concluding import SCORING_SHARE, conclude
-from inkstone.training.curves import tensorboard_writer_class
+from inkstone.training.curves import Gauge, tensorboard_writer_class
 from inkstone.training.fitting import batches_of, begin, count, facts_of
 from inkstone.training.interruption import Interruption
 from inkstone.training.loop import Loop
@@ -258,7 +258,7 @@ class _Training:
             self.run,
             seconds=seconds,
             held_out=lambda m: score(m, held_out.documents(), window=window, share=share).bits_per_byte,  # type: ignore[arg-type]
-            bits_per_nat=shards.n_tokens / shards.n_bytes / math.log(2),
+            gauge=Gauge.bits_per_byte(shards.n_tokens / shards.n_bytes / math.log(2)),
             line=self.line,
             interruption=self.interruption,
         )
