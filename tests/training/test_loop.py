@@ -173,7 +173,7 @@ def test_goes_on_bit_for_bit_after_an_interruption(tmp_path, averaging, dropout)
     second.run()
     assert second.position.tokens == unbroken.position.tokens
     assert equal(weights_of(second), weights_of(unbroken))
-    assert second.curves.train_loss == unbroken.curves.train_bits_per_byte
+    assert second.curves.train_loss == unbroken.curves.train_loss
 
 
 def test_a_resumed_run_leaves_no_line_of_the_journal_twice(tmp_path):
