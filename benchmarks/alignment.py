@@ -139,8 +139,6 @@ def main() -> None:
         "(content words)",
         "CPU seconds: both directions, learning and linking, five iterations a model",
         f"{len(multi):,} pairs of Multi30k, five iterations of Model 1 in one direction: {ours:.1f} CPU seconds",
-        "for comparison, measured before on the same machine: fast_align 2.4 s and eflomal Model 1 7 s on these pairs",
-        "run under load on one core that other work shared, whose caches it shared too",
     ]
     write_result(
         options.out,
