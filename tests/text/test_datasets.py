@@ -53,7 +53,6 @@ def test_the_table_is_complete():
         assert dataset.source.startswith("https://")
         names = [file.name for file in dataset.files]
         assert names == sorted(set(names))
-        assert any(file.part == "train" for file in dataset.files)
         for file in dataset.files:
             assert len(bytes.fromhex(file.sha256)) == len(bytes.fromhex(file.packed_sha256)) == 32
 
@@ -143,8 +142,32 @@ def test_unknown_names_name_the_nearest(name, hint):
         texts(f"data:{name}")
 
 
+def test_a_set_that_is_all_test_is_read_only_by_the_names_of_its_files(small_set, monkeypatch):
+    monkeypatch.setenv(datasets.MIRROR, str(small_set))
+    small = DATASETS["small"]
+    tests = tuple(file for file in small.files if file.part == "test")
+    monkeypatch.setitem(DATASETS, "small", Dataset(small.title, small.languages, "none", "nobody", "nowhere", tests))
+    with pytest.raises(TextError, match=r"data:small is for tests alone.*named as data:small/test\.txt"):
+        texts("data:small")
+    assert texts("data:small/test.txt") == [CONTENT.decode()]
+
+
+TO_LEARN_FROM = sorted(
+    name for name, dataset in DATASETS.items() if any(file.part == "train" for file in dataset.files)
+)
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("name", sorted(DATASETS))
+def test_every_file_is_in_the_mirror_with_both_its_sums(data_mirror, name):
+    for file in DATASETS[name].files:
+        packed = (data_mirror / name / f"{file.name}.xz").read_bytes()
+        assert sha256(packed) == file.packed_sha256
+        assert sha256(lzma.decompress(packed)) == file.sha256
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", TO_LEARN_FROM)
 def test_every_named_set_is_read_from_the_mirror(data_mirror, name):
     report = ReadingReport()
     found = texts(f"data:{name}", report=report)

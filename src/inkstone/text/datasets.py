@@ -48,6 +48,8 @@ class Dataset:
 
 NOVELS = "tennessine/corpus/c5ce96aca36c6a3cb4da5f0ff7d2d5fa30c32aea"
 WIKITEXT = "pytorch/examples/77f55b912142e11fcfdf5b530231fb9c52f181e8/word_language_model/data/wikitext-2"
+FOUNDRY = "mosaicml/llm-foundry/8c8dd48f72168c5d51e2f7b151595892a8fba43d/scripts/eval/local_data"
+LAMBADA = "Victorwz/VaLM/161accd153943a502ec7e3983c448dda07f9d975/data/lambada/lambada_test.jsonl"
 SHAKESPEARE = "karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt"
 
 DATASETS: dict[str, Dataset] = {
@@ -214,6 +216,110 @@ DATASETS: dict[str, Dataset] = {
             ),
         ),
     ),
+    "eval-blimp": Dataset(
+        title="BLiMP: the first 100 of the 1,000 minimal pairs of each of 67 grammatical paradigms",
+        languages=("en",),
+        licence="CC BY 4.0",
+        citation="Warstadt et al., BLiMP: The Benchmark of Linguistic Minimal Pairs for English, 2020",
+        source="https://github.com/alexwarstadt/blimp",
+        files=(
+            DataFile(
+                "blimp-first100.jsonl",
+                "c0c3e659b315c179636b62209be0abd47fa2f66df3eb74bf080b564360bd6db9",
+                "e0085156666b04110481c1215dda9ff87b9351b92e09c57330e992faf834280a",
+                part="test",
+            ),
+        ),
+    ),
+    "eval-lambada": Dataset(
+        title="LAMBADA, the test part in the detokenised form of OpenAI: foresee the last word of a passage",
+        languages=("en",),
+        licence="CC BY 4.0",
+        citation="Paperno et al., The LAMBADA dataset: Word prediction requiring a broad discourse context, 2016",
+        source="https://github.com/Victorwz/VaLM",
+        files=(
+            DataFile(
+                "lambada_test.jsonl",
+                "50bea0b68435a22cab29bdc725c6e65c883f9bcc50bf06c002b084c11e05e61a",
+                "4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226",
+                LAMBADA,
+                part="test",
+            ),
+        ),
+    ),
+    "eval-mc-en": Dataset(
+        title="Multiple choice: ARC, COPA, OpenBookQA, PIQA, the Winograd schemas, WinoGrande",
+        languages=("en",),
+        licence="ARC CC BY-SA 4.0, COPA BSD-2-Clause, OpenBookQA Apache-2.0, PIQA AFL-3.0, Winograd and WinoGrande CC BY",
+        citation="Clark et al. 2018; Roemmele et al. 2011; Mihaylov et al. 2018; Bisk et al. 2020; Levesque et al. 2012; Sakaguchi et al. 2020",
+        source="https://github.com/mosaicml/llm-foundry",
+        files=(
+            DataFile(
+                "arc_challenge.jsonl",
+                "cec4a0b5798e91631898f8c252402bfd780f434b2284719e495f53558ad34d5c",
+                "1ae3aeedf1951d881cbd5c2e3a31e78a1993d251479afbe4cb413b6707244636",
+                f"{FOUNDRY}/world_knowledge/arc_challenge.jsonl",
+                part="test",
+            ),
+            DataFile(
+                "arc_easy.jsonl",
+                "2801699c2a63c8ee85258697f8e15ff411603a9d3151afbbfc932b52ff1f3aa9",
+                "d2d12e59543acf9a5ef6079634a72b30215e36c2fd4236fff3bc855d287b87f5",
+                f"{FOUNDRY}/world_knowledge/arc_easy.jsonl",
+                part="test",
+            ),
+            DataFile(
+                "copa.jsonl",
+                "c30bfe321c22e4c7856daa45aba710046956222ba89b1f7ed756d5d097ff5ab7",
+                "595dca44dec54c849490bd403a3e24a29e3b944065783222ebb0eb1a55298846",
+                f"{FOUNDRY}/commonsense_reasoning/copa.jsonl",
+                part="test",
+            ),
+            DataFile(
+                "openbook_qa.jsonl",
+                "abcc0ae60f39efb842fc4eb6f156e6afa0e1337a415e498743ac2a38f02249c8",
+                "adb2e5c7f8db810ddad4d6b2bf53dcc86dcc545499f7aafcaf42a8e179476c09",
+                f"{FOUNDRY}/commonsense_reasoning/openbook_qa.jsonl",
+                part="test",
+            ),
+            DataFile(
+                "piqa.jsonl",
+                "bfa3b68cfee5e6297f23ade202cfcdca665f3b1cdf674b8c28709d8b026812e3",
+                "d2870e73aec5154df3faf259b7700876e11608eebdf69e9d6667435673dbe4e0",
+                f"{FOUNDRY}/commonsense_reasoning/piqa.jsonl",
+                part="test",
+            ),
+            DataFile(
+                "winograd_wsc.jsonl",
+                "182ee6779da17ed2825f20b11365d51918816c013831c5233de61f9491eed7ea",
+                "746336c27cd2e39a554cb1b8b4869d0f1ae2577ac5bfe799842d26bca5a5bf5e",
+                f"{FOUNDRY}/language_understanding/winograd_wsc.jsonl",
+                part="test",
+            ),
+            DataFile(
+                "winogrande.jsonl",
+                "29f34cd1a49cb303449bdbcc83b6496c25b192403151942f7d7b8463b5d42662",
+                "ea1592526f3bfdd0948ed3acb1b4dfa3f83d23698917118688ee1df7f8d4b8d7",
+                f"{FOUNDRY}/language_understanding/winogrande.jsonl",
+                part="test",
+            ),
+        ),
+    ),
+    "eval-hellaswag-1k": Dataset(
+        title="HellaSwag: 1,000 items, as sampled by AbstainQA",
+        languages=("en",),
+        licence="MIT",
+        citation="Zellers et al., HellaSwag: Can a Machine Really Finish Your Sentence?, 2019",
+        source="https://github.com/BunsenFeng/AbstainQA",
+        files=(
+            DataFile(
+                "hellaswag-abstainqa-test.jsonl",
+                "6907fb3bd3710e79dad479c4e60751adbac97c5b78606d7d26d4dad2b556acd7",
+                "f848bec946bf6656462dd36d2998541e42e795fe2f5422cc97ec3389ced1efe4",
+                part="test",
+            ),
+        ),
+    ),
 }
 
 
@@ -228,7 +334,13 @@ def find(name: str) -> tuple[Dataset, tuple[DataFile, ...]]:
         raise TextError(f"there is no data set {name!r}; {nearest(name, DATASETS)}")
     dataset = DATASETS[name]
     if not wanted:
-        return dataset, tuple(file for file in dataset.files if file.part == "train")
+        files = tuple(file for file in dataset.files if file.part == "train")
+        if not files:
+            named = ", ".join(f"data:{name}/{file.name}" for file in dataset.files)
+            raise TextError(
+                f"data:{name} is for tests alone and no text to learn from; a file of it is named as {named}"
+            )
+        return dataset, files
     for file in dataset.files:
         if file.name == wanted:
             return dataset, (file,)
