@@ -10,9 +10,11 @@ __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
     "train": "inkstone.training.pretraining",
+    "tune": "inkstone.training.tuning",
+    "predict": "inkstone.tasks.predict",
     "generate": "inkstone.inference.generation",
     "chat": "inkstone.inference.conversation",
-    "eval": "inkstone.evaluation.evaluate",
+    "eval": "inkstone.tasks.scoring",
     "report": "inkstone.evaluation.report",
     "compare": "inkstone.studies.compare",
     "clean": "inkstone.text.clean",

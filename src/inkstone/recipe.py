@@ -33,6 +33,7 @@ class TextSection(Section):
     boilerplate: bool = True
     clean: bool = True  # false: the text goes in as it is read
     held_out_sources: list[str] = []  # text to score on, as `sources`; without it a part of the sources is kept aside
+    test_sources: list[str] = []  # of a task: examples that are looked at once, at the end
     held_out: float | None = Field(default=None, gt=0, lt=0.5)  # share of the text kept aside for scoring
 
 
@@ -74,6 +75,7 @@ class ModelSection(Section):
     norm: Literal["pre", "post"] | None = None  # encoder_decoder
     positions: Literal["sinusoidal", "learned", "rotary"] | None = None  # encoder_decoder
     body: Literal["lstm", "transformer"] | None = None  # text_vae
+    piece: Literal["sentence", "line", "window"] | None = None  # text_vae
     latent: int | None = Field(default=None, ge=1)  # text_vae
     annealing: Literal["none", "linear", "cyclical"] | None = None  # text_vae
     free_bits: float | None = Field(default=None, ge=0)  # text_vae
@@ -112,9 +114,26 @@ class TrainSection(Section):
 
 
 class TaskSection(Section):
-    """What the model learns to do."""
+    """What the model learns to do, and how it is tuned. Which of the settings a task has, its own class says."""
 
     name: str = "language-modelling"
+    model: str | None = None  # what is tuned: a run or a checkpoint; none: a body of its own, from the start
+    epochs: int = Field(default=20, ge=1)  # times that the examples are read at most
+    rows: int = Field(default=32, ge=1)  # examples of one step
+    patience: int = Field(default=5, ge=1)  # scores in a row, one an epoch, that may be no better than the best
+    freeze: bool = False  # whether the body stays as it is
+    lora_rank: int | None = Field(default=None, ge=1)  # of the low-rank changes that are all the body may learn
+    lora_alpha: float | None = Field(default=None, gt=0)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)  # of the learning rate from each layer to the one below
+    yardstick: bool = True  # whether a simple model of counts is trained beside it
+    text_column: str | None = None
+    second_column: str | None = None  # classify
+    label_column: str | None = None
+    several: bool | None = None  # classify
+    pooling: Literal["first", "last", "mean", "max"] | None = None
+    dense: bool | None = None
+    dropout: float | None = Field(default=None, ge=0, lt=1)  # of the head
+    class_weights: Literal["none", "balanced"] | None = None  # classify
 
 
 class Recipe(Section):

@@ -8,9 +8,11 @@ from types import ModuleType
 
 VERBS = {
     "train": "train a language model on your text in the minutes you give",
+    "tune": "tune a model for a task on labelled examples: classification and more",
+    "predict": "ask a tuned model for its answers to texts",
     "generate": "continue a prompt with a trained model",
     "chat": "talk with a model, turn by turn",
-    "eval": "score a model on held-out text: bits per byte, perplexity, yardsticks",
+    "eval": "score a model on held-out text, or a tuned model on labelled examples",
     "compare": "train every kind of language model on your text and lay their figures side by side",
     "clean": "clean text and remove duplicates, with a reason for all that is dropped",
     "stats": "count words, n-grams and sentences, and weigh the terms of each file",

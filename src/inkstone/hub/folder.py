@@ -17,6 +17,7 @@ from inkstone.environment import pick_device
 from inkstone.errors import RunError
 from inkstone.files import whole_file, write_json
 from inkstone.hub.download import local_folder
+from inkstone.hub.headed_layout import is_headed, load_headed
 from inkstone.hub.huggingface_config import architecture_of, config_from, settings_from
 from inkstone.hub.huggingface_weights import TensorFiles, from_foreign, to_foreign, weight_files
 from inkstone.hub.other_layouts import ADAPTERS, load_other
@@ -52,8 +53,8 @@ def load(
     folder = local_folder(folder)
     config = read_config(folder)
     place = folder / "config.json"
-    own, other = is_own(config), config.get("model_type") in ADAPTERS
-    if not own and not other:
+    headed, own, other = is_headed(config), is_own(config), config.get("model_type") in ADAPTERS
+    if not headed and not own and not other:
         architecture, settings = architecture_of(config, place), settings_from(config, place)
     if not (folder / "tokenizer.json").exists():
         raise RunError(
@@ -62,6 +63,8 @@ def load(
         )
     ends = config.get("eos_token_id")
     tokenizer = Tokenizer.load(folder, end=next(iter(ends), None) if isinstance(ends, list) else ends)
+    if headed:
+        return load_headed(config, folder, tokenizer, torch.device(pick_device(str(device))), dtype)  # type: ignore[return-value]
     if own:
         return load_own(config, folder, tokenizer, torch.device(pick_device(str(device))), dtype)  # type: ignore[return-value]
     if other:

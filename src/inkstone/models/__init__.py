@@ -17,6 +17,9 @@ FAMILIES = {
     "decoder": ("inkstone.models.decoder", "Decoder"),
 }
 
+# Models that read for a task and are no language models.
+BODIES: dict[str, tuple[str, str]] = {}
+
 
 def family(name: str) -> Any:
     """The class of a family. It has `family`, its name, and `Settings`, the dataclass of its shape (`models/base.py`).
@@ -26,4 +29,12 @@ def family(name: str) -> Any:
     if name not in FAMILIES:
         raise RecipeError(f"there is no family {name!r} of language model; {nearest(name, FAMILIES)}")
     module, model = FAMILIES[name]
+    return getattr(importlib.import_module(module), model)
+
+
+def body_family(name: str) -> Any:
+    """The class of a family of language model, or of a body that reads for tasks alone. Raises RecipeError as `family`."""
+    if name not in BODIES:
+        return family(name)
+    module, model = BODIES[name]
     return getattr(importlib.import_module(module), model)

@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
+from pathlib import PurePosixPath
+from typing import Any
 
 import polars as pl
 
@@ -34,6 +36,40 @@ def tab_separated(member: Member) -> Iterator[pl.Series]:
     yield from _column(member, chain(head, lines), "\t", _quotes_tabs(head))
 
 
+def records(member: Member) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number of its last line, cells by column) of each row of a table: a .csv, else columns between tabs.
+
+    A row of too few or too many cells is a fault of the member and left out.
+    """
+    lines = _lines(member)
+    head = list(islice(lines, SAMPLE_RECORDS))
+    tabs = not any(name.lower() == ".csv" for name in PurePosixPath(member.label).suffixes)
+    delimiter = "\t" if tabs else max(DELIMITERS, key=(head or [""])[0].count)
+    names, rows = _table(member, chain(head, lines), delimiter, quoted=not tabs or _quotes_tabs(head))
+    for line, row in rows:
+        if len(row) < len(names) or any(row[len(names) :]):
+            member.fault(line, f"{len(row)} fields in a table of {len(names)} columns")
+        else:
+            yield line, dict(zip(names, row, strict=False))
+
+
+def _table(
+    member: Member, lines: Iterable[str], delimiter: str, quoted: bool
+) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+    """The names of the columns, made up where the first row holds none, and the rows below them."""
+    csv.field_size_limit(RECORD_LIMIT)
+    reader = csv.reader(
+        lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=quoted
+    )
+    rows = _rows(member, reader)
+    first = next(rows, None)
+    if first is None:
+        raise TextError("a table without rows")
+    if _names_columns(first[1]):
+        return first[1], rows
+    return [f"column_{number}" for number in range(1, len(first[1]) + 1)], chain([first], rows)
+
+
 def _quotes_tabs(head: list[str]) -> bool:
     reader = csv.reader(head, delimiter="\t", strict=True)
     lengths: set[int] = set()
@@ -57,17 +93,8 @@ def _lines(member: Member) -> Iterator[str]:
 
 
 def _column(member: Member, lines: Iterable[str], delimiter: str, quoted: bool) -> Iterator[pl.Series]:
-    csv.field_size_limit(RECORD_LIMIT)
-    reader = csv.reader(
-        lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=quoted
-    )
-    rows = _rows(member, reader)
-    first = list(islice(rows, SAMPLE_RECORDS))
-    if not first:
-        raise TextError("a table without rows")
-    header = first[0][1] if _names_columns(first[0][1]) else None
-    names = header or [f"column_{number}" for number in range(1, len(first[0][1]) + 1)]
-    body = first[1:] if header else first
+    names, rows = _table(member, lines, delimiter, quoted)
+    body = list(islice(rows, SAMPLE_RECORDS))
     samples = {name: [row[at] for _, row in body if len(row) > at] for at, name in enumerate(names)}
     at = names.index(choose(samples, member.text_column))
     found: list[str] = []

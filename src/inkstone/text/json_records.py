@@ -41,6 +41,35 @@ def texts(member: Member) -> Iterator[pl.Series]:
         yield from _from_lines(member, blocks)
 
 
+def records(member: Member) -> Iterator[tuple[int, Record]]:
+    """(number, record) of each JSON object: its line in JSON lines, its place from 1 in an array.
+
+    A line or element that is no object is a fault of the member and left out.
+    """
+    blocks = member.utf8()
+    first = next(blocks, b"")
+    blocks = chain([first], blocks)
+    head = first.lstrip()
+    if head.startswith(b"[") or (head.startswith(b"{") and _goes_over_lines(head)):
+        for number, value in enumerate(values(block.decode() for block in blocks), 1):
+            if isinstance(value, dict):
+                yield number, value
+            else:
+                member.fault(number, "not a record (the number counts the elements of the array)")
+        return
+    numbered = line_blocks(
+        blocks, RECORD_LIMIT, lambda line: member.fault(line, f"longer than {RECORD_LIMIT >> 20} MiB")
+    )
+    for number, block in numbered:
+        for line_number, line in enumerate(block.split(b"\n"), number):
+            if line.strip():
+                record = _record(line)
+                if record is None:
+                    member.fault(line_number, "not a JSON object")
+                else:
+                    yield line_number, record
+
+
 def _goes_over_lines(head: bytes) -> bool:
     """Whether the records are laid out over several lines: none of the first lines is a record of its own."""
     lines = head.split(b"\n", 3)[:3]

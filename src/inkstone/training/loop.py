@@ -70,14 +70,16 @@ class Loop:
         line: LiveLine,
         interruption: Interruption,
         patience: int | None = None,
+        most_steps: int | None = None,
     ):
         """`loss` takes the model, a batch, a generator for what it draws, and the share of the run that is over.
 
-        `passes` batches make one step; `gauge` says in what loss and score are told.
+        `passes` batches make one step; `gauge` says in what loss and score are told; a run in time ends after
+        `most_steps`, if they are over sooner.
         """
         self.model, self.loss, self.batches, self.passes = model, loss, batches, passes
         self.settings, self.run_folder, self.seconds = settings, run, seconds
-        self.held_out, self.patience = held_out, patience
+        self.held_out, self.patience, self.most_steps = held_out, patience, most_steps
         self.line, self.interruption = line, interruption
         self.device = next(model.parameters()).device
         # The first weights, as long as there is no checkpoint to go back to.
@@ -197,12 +199,17 @@ class Loop:
         if self.settings.steps is not None:
             return self.position.step / self.settings.steps
         assert self.seconds is not None
-        return self.position.seconds / self.seconds
+        share = self.position.seconds / self.seconds
+        return share if self.most_steps is None else max(share, self.position.step / self.most_steps)
 
     def left(self) -> float:
         """Seconds to go, as far as can be told."""
         if self.settings.steps is None:
-            return (self.seconds or 0) - self.position.seconds
+            left = (self.seconds or 0) - self.position.seconds
+            if self.most_steps is not None and self.position.step:
+                each = self.position.seconds / self.position.step
+                left = min(left, each * (self.most_steps - self.position.step))
+            return left
         return self.position.seconds / max(1, self.position.step) * (self.settings.steps - self.position.step)
 
     def due(self, every_steps: int | None, at_seconds: float) -> bool:

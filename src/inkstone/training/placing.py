@@ -47,11 +47,13 @@ def new_run(out: str | Path | None, recipe: Recipe, fresh: bool = False) -> Iter
 
 
 def name_of(recipe: Recipe) -> str:
-    """What a run is called: the name of its text."""
+    """What a run is called: the name of its text, after that of its task where it is one on examples."""
     source = recipe.text.sources[0]
     if source == STANDARD_INPUT:
         return "standard-input"
     name = Path(source.rstrip("/:").replace(":", "/")).name.split(".")[0] or "run"
+    if recipe.task.name != "language-modelling":
+        name = f"{recipe.task.name}-{name}"
     return name[:60]  # no disk takes a name of more than 255 bytes
 
 

@@ -1,0 +1,45 @@
+"""`inkstone predict RUN [INPUT...]`: what a tuned model says to texts."""
+
+import argparse
+import sys
+from typing import Any
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.add_argument("run", metavar="RUN", help="a run that was tuned for a task")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="texts; none: lines of standard input")
+    parser.add_argument("--file", dest="files", action="append", default=[], metavar="FILE", help="lines or records")
+    parser.add_argument("--out", metavar="FILE", help="write the answers there, as JSON lines")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Answer, one JSON object a line."""
+    import json
+    from pathlib import Path
+
+    from inkstone.files import write_text
+    from inkstone.tasks.predict import predict
+
+    inputs = options.inputs
+    if not inputs and not options.files:
+        inputs = [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+    answers = predict(options.run, inputs, files=options.files, device=options.device)
+    lines = [json.dumps(answer, ensure_ascii=False) for answer in answers]
+    if options.out:
+        write_text(Path(options.out), "".join(line + "\n" for line in lines))
+    if not options.json:
+        print(f"{len(answers):,} answers in {options.out}" if options.out else "\n".join(map(as_text, answers)))
+    return {"run": options.run, "answers": answers}
+
+
+def as_text(answer: dict[str, Any]) -> str:
+    """One answer as a line: what is said first, then how sure it is."""
+    import json
+
+    if "probabilities" in answer:
+        said = answer.get("label") or ", ".join(answer.get("labels", ()))
+        sure = max(answer["probabilities"].values())
+        return f"{said or '(none)'}\t{sure:.3f}\t{answer['input'] if isinstance(answer['input'], str) else json.dumps(answer['input'], ensure_ascii=False)}"
+    return json.dumps(answer, ensure_ascii=False)

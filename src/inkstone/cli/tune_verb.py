@@ -1,0 +1,95 @@
+"""`inkstone tune TASK DATA --from MODEL`."""
+
+import argparse
+from typing import Any
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    from inkstone.tasks import TASKS
+
+    parser.add_argument("task", nargs="?", default="", metavar="TASK", help=f"what to learn: {', '.join(TASKS)}")
+    parser.add_argument("data", nargs="*", metavar="DATA", help="files or folders of examples, or data:NAME")
+    parser.add_argument("--from", dest="model", metavar="MODEL", help="a run or checkpoint; none: from the start")
+    parser.add_argument("--dev", action="append", default=[], metavar="DATA", help="examples to choose weights by")
+    parser.add_argument(
+        "--test", action="append", default=[], metavar="DATA", help="examples to score once, at the end"
+    )
+    parser.add_argument("--minutes", type=float, help="wall clock for everything, at most (default 5)")
+    parser.add_argument("--family", metavar="NAME", help="the kind of body where there is no --from")
+    parser.add_argument("--out", metavar="FOLDER", help="the run folder (default runs/TASK-NAME)")
+    parser.add_argument("--recipe", metavar="FILE", help="a TOML file of settings")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="one setting, repeatable",
+    )
+    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run")
+    parser.add_argument("--fresh", action="store_true", help="replace the run that stands in --out")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Tune, and say what came of it."""
+    from inkstone.cli.train_verb import start_of_process
+
+    began = start_of_process() if options.own_process else None
+    from inkstone.training.tuning import tune
+
+    outcome = tune(
+        options.task,
+        options.data,
+        model=options.model,
+        dev=options.dev,
+        test=options.test,
+        minutes=options.minutes,
+        family=options.family,
+        out=options.out,
+        recipe=options.recipe,
+        settings=options.settings,
+        resume=options.resume,
+        fresh=options.fresh,
+        began=began,
+    )
+    if not options.json:
+        print(as_text(outcome))
+    return outcome
+
+
+def as_text(outcome: dict[str, Any]) -> str:
+    """The figures of each part beside the yardstick's, and the next command."""
+    from inkstone.progress import human_count, human_time
+
+    folder, yardstick = outcome["folder"], outcome["yardstick"]
+    lines = [""]
+    for part, figures in outcome["figures"].items():
+        lines.append(f"{part}, {outcome['examples'][part]:,} examples")
+        for name, figure in figures.items():
+            beside = ""
+            if yardstick is not None:
+                beside = f"   {yardstick['name']} {100 * yardstick['figures'][part][name]['value']:.1f}"
+            lines.append(f"  {name:<20}{as_percent(figure)}{beside}")
+    main = next(iter(outcome["figures"].values()))[outcome["score"]]["value"]
+    if yardstick is not None:
+        other = next(iter(yardstick["figures"].values()))[outcome["score"]]["value"]
+        if main <= other:
+            lines.append(
+                f"  it is not better than {yardstick['name']}, which takes seconds: more examples, or --from a model"
+            )
+    lines += [
+        f"{human_count(outcome['parameters'], 'weights')} · {outcome['steps']:,} steps, {outcome['epochs']:.1f} times the "
+        f"examples · {human_time(outcome['seconds'])} in all",
+        "",
+        f'next      inkstone predict {folder} "..."',
+        f"          inkstone eval {folder} DATA",
+    ]
+    return "\n".join(lines)
+
+
+def as_percent(figure: dict[str, float | None]) -> str:
+    """A figure in percent with its interval."""
+    low, high = figure["low"], figure["high"]
+    interval = f" (95 % interval {100 * low:.1f} to {100 * high:.1f})" if low is not None and high is not None else ""
+    return f"{100 * (figure['value'] or 0.0):.1f} %{interval}"

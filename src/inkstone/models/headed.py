@@ -1,0 +1,187 @@
+"""A body that reads, and a head that answers: what every task is solved with.
+
+The body is any model that turns tokens into states: an encoder, which sees both sides of each token, or a decoder, recurrent
+or convolutional model, which sees what stands before it. The head makes of the states what the task asks for:
+
+    class    one vector of scores for the whole input, from its pooled states
+    token    scores for each unit (word), from the state of its first token; with `crf`, transitions between them
+    span     for each token the scores of being the first and the last of the answer
+    vector   the pooled states themselves, of length one
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from inkstone.errors import RecipeError
+from inkstone.layers.crf import LinearChainCRF, bio_moves
+from inkstone.models.base import NextTokenModel
+from inkstone.tokens.example_batches import ExampleBatch
+
+PADDING = -1  # the number of no document
+Kind = Literal["class", "token", "span", "vector"]
+Pooling = Literal["first", "last", "mean", "max"]
+
+
+@runtime_checkable
+class ReadsBothWays(Protocol):
+    """A body whose state of each position knows all of its document."""
+
+    def encode(
+        self,
+        ids: Int[Tensor, "b t"],
+        document: Int[Tensor, "b t"] | None = None,
+        types: Int[Tensor, "b t"] | None = None,
+    ) -> Float[Tensor, "b t width"]:
+        """The states. `document` numbers the document of each position (−1: padding), `types` its segment."""
+        ...
+
+
+@runtime_checkable
+class ReadsUnits(Protocol):
+    """A body made for tasks, which reads the words of a batch and not its tokens alone."""
+
+    def read_units(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
+        """A state for each unit."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """What a head is."""
+
+    kind: Kind
+    labels: tuple[str, ...] = ()  # of "class" and "token", in the order of their scores
+    pooling: Pooling = "mean"
+    dense: bool = False  # a layer with tanh before the scores, as BERT's pooler
+    dropout: float = 0.1
+    crf: bool = False
+
+    def __post_init__(self):
+        """Refuse a head that cannot be."""
+        for name, allowed in (("kind", get_args(Kind)), ("pooling", get_args(Pooling))):
+            if getattr(self, name) not in allowed:
+                raise RecipeError(f"{name} = {getattr(self, name)!r}, but must be one of {', '.join(allowed)}")
+        if self.kind in ("class", "token") and not self.labels:
+            raise RecipeError(f"a head of the kind {self.kind!r} needs labels")
+        if not 0 <= self.dropout < 1:
+            raise RecipeError(f"dropout = {self.dropout}, but must be at least 0 and below 1")
+
+    @property
+    def outputs(self) -> int:
+        """Scores for each thing that is scored."""
+        return {"span": 2, "vector": 0}.get(self.kind, len(self.labels))
+
+
+class Headed(nn.Module):
+    """A body with a head. `forward` gives scores; what they mean, and the loss, is the task's to say."""
+
+    family: ClassVar[str] = "headed"
+
+    def __init__(self, body: Any, head: HeadSettings, width: int | None = None):
+        """`width` is of the body's states, where its settings do not say it."""
+        super().__init__()
+        self.body, self.head = body, head
+        width = width or body_width(body)
+        self.dense = nn.Linear(width, width) if head.dense else None
+        self.scores = nn.Linear(width, head.outputs) if head.kind != "vector" else None
+        self.crf = (
+            LinearChainCRF(head.outputs, bio_moves(head.labels) if _is_bio(head.labels) else None) if head.crf else None
+        )
+
+    @property
+    def tokenizer(self) -> Any:
+        """Of the body."""
+        return self.body.tokenizer
+
+    @property
+    def settings(self) -> Any:
+        """Of the body."""
+        return self.body.settings
+
+    def n_parameters(self) -> int:
+        """Numbers of body and head; those that two names share count once."""
+        return sum(weight.numel() for weight in self.parameters())
+
+    @torch.no_grad()
+    def initialise_head(self, generator: torch.Generator) -> "Headed":
+        """Draw fresh weights of the head: matrices with standard deviation 1/√fan-in, zeros for what adds."""
+        for name, weight in self.named_parameters():
+            if name.startswith("body."):
+                continue
+            if name.startswith("dense.") and weight.dim() == 2:
+                weight.normal_(0, 1 / math.sqrt(weight.shape[1]), generator=generator)
+            elif name == "scores.weight":
+                weight.normal_(0, 0.02, generator=generator)
+            else:
+                weight.zero_()
+        return self
+
+    def states(self, batch: ExampleBatch) -> Float[Tensor, "b t width"]:
+        """The body's state of every token. Rows are padded on the right, where a causal body never looks."""
+        if isinstance(self.body, ReadsBothWays):
+            document = None if bool(batch.valid.all()) else torch.where(batch.valid, 0, PADDING)
+            return self.body.encode(batch.ids, document, batch.types)
+        assert isinstance(self.body, NextTokenModel)
+        return self.body.hidden(batch.ids)
+
+    def unit_states(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
+        """The state of each unit: that of its first token, or of a causal body that of its last, which has read it whole."""
+        if isinstance(self.body, ReadsUnits):
+            return self.body.read_units(batch)
+        states, units = self.states(batch), batch.units
+        assert units is not None and batch.unit_valid is not None
+        if not isinstance(self.body, ReadsBothWays):
+            ends = F.pad(units[:, 1:], (0, 1)) - 1
+            lengths = batch.valid.sum(1, keepdim=True)
+            last = batch.unit_valid.sum(1, keepdim=True) - 1 == torch.arange(units.shape[1], device=units.device)
+            units = torch.where(last, lengths - 1, ends).clamp(min=0)
+        return states.gather(1, units[..., None].expand(-1, -1, states.shape[-1]))
+
+    def forward(self, batch: ExampleBatch) -> Tensor:
+        """Scores: (b, labels) of "class", (b, n, labels) of "token", (b, t, 2) of "span", (b, width) of "vector"."""
+        if self.head.kind == "token":
+            return self._scored(self.unit_states(batch))
+        states = self.states(batch)
+        if self.head.kind == "span":
+            return self._scored(states)
+        pooled = pool(states, batch.valid, self.head.pooling)
+        if self.head.kind == "vector":
+            return F.normalize(pooled if self.dense is None else torch.tanh(self.dense(pooled)), dim=-1)
+        return self._scored(pooled)
+
+    def _scored(self, states: Float[Tensor, "*n width"]) -> Float[Tensor, "*n labels"]:
+        assert self.scores is not None
+        states = F.dropout(states, self.head.dropout, self.training)
+        if self.dense is not None:
+            states = F.dropout(torch.tanh(self.dense(states)), self.head.dropout, self.training)
+        return self.scores(states)
+
+
+def _is_bio(labels: tuple[str, ...]) -> bool:
+    return "O" in labels and all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
+
+
+def body_width(body: Any) -> int:
+    """Numbers in a state of a body: those that its output matrix takes, else the width in its settings."""
+    if isinstance(body, NextTokenModel) and not isinstance(body, ReadsBothWays):
+        return body.output_weight.shape[1]
+    return body.settings.width
+
+
+def pool(states: Float[Tensor, "b t width"], valid: Bool[Tensor, "b t"], how: Pooling) -> Float[Tensor, "b width"]:
+    """One state for each row: the first, the last, the mean, or the largest of each feature, padding left out."""
+    if how == "first":
+        return states[:, 0]
+    if how == "last":
+        last = valid.sum(1).clamp(min=1) - 1
+        return states[torch.arange(len(states), device=states.device), last]
+    if how == "max":
+        return states.masked_fill(~valid[..., None], -torch.inf).amax(1)
+    mask = valid[..., None].to(states)
+    return (states * mask).sum(1) / mask.sum(1).clamp(min=1)

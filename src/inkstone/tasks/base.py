@@ -1,0 +1,120 @@
+"""The contract of a task: what an example is, how it becomes numbers, what the loss is, and what counts as right.
+
+One loop trains every task (`training/tuning.py`), one predictor serves it (`predict.py`), one evaluator scores it
+(`scoring.py`). A task is an object that holds its settings and what it learned of the training part, such as the labels; all of
+that is in `to_dict`, which the run keeps.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from inkstone.evaluation.intervals import Figure
+from inkstone.models.headed import Headed, HeadSettings
+from inkstone.tasks.framing import Frame
+from inkstone.tasks.understanding import Understanding
+from inkstone.tokens.example_batches import Encoded, ExampleBatch
+
+Answer = dict[str, Any]  # what JSON can hold; each task says its keys
+
+
+class Example(Protocol):
+    """One example. A task has its own dataclass."""
+
+    place: str  # "file:line"
+
+    @property
+    def text(self) -> str:
+        """What is read, for its language and length, and to find it again in another part."""
+        ...
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure over examples: what each adds to some sums, and the figure as a function of the sums."""
+
+    statistics: np.ndarray  # (examples, ...)
+    figure: Figure  # of sums with the resamples along the first axis
+
+    @property
+    def value(self) -> float:
+        """The figure of all examples."""
+        return float(self.figure(self.statistics.astype(np.float64).sum(0, keepdims=True))[0])
+
+
+class Task(Protocol):
+    """What a model is tuned to do."""
+
+    name: ClassVar[str]
+    body: ClassVar[str]  # the family of the body where none is given
+
+    @property
+    def score(self) -> str:
+        """The measure by which weights are chosen; more is better."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that were learned; empty where the task has none."""
+        ...
+
+    def read(self, sources: Sequence[str], understanding: Understanding) -> list[Any]:
+        """The examples of files, with their answers; what is doubtful goes into `understanding`.
+
+        Raises TextError where the files hold no such examples.
+        """
+        ...
+
+    def asked(self, inputs: Sequence[Any]) -> list[Any]:
+        """Examples without answers, of inputs as a person gives them: texts, or records with the columns of the task."""
+        ...
+
+    def learn(self, examples: Sequence[Any]) -> None:
+        """Take from the training part what must be known before the first step, such as the labels."""
+        ...
+
+    def head(self) -> HeadSettings:
+        """The head that answers."""
+        ...
+
+    def texts(self, examples: Sequence[Any]) -> list[str]:
+        """All text of the examples, to learn a tokenizer from."""
+        ...
+
+    def encode(self, examples: Sequence[Any], frame: Frame) -> list[list[Encoded]]:
+        """Each example as one or several inputs of the model (several: pieces of a text that is too long for one)."""
+        ...
+
+    def loss(self, model: Headed, batch: ExampleBatch, generator: torch.Generator) -> Float[Tensor, ""]:
+        """Mean nats of what is to be told."""
+        ...
+
+    def outputs(self, model: Headed, batch: ExampleBatch) -> list[Any]:
+        """What the model says to each row."""
+        ...
+
+    def answer(self, example: Any, outputs: Sequence[Any]) -> Answer:
+        """What the outputs of an example's inputs come to."""
+        ...
+
+    def measures(self, examples: Sequence[Any], answers: Sequence[Answer]) -> dict[str, Measure]:
+        """The figures of answers to examples whose right answers are known; `score` is among them."""
+        ...
+
+    def mistakes(self, examples: Sequence[Any], answers: Sequence[Answer]) -> list[dict[str, Any]]:
+        """For each example what the error page shows: text, gold, predicted, right, confidence."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings and what was learned, as JSON holds them."""
+        ...
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Task":
+        """From settings of a recipe, or from what `to_dict` gave."""
+        ...

@@ -1,0 +1,265 @@
+"""Classification: one label, or any number of labels, for a text or a pair of texts.
+
+    p(label | text) = softmax(scores)[label]        one label
+    p(label | text) = σ(scores[label])              several labels, each given where it is at least ½
+
+The loss is −log p of the right label, or the sum of the binary cross-entropies of all labels.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from inkstone.errors import RecipeError, TextError
+from inkstone.evaluation.intervals import ratio, with_ones
+from inkstone.evaluation.label_scores import label_set_counts, macro_f1, micro_f1
+from inkstone.models.headed import Headed, HeadSettings, Pooling
+from inkstone.tasks.base import Answer, Measure
+from inkstone.tasks.columns import FIRST_NAMES, SECOND_NAMES, by_name, label_column, named
+from inkstone.tasks.framing import Frame
+from inkstone.tasks.understanding import Understanding
+from inkstone.text.records import Record, read_records
+from inkstone.text.text_column import as_text, choose
+from inkstone.tokens.example_batches import Encoded, ExampleBatch
+
+SAMPLE = 200  # records by which columns are told
+SEPARATORS = ("|", ";", ",")  # between several labels in one cell
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A text, or a pair, with its labels; none where they are asked for."""
+
+    place: str
+    first: str
+    second: str | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Both texts."""
+        return self.first if self.second is None else f"{self.first}\n{self.second}"
+
+
+@dataclass
+class Classify:
+    """The task. Columns that are not named are found by their names and contents."""
+
+    text_column: str | None = None
+    second_column: str | None = None  # of the second text of a pair
+    label_column: str | None = None
+    several: bool = False  # whether a text may have any number of labels
+    pooling: Pooling = "mean"
+    dense: bool = False  # a layer with tanh in the head
+    dropout: float = 0.1
+    class_weights: Literal["none", "balanced"] = "none"  # balanced: rare labels count more, as much as they are rarer
+    labels: tuple[str, ...] = field(default=())
+    weights: tuple[float, ...] = field(default=())  # of the labels in the loss
+
+    name: ClassVar[str] = "classify"
+    body: ClassVar[str] = "encoder"
+
+    @property
+    def score(self) -> str:
+        """Accuracy; of several labels micro-F1."""
+        return "micro-F1" if self.several else "accuracy"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Classify":
+        """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
+        known = {each.name for each in fields(cls)}
+        if unknown := settings.keys() - known:
+            raise RecipeError(f"the task classify has no setting {', '.join(sorted(unknown))}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    def read(self, sources: Sequence[str], understanding: Understanding) -> list[Labelled]:
+        """The labelled texts of csv, tsv and JSON files."""
+        records = read_records(sources, understanding.reading)
+        head = list(islice(records, SAMPLE))
+        text, second, label = self._columns(head)
+        understanding.columns = {"text": text, "label": label} | ({"second text": second} if second else {})
+        found: list[Labelled] = []
+        labels_of: dict[str, tuple[str, ...]] = {}
+        for record in (*head, *records):
+            example = self._example(record, text, second, label, understanding)
+            if example is None:
+                continue
+            before = labels_of.setdefault(example.text, example.labels)
+            if before != example.labels:
+                understanding.mend(record.place, "the same text has other labels elsewhere; both are kept")
+            found.append(example)
+        understanding.labels = Counter(name for example in found for name in example.labels)
+        understanding.look_at([example.text for example in found])
+        understanding.close(len(found))
+        return found
+
+    def asked(self, inputs: Sequence[Any]) -> list[Labelled]:
+        """Texts, pairs (lists of two texts), or records with the columns of the training data."""
+        return [self._asked(given, number) for number, given in enumerate(inputs, 1)]
+
+    def learn(self, examples: Sequence[Labelled]) -> None:
+        """The labels, sorted, and their weights. Raises TextError where there is nothing to tell apart."""
+        counts = Counter(name for example in examples for name in example.labels)
+        self.labels = tuple(sorted(counts))
+        if len(self.labels) < (1 if self.several else 2):
+            raise TextError(
+                f"the training part has {len(self.labels)} label ({', '.join(self.labels)}); "
+                "there must be two at least to tell apart"
+            )
+        rarity = [len(examples) / (len(counts) * counts[name]) for name in self.labels]
+        self.weights = tuple(rarity) if self.class_weights == "balanced" else (1.0,) * len(rarity)
+
+    def head(self) -> HeadSettings:
+        """Scores of the labels from the pooled states."""
+        return HeadSettings("class", self.labels, self.pooling, self.dense, self.dropout)
+
+    def texts(self, examples: Sequence[Labelled]) -> list[str]:
+        """All of them."""
+        return [example.text for example in examples]
+
+    def encode(self, examples: Sequence[Labelled], frame: Frame) -> list[list[Encoded]]:
+        """One input each, cut to the context."""
+        first = frame.tokenizer.encode_batch([example.first for example in examples])
+        second = frame.tokenizer.encode_batch([example.second or "" for example in examples])
+        place = {name: number for number, name in enumerate(self.labels)}
+        encoded = []
+        for example, a, b in zip(examples, first, second, strict=True):
+            ids, types = frame.single(a) if example.second is None else frame.pair(a, b)
+            known = [place[name] for name in example.labels if name in place]
+            target = None
+            if self.several:
+                target = np.zeros(len(self.labels), dtype=np.float32)
+                target[known] = 1
+            elif known:
+                target = np.array(known[0])
+            encoded.append([Encoded(ids, types, target=target)])
+        return encoded
+
+    def loss(self, model: Headed, batch: ExampleBatch, generator: torch.Generator) -> Float[Tensor, ""]:
+        """Mean nats of an example."""
+        scores, target = model(batch), batch.target
+        assert target is not None
+        weight = torch.tensor(self.weights, device=scores.device)
+        if self.several:
+            each = F.binary_cross_entropy_with_logits(scores, target, weight, reduction="none").sum(1)
+            return (each * batch.weight).sum() / batch.weight.sum()
+        each = F.cross_entropy(scores, target, reduction="none")
+        counted = batch.weight * weight[target]
+        return (each * counted).sum() / counted.sum()
+
+    def outputs(self, model: Headed, batch: ExampleBatch) -> list[np.ndarray]:
+        """The probability of each label."""
+        scores = model(batch).float()
+        return list((scores.sigmoid() if self.several else scores.softmax(-1)).cpu().numpy())
+
+    def answer(self, example: Labelled, outputs: Sequence[np.ndarray]) -> Answer:
+        """The label, or labels, and the probability of each."""
+        (probabilities,) = outputs
+        chances = {name: float(p) for name, p in zip(self.labels, probabilities, strict=True)}
+        if self.several:
+            return {"labels": [name for name, p in chances.items() if p >= 0.5], "probabilities": chances}
+        return {"label": max(chances, key=lambda name: chances[name]), "probabilities": chances}
+
+    def measures(self, examples: Sequence[Labelled], answers: Sequence[Answer]) -> dict[str, Measure]:
+        """Accuracy and macro-F1; of several labels micro- and macro-F1 and the share of texts with exactly the right ones."""
+        gold = [example.labels for example in examples]
+        given = [given_labels(answer) for answer in answers]
+        right = with_ones(np.array([set(a) == set(b) for a, b in zip(gold, given, strict=True)]))
+        everything = sorted({*self.labels, *(name for names in gold for name in names)})
+        counts = label_set_counts(gold, given, everything)
+        accuracy = Measure(right, ratio)
+        if self.several:
+            return {
+                "micro-F1": Measure(counts, micro_f1),
+                "macro-F1": Measure(counts, macro_f1),
+                "all labels right": accuracy,
+            }
+        return {"accuracy": accuracy, "macro-F1": Measure(counts, macro_f1)}
+
+    def mistakes(self, examples: Sequence[Labelled], answers: Sequence[Answer]) -> list[dict[str, Any]]:
+        """Text, labels, and how sure the model was of what it said."""
+        rows = []
+        for example, answer in zip(examples, answers, strict=True):
+            given, chances = given_labels(answer), answer["probabilities"]
+            doubt = [chances.get(name, 0.0) for name in example.labels]
+            rows.append(
+                {
+                    "place": example.place,
+                    "text": example.text,
+                    "gold": ", ".join(example.labels),
+                    "predicted": ", ".join(given),
+                    "right": set(given) == set(example.labels),
+                    "confidence": max((chances[name] for name in given), default=1 - max(chances.values())),
+                    "loss": -float(np.log(max(min(doubt, default=0.0), 1e-12))),
+                }
+            )
+        return rows
+
+    def _columns(self, head: Sequence[Record]) -> tuple[str, str | None, str]:
+        names = dict.fromkeys(name for record in head for name in record.values)
+        samples = {name: [record.values.get(name) for record in head] for name in names}
+        label = label_column(samples, self.label_column)
+        rest = {name: values for name, values in samples.items() if name != label}
+        second = self.second_column and named(samples, self.second_column, "task.second_column")
+        if second is None and self.text_column is None and by_name(rest, FIRST_NAMES):
+            second = by_name(rest, SECOND_NAMES)
+        rest = {name: values for name, values in rest.items() if name != second}
+        if self.text_column is not None:
+            return named(samples, self.text_column, "task.text_column"), second, label
+        return (second and by_name(rest, FIRST_NAMES)) or choose(rest), second, label
+
+    def _example(
+        self, record: Record, text: str, second: str | None, label: str, understanding: Understanding
+    ) -> Labelled | None:
+        first = (as_text(record.values.get(text)) or "").strip()
+        other = (as_text(record.values.get(second)) or "").strip() if second else None
+        if not first or other == "":
+            understanding.refuse(record.place, "the text is empty")
+            return None
+        names = self._labels(record.values.get(label))
+        if not names and not self.several:
+            understanding.refuse(record.place, "the label is missing")
+            return None
+        if len(names) > 1 and not self.several:
+            understanding.refuse(record.place, "several labels; --set task.several=true if that is meant")
+            return None
+        return Labelled(record.place, first, other, names)
+
+    def _labels(self, value: Any) -> tuple[str, ...]:
+        if isinstance(value, list):
+            parts = [str(part) for part in value]
+        else:
+            text = "" if value is None else str(value)
+            separator = next((mark for mark in SEPARATORS if self.several and mark in text), None)
+            parts = text.split(separator) if separator else [text]
+        return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+    def _asked(self, given: Any, number: int) -> Labelled:
+        place = f"input {number}"
+        if isinstance(given, str):
+            return Labelled(place, given)
+        if isinstance(given, list | tuple) and len(given) == 2:
+            return Labelled(place, str(given[0]), str(given[1]))
+        if isinstance(given, dict):
+            rest = {name: [value] for name, value in given.items() if name != self.label_column}
+            text = self.text_column if self.text_column in given else choose(rest)
+            second = self.second_column or (by_name(rest, SECOND_NAMES) if by_name(rest, FIRST_NAMES) else None)
+            return Labelled(place, as_text(given[text]) or "", as_text(given[second]) if second else None)
+        raise TextError(f"{place}: {given!r} is no text, pair of texts, or record")
+
+
+def given_labels(answer: Answer) -> tuple[str, ...]:
+    """The label or labels of an answer."""
+    return tuple(answer["labels"]) if "labels" in answer else (answer["label"],)

@@ -1,0 +1,101 @@
+"""`inkstone predict`: what a model that was tuned for a task says to texts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inkstone.errors import RunError
+from inkstone.hub.download import local_folder
+from inkstone.hub.folder import load, read_config
+from inkstone.hub.headed_layout import is_headed
+from inkstone.models.headed import Headed
+from inkstone.tasks import task_class
+from inkstone.tasks.base import Answer, Task
+from inkstone.tasks.framing import Frame
+from inkstone.text.reading_report import ReadingReport
+from inkstone.text.records import members, read_records
+from inkstone.tokens.example_batches import ExampleBatch, collate, in_order
+
+PASS_TOKENS = 8192  # of one pass, padding counted
+
+
+class Predictor:
+    """A tuned model with its task, to be asked again and again."""
+
+    def __init__(self, model: Headed, task: Task, context: int):
+        self.model, self.task = model, task
+        self.frame = Frame.of(model.tokenizer, context)
+
+    @classmethod
+    def load(cls, run: Path | str, device: str = "auto") -> "Predictor":
+        """The model of a run that was tuned for a task. Raises RunError for any other folder."""
+        folder = local_folder(run)
+        config = read_config(folder)
+        if not is_headed(config):
+            raise RunError(f"{folder} was not tuned for a task; do so by: inkstone tune TASK DATA --from {run}")
+        try:
+            described = dict(config["task"])
+            context = described.pop("context")
+            task = task_class(described.pop("name")).of(described)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{folder / 'config.json'}: its task cannot be read ({error})") from None
+        model = load(folder, device=device)
+        assert isinstance(model, Headed)
+        return cls(model, task, context)
+
+    @torch.inference_mode()
+    def answers(self, examples: Sequence[Any]) -> list[Answer]:
+        """What the model says to each example, in their order."""
+        if not examples:
+            return []
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        parts = self.task.encode(examples, self.frame)
+        inputs = [encoded for of_one in parts for encoded in of_one]
+        outputs: list[Any] = [None] * len(inputs)
+        for rows in in_order(inputs, PASS_TOKENS):
+            batch = to_device(collate([inputs[row] for row in rows]), device)
+            for row, output in zip(rows, self.task.outputs(self.model, batch), strict=True):
+                outputs[row] = output
+        found = iter(outputs)
+        return [
+            self.task.answer(example, [next(found) for _ in of_one])
+            for example, of_one in zip(examples, parts, strict=True)
+        ]
+
+
+def predict(
+    run: Path | str, inputs: Sequence[Any] = (), *, files: Sequence[str | Path] = (), device: str = "auto"
+) -> list[Answer]:
+    """What a tuned model says to each input: a text, or what else the task takes (pairs, records, lists of words).
+
+    files: plain text, a line an input; csv, tsv or JSON lines, a record an input, by the columns of the training data.
+    Each answer holds the keys of the task (`label` and `probabilities` of a classifier), and `input`.
+    Raises RunError for a folder that was not tuned, TextError for files and inputs that cannot be read.
+    """
+    predictor = Predictor.load(run, device)
+    inputs = [*inputs, *(given for file in files for given in inputs_of(file))]
+    answers = predictor.answers(predictor.task.asked(inputs))
+    return [{"input": given, **answer} for given, answer in zip(inputs, answers, strict=True)]
+
+
+def inputs_of(file: str | Path) -> list[Any]:
+    """The inputs in a file: lines of plain text, else records."""
+    name = str(file).lower()
+    for packing in (".gz", ".xz", ".bz2", ".zst"):
+        name = name.removesuffix(packing)
+    if name.endswith((".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson")):
+        return [record.values for record in read_records([file])]
+    lines: list[str] = []
+    for member, _ in members([file], ReadingReport()):
+        lines += b"".join(member.utf8()).decode().split("\n")
+    return [line.rstrip("\r") for line in lines if line.strip()]
+
+
+def to_device(batch: ExampleBatch, device: torch.device) -> ExampleBatch:
+    """The batch where the model is."""
+    if device.type == "cpu":
+        return batch
+    return ExampleBatch(**{name: None if value is None else value.to(device) for name, value in vars(batch).items()})

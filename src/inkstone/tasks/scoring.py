@@ -1,0 +1,55 @@
+"""`inkstone eval`: a language model on text, or a model that was tuned for a task on examples."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inkstone.errors import RunError
+from inkstone.evaluation import evaluate
+from inkstone.evaluation.intervals import figure_interval
+from inkstone.hub.download import local_folder
+from inkstone.hub.folder import read_config
+from inkstone.hub.headed_layout import is_headed
+from inkstone.run import Run
+from inkstone.tasks.base import Measure
+from inkstone.tasks.predict import Predictor
+from inkstone.tasks.understanding import Understanding
+
+
+def eval(
+    run: Path | str, text: Sequence[str | Path] | None = None, *, seed: int = 0, device: str = "auto", **how: Any
+) -> dict[str, Any]:
+    """Score a run: of a language model as `evaluation.evaluate.eval` does, which takes `how`; of a task on labelled examples.
+
+    `text` names the examples of a task in the form it was trained on; none: the part kept aside, as the run recorded it.
+    """
+    if not is_headed(read_config(local_folder(run))):
+        return evaluate.eval(run, text, seed=seed, device=device, **how)
+    if not text:
+        facts = Run(local_folder(run)).facts().get("evaluation")
+        if not facts:
+            raise RunError(f"{run} has no figures of its own; name examples to score it on: inkstone eval {run} DATA")
+        return {"run": str(run), "text": "held-out", **facts}
+    predictor = Predictor.load(run, device)
+    understanding = Understanding("data", [str(source) for source in text])
+    examples = predictor.task.read(understanding.sources, understanding)
+    answers = predictor.answers(examples)
+    return {
+        "run": str(run),
+        "text": understanding.sources,
+        "task": predictor.task.name,
+        "examples": len(examples),
+        "figures": figures_of(predictor.task.measures(examples, answers), seed),
+        "understood": understanding.to_dict(),
+    }
+
+
+def figures_of(measures: Mapping[str, Measure], seed: int = 0) -> dict[str, dict[str, float | None]]:
+    """Each figure with its bootstrap interval over the examples."""
+    figures = {}
+    for name, measure in measures.items():
+        low, high = figure_interval(measure.statistics, measure.figure, generator=np.random.default_rng(seed))
+        figures[name] = {"value": measure.value, "low": low, "high": high}
+    return figures

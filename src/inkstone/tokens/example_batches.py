@@ -1,0 +1,109 @@
+"""Training batches of labelled examples: rows of like length side by side, any batch at any time by its number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from inkstone.errors import TextError
+
+NOT_ASKED = -100  # in targets: a unit that has no label to learn
+BUCKET = 32  # batches whose examples are sorted by length together
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example as numbers. What a task does not use stays None."""
+
+    ids: Int[np.ndarray, " t"]  # tokens of the whole input, special ones included
+    types: Int[np.ndarray, " t"] | None = None  # the segment of each token: 0, or 1 for the second text of a pair
+    units: Int[np.ndarray, " n"] | None = None  # the first token of each unit (word) that gets a label of its own
+    target: np.ndarray | None = None  # () one label, (labels,) several, (n,) one a unit, (2,) a span
+    weight: float = 1.0  # how much the example counts in the loss
+
+
+@dataclass(frozen=True)
+class ExampleBatch:
+    """Examples as rows, padded on the right. `units` and `unit_valid` are there where words are labelled."""
+
+    ids: Int[Tensor, "b t"]
+    valid: Bool[Tensor, "b t"]
+    types: Int[Tensor, "b t"] | None
+    units: Int[Tensor, "b n"] | None
+    unit_valid: Bool[Tensor, "b n"] | None
+    target: Tensor | None
+    weight: Float[Tensor, " b"]
+
+
+def collate(examples: Sequence[Encoded]) -> ExampleBatch:
+    """Rows of one batch. Targets of one length are stacked; those of a label a unit are filled up with `NOT_ASKED`."""
+    ids, valid = _padded([example.ids for example in examples])
+    types = units = unit_valid = target = None
+    if examples[0].types is not None:
+        types, _ = _padded([example.types for example in examples])  # type: ignore[misc]
+    if examples[0].units is not None:
+        units, unit_valid = _padded([example.units for example in examples])  # type: ignore[misc]
+    if all(example.target is not None for example in examples):
+        targets = [np.asarray(example.target) for example in examples]
+        if examples[0].units is not None and targets[0].ndim == 1:
+            target, _ = _padded(targets, NOT_ASKED)
+        else:
+            target = torch.from_numpy(np.stack(targets))
+    weight = torch.tensor([example.weight for example in examples], dtype=torch.float32)
+    return ExampleBatch(ids, valid, types, units, unit_valid, target, weight)
+
+
+def _padded(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+    lengths = np.array([len(row) for row in rows])
+    table = np.full((len(rows), max(1, int(lengths.max()))), fill, dtype=np.int64)
+    valid = np.arange(table.shape[1]) < lengths[:, None]
+    table[valid] = np.concatenate(rows) if lengths.sum() else []
+    return torch.from_numpy(table), torch.from_numpy(valid)
+
+
+class ExampleBatches:
+    """Batches of `rows` examples, by number.
+
+    Each epoch shuffles the examples, sorts stretches of `BUCKET` batches by length, so that little is padded, and shuffles
+    the batches; all of it drawn from (seed, epoch) alone. The last batch of an epoch may be smaller.
+    """
+
+    def __init__(self, examples: Sequence[Encoded], *, rows: int, seed: int):
+        if not examples:
+            raise TextError("there is no example to learn from")
+        self.examples, self.rows, self.seed = examples, max(1, min(rows, len(examples))), seed
+        self.lengths = np.array([len(example.ids) for example in examples])
+        self.context = int(self.lengths.max())
+        self.batches_per_epoch = -(-len(examples) // self.rows)
+        self._order = lru_cache(maxsize=2)(self._draw_order)
+
+    def batch(self, index: int) -> ExampleBatch:
+        """Batch number `index`, from 0: the same at every call."""
+        epoch, place = divmod(index, self.batches_per_epoch)
+        return collate([self.examples[number] for number in self._order(epoch)[place]])
+
+    def _draw_order(self, epoch: int) -> list[np.ndarray]:
+        generator = np.random.default_rng([self.seed, epoch])
+        order = generator.permutation(len(self.examples))
+        stretch = BUCKET * self.rows
+        for begin in range(0, len(order), stretch):
+            part = order[begin : begin + stretch]
+            order[begin : begin + stretch] = part[np.argsort(self.lengths[part], kind="stable")]
+        batches = [order[begin : begin + self.rows] for begin in range(0, len(order), self.rows)]
+        return [batches[place] for place in generator.permutation(len(batches))]
+
+
+def in_order(examples: Sequence[Encoded], tokens: int) -> list[np.ndarray]:
+    """The numbers of all examples in batches of about so many tokens, padding counted; rows of like length together."""
+    lengths = np.array([len(example.ids) for example in examples])
+    order = np.argsort(-lengths, kind="stable")
+    batches, at = [], 0
+    while at < len(order):
+        rows = max(1, tokens // max(1, int(lengths[order[at]])))
+        batches.append(order[at : at + rows])
+        at += rows
+    return batches

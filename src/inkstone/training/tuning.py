@@ -1,0 +1,370 @@
+"""`inkstone tune`: a model and examples in, a model that does a task out, in the same run folder as everything else."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from inkstone.environment import environment, pick_device
+from inkstone.errors import CheckpointError, RecipeError, RunError
+from inkstone.files import clear_unfinished, write_json
+from inkstone.hub.folder import load
+from inkstone.hub.headed_layout import save_headed
+from inkstone.models.headed import Headed
+from inkstone.progress import LiveLine, human_time
+from inkstone.recipe import Recipe, load_recipe, with_settings
+from inkstone.run import Run
+from inkstone.tasks import task_class
+from inkstone.tasks.base import Task
+from inkstone.tasks.framing import Frame
+from inkstone.tasks.parts import Parts, read_parts
+from inkstone.tasks.predict import Predictor
+from inkstone.tasks.scoring import figures_of
+from inkstone.tokens.example_batches import ExampleBatches
+from inkstone.tokens.learning import learn_tokenizer
+from inkstone.tokens.tokenizer import Tokenizer
+from inkstone.training.curves import Gauge
+from inkstone.training.interruption import Interruption
+from inkstone.training.loop import Loop
+from inkstone.training.machine import measure_machine
+from inkstone.training.placing import let_go, new_run
+from inkstone.training.planner import GIVEN, Choice
+from inkstone.training.pretraining import flushed_denormals
+from inkstone.training.tuning_plan import (
+    LONGEST_CONTEXT,
+    body_that_fits,
+    context_for_texts,
+    fresh_body,
+    learning_rate_for,
+    plan_steps,
+    vocabulary_for_examples,
+    with_dropout,
+)
+
+DEFAULT_MINUTES = 5.0
+DEV_LOOKED_AT = 2000  # examples of the dev part that are scored while training goes on
+SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report
+
+
+def tune(
+    task: str = "",
+    data: Sequence[str] = (),
+    *,
+    model: str | Path | None = None,
+    dev: Sequence[str] = (),
+    test: Sequence[str] = (),
+    minutes: float | None = None,
+    family: str | None = None,
+    out: str | Path | None = None,
+    recipe: str | Path | None = None,
+    settings: Sequence[str] = (),
+    resume: str | Path | None = None,
+    fresh: bool = False,
+    quiet: bool = False,
+    began: float | None = None,
+) -> dict[str, Any]:
+    """Tune a model for a task on labelled examples and leave it in a run folder, everything included in `minutes`.
+
+    task: one of `inkstone.tasks.TASKS`. data: files of examples, folders, "data:NAME".
+    model: a run or a checkpoint folder to start from; none: a body of its own, of the kind that `family` names.
+    dev: examples by which the best weights are chosen; none: a part of the data is kept aside. test: examples that are
+    scored once, at the end. out, recipe, settings, resume, fresh, began: as `train` takes them.
+
+    Returns the outcome: folder, figures with intervals on dev and test, the yardstick's beside them, seconds.
+    Raises TextError, RecipeError, RunError; `Interrupted` on Ctrl-C and SIGTERM, after the state is saved.
+    """
+    began = time.perf_counter() if began is None else began
+    line = LiveLine(quiet=quiet)
+    if resume is not None:
+        if any((task, data, model, dev, test, family, recipe, settings, fresh)) or minutes or out is not None:
+            raise RecipeError("--resume goes on with a run as it is; give no task, no DATA and no settings beside it")
+        run = Run.open(resume)
+        with run.claimed():
+            clear_unfinished(run.folder)
+            return _tune(run, run.recipe(), began, line, resumed=True)
+    written = load_recipe(Path(recipe)) if recipe else Recipe()
+    named = family or "family" in written.model.model_fields_set or any(s.startswith("model.family=") for s in settings)
+    chosen = with_settings(written, settings)
+    for option, setting, value in (
+        ("--minutes", "train.minutes", minutes),
+        ("--family", "model.family", family),
+        ("--from", "task.model", None if model is None else str(model)),
+        ("TASK", "task.name", task or None),
+    ):
+        if value is not None:
+            chosen = with_settings(chosen, [f"{setting}={value}"], option)
+    if data:
+        chosen.text.sources = [str(source) for source in data]
+    if dev:
+        chosen.text.held_out_sources = [str(source) for source in dev]
+    if test:
+        chosen.text.test_sources = [str(source) for source in test]
+    if chosen.train.minutes is None and chosen.train.steps is None:
+        chosen.train.minutes = DEFAULT_MINUTES
+    if not chosen.text.sources:
+        raise RecipeError("tune needs examples: inkstone tune TASK DATA, with a file of texts and labels")
+    kind = task_of(chosen)
+    if not named:
+        chosen.model.family = kind.body
+    pick_device(chosen.train.device)
+    with new_run(out, chosen, fresh) as run:
+        return _tune(run, chosen, began, line, resumed=False)
+
+
+def task_of(recipe: Recipe) -> Task:
+    """The task of a recipe, with what the recipe says of it. Raises RecipeError for a setting that it does not have."""
+    kind = task_class(recipe.task.name)
+    given = recipe.task.model_dump(exclude_none=True)
+    own = {name: value for name, value in given.items() if name not in OF_TUNING}
+    known = kind.__dataclass_fields__
+    if unknown := own.keys() - known.keys():
+        raise RecipeError(f"task.{min(unknown)}: the task {recipe.task.name!r} has no such setting")
+    return kind.of(own)
+
+
+OF_TUNING = (
+    "name", "model", "epochs", "rows", "patience", "freeze", "lora_rank", "lora_alpha", "layer_decay", "yardstick",
+)  # fmt: skip
+
+
+def _tune(run: Run, recipe: Recipe, began: float, line: LiveLine, resumed: bool) -> dict[str, Any]:
+    again = f"go on with: inkstone tune --resume {run.folder}"
+    with (
+        Interruption(
+            f"stopped; the run is saved, {again}", f"stopped, but the last steps could not be saved; {again}"
+        ) as i,
+        flushed_denormals(),
+    ):
+        return _Tuning(run, recipe, began, line, i, resumed).complete()
+
+
+class _Tuning:
+    """The stages of one run, in order; those that an earlier call finished are passed over."""
+
+    def __init__(
+        self, run: Run, recipe: Recipe, began: float, line: LiveLine, interruption: Interruption, resumed: bool
+    ):
+        self.run, self.recipe, self.began = run, recipe, began
+        self.line, self.interruption, self.resumed = line, interruption, resumed
+        self.before = 0.0  # seconds of earlier calls that this one builds on
+        self.task = task_of(recipe)
+
+    def complete(self) -> dict[str, Any]:
+        facts = self.run.facts()
+        if "outcome" in facts:
+            self.line.say(f"{self.run.folder} is complete already")
+            return {**facts["outcome"], "folder": str(self.run.folder)}
+        self.line.show("measuring this machine", force=True)
+        machine = measure_machine(pick_device(self.recipe.train.device), self.recipe.train.threads)
+        write_json(self.run.folder / "environment.json", environment())
+        parts = self.parts()
+        self.recipe.train.device, self.recipe.train.threads = machine.device, machine.threads
+        torch.set_num_threads(machine.threads)
+        torch.manual_seed(self.recipe.train.seed)
+        if "training" in facts:
+            predictor = Predictor.load(self.run.folder, machine.device)
+            self.task = predictor.task
+            self.before += facts["training"]["seconds"]
+        else:
+            predictor = self.fit(parts, machine.device)
+        self.interruption.resume_immediate()
+        self.run.record(machine=machine.to_dict())
+        return self.conclude(predictor, parts)
+
+    def parts(self) -> Parts:
+        """Read and split the examples. Raises RunError where a resumed run finds others than it began with."""
+        self.line.show("reading the examples", force=True)
+        parts = read_parts(self.task, self.recipe, self.line)
+        self.task.learn(parts.train)
+        parts.notice_unknown_labels(self.task)
+        for understanding in parts.understood:
+            for told in understanding.lines():
+                self.line.say(told)
+        digest = hashlib.sha256(repr([parts.train, parts.dev]).encode("utf-8", "surrogatepass")).hexdigest()
+        before = self.run.facts().get("data", {}).get("checksum")
+        if before not in (None, digest):
+            raise RunError(
+                f"{self.run.folder}: the examples are not those any more that this run began with; bring them back, or "
+                "start a new run"
+            )
+        self.run.record(data={"checksum": digest, **{each.part: each.to_dict() for each in parts.understood}})
+        return parts
+
+    def elapsed(self) -> float:
+        """Seconds that the run has cost so far, those of earlier calls included."""
+        return time.perf_counter() - self.began + self.before
+
+    def left(self) -> float | None:
+        """Seconds that training may take from now on; None for a run of so many steps."""
+        if self.recipe.train.steps is not None:
+            return None
+        total = (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
+        left = total * (1 - SHARE_AT_THE_END) - self.elapsed()
+        if left < 1:
+            raise RunError(
+                f"reading the examples took {human_time(self.elapsed())}, and nothing is left of {human_time(total)} to "
+                "train in; give more minutes"
+            )
+        return left
+
+    def fit(self, parts: Parts, device: str) -> Predictor:
+        """Build the model, train it, and save it."""
+        recipe, train = self.recipe, self.recipe.train
+        model, context, choices = self.model(parts, device)
+        predictor = Predictor(model, self.task, context)
+        self.line.show("tokenising the examples", force=True)
+        inputs = [encoded for of_one in self.task.encode(parts.train, predictor.frame) for encoded in of_one]
+        inputs = [encoded for encoded in inputs if encoded.target is not None]
+        steps, each, choice = plan_steps(recipe, self.task, model, inputs, self.left())
+        choices.append(choice)
+        planned = self.run.facts().get("plan")
+        if planned:
+            steps = planned["steps"]
+        else:
+            recipe.save(self.run.recipe_path)
+            plan = {"steps": steps, "seconds_a_step": each, "context": context}
+            self.run.record(plan=plan | {"choices": [vars(choice) for choice in choices]})
+            for choice in choices:
+                self.line.say(f"plan  {choice.name}: {choice.value} ({choice.why})")
+        let_go(self.run.folder)
+        batches = ExampleBatches(inputs, rows=recipe.task.rows, seed=train.seed)
+        train.evaluate_steps = train.evaluate_steps or min(batches.batches_per_epoch, max(1, steps // 2))
+        chosen = np.random.default_rng(train.seed).permutation(len(parts.dev))[:DEV_LOOKED_AT]
+        looked_at = [parts.dev[number] for number in np.sort(chosen)]
+
+        def score(model: torch.nn.Module) -> float:
+            answers = predictor.answers(looked_at)
+            model.train()
+            return self.task.measures(looked_at, answers)[self.task.score].value
+
+        loop = Loop(
+            model,
+            lambda model, batch, generator, progress: self.task.loss(cast(Headed, model), batch, generator),
+            batches,
+            1,
+            train,
+            self.run,
+            seconds=self.left(),
+            held_out=score,
+            gauge=Gauge.of_task(self.task.score),
+            line=self.line,
+            interruption=self.interruption,
+            patience=recipe.task.patience,
+            most_steps=steps,
+        )
+        if loop.resume():
+            self.line.say(f"going on from step {loop.position.step}")
+            self.before += loop.position.seconds
+        loop.run()
+        position = loop.position
+        save_headed(model, self.run.folder, {"name": self.task.name, "context": context, **self.task.to_dict()})
+        self.run.record(
+            training={
+                "steps": position.step,
+                "best_step": position.best_step,
+                "tokens": position.tokens,
+                "seconds": position.seconds,
+                "tokens_per_second": position.tokens / max(position.seconds, 1e-9),
+                "epochs": position.step / batches.batches_per_epoch,
+                "parameters": model.n_parameters(),
+                "train_loss": loop.curves.train_loss,
+                "skipped_steps": position.skipped,
+                "rollbacks": position.rollbacks,
+            }
+        )
+        return predictor
+
+    def model(self, parts: Parts, device: str) -> tuple[Headed, int, list[Choice]]:
+        """Body and head on the device, the context, and the choices that led to them."""
+        recipe, train, texts = self.recipe, self.recipe.train, self.task.texts(parts.train)
+        choices = []
+        if recipe.task.model is not None:
+            self.line.show(f"loading {recipe.task.model}", force=True)
+            body = body_that_fits(load(recipe.task.model, dtype=torch.float32))
+            body = with_dropout(body, 0.1 if recipe.model.dropout is None else recipe.model.dropout)
+            longest = min(LONGEST_CONTEXT, getattr(body.settings, "context", LONGEST_CONTEXT))
+            choices.append(
+                Choice("body", recipe.task.model, f"{body.family}, {body.settings.width} wide, as it was trained")
+            )
+            tokenizer = body.tokenizer
+        else:
+            tokenizer = self.tokenizer(texts)
+            longest = LONGEST_CONTEXT
+        lengths = [len(ids) for ids in tokenizer.encode_batch(texts)]
+        probe = Frame.of(tokenizer, 1 << 20)
+        extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
+        context = recipe.model.context or context_for_texts(lengths, extra, longest)
+        if recipe.task.model is None:
+            family = recipe.model.family
+            body = fresh_body(recipe, family, tokenizer, len(parts.train), context)
+            why = f"for {len(parts.train):,} examples, from the start"
+            choices.append(Choice("body", f"{family}, {body.settings.width} wide", why))
+        fresh = recipe.task.model is None
+        choices.append(Choice("context", context, GIVEN if recipe.model.context else "holds 99 % of the texts whole"))
+        model = Headed(body, self.task.head()).initialise_head(torch.Generator().manual_seed(train.seed))
+        model.to(device)
+        train.optimizer = "adamw"
+        why = GIVEN if train.learning_rate else f"width {body.settings.width}, {'from the start' if fresh else 'tuned'}"
+        train.learning_rate = train.learning_rate or learning_rate_for(body.settings.width, fresh)
+        train.scalar_learning_rate = train.scalar_learning_rate or train.learning_rate
+        train.weight_decay = 0.01 if train.weight_decay is None else train.weight_decay
+        choices.append(Choice("learning rate", float(f"{train.learning_rate:.3g}"), why))
+        return model, context, choices
+
+    def tokenizer(self, texts: Sequence[str]) -> Tokenizer:
+        """The one that an earlier call saved, the one that the recipe names, or one that is learned from the examples."""
+        section = self.recipe.tokenizer
+        if self.resumed and (self.run.folder / "tokenizer.json").exists():
+            try:
+                return Tokenizer.load(self.run.folder)
+            except (CheckpointError, RunError):
+                pass
+        if section.path:
+            return Tokenizer.load(section.path)
+        size = section.vocab_size or vocabulary_for_examples(texts)
+        self.line.show(f"learning a tokenizer of {size} tokens", force=True)
+        learned = learn_tokenizer(texts, section.kind, size, seed=self.recipe.train.seed)
+        learned.save(self.run.folder)
+        return learned
+
+    def conclude(self, predictor: Predictor, parts: Parts) -> dict[str, Any]:
+        """Score dev and test, and the yardstick beside them; record what came of the run."""
+        self.line.show("scoring", force=True)
+        seed = self.recipe.train.seed
+        scored = parts.scored()
+        figures = {
+            part: figures_of(self.task.measures(examples, predictor.answers(examples)), seed)
+            for part, examples in scored.items()
+        }
+        yardstick = None
+        if self.recipe.task.yardstick and hasattr(self.task, "yardstick"):
+            self.line.show("training the yardstick", force=True)
+            name, answers = self.task.yardstick(parts.train, list(scored.values()), seed)  # type: ignore[attr-defined]
+            yardstick = {
+                "name": name,
+                "figures": {
+                    part: figures_of(self.task.measures(examples, given), seed)
+                    for (part, examples), given in zip(scored.items(), answers, strict=True)
+                },
+            }
+        training = self.run.facts()["training"]
+        outcome = {
+            "folder": str(self.run.folder),
+            "task": self.task.name,
+            "score": self.task.score,
+            "figures": figures,
+            "yardstick": yardstick,
+            "examples": {part: len(examples) for part, examples in (("train", parts.train), *scored.items())},
+            "parameters": training["parameters"],
+            "steps": training["steps"],
+            "epochs": training["epochs"],
+            "tokens": training["tokens"],
+            "seconds": self.elapsed(),
+        }
+        self.run.record(evaluation={"figures": figures, "yardstick": yardstick}, outcome=outcome)
+        self.line.clear()
+        return outcome

@@ -1,0 +1,132 @@
+"""The choices of tuning: vocabulary and shape of a body from the start, context, learning rate, how long.
+
+What is tuned from the start learns from few examples, so that its shape follows their number and not the machine's speed; the
+minutes bound how often they are read.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from inkstone.errors import RecipeError
+from inkstone.models import body_family
+from inkstone.models.base import CarriesState, NextTokenModel
+from inkstone.models.headed import Headed, ReadsBothWays, ReadsUnits
+from inkstone.recipe import Recipe
+from inkstone.tasks.base import Task
+from inkstone.tasks.predict import to_device
+from inkstone.tokens.example_batches import Encoded, ExampleBatches
+from inkstone.tokens.tokenizer import Tokenizer
+from inkstone.training.optimisers import Optimisers
+from inkstone.training.planner import GIVEN, Choice
+
+LONGEST_CONTEXT = 512  # of a body from the start
+SHORTEST_CONTEXT = 16
+COVERED = 0.99  # share of the texts that the context holds whole
+BYTES_OF_WORD = 120  # of training text for each entry of the vocabulary
+SHAPES = ((128, 2), (192, 3), (256, 4))  # (width, layers) from few examples to many
+EXAMPLES_FOR = (50_000, 500_000)  # from which on the next shape is taken
+FRESH_RATE = 1e-3  # of AdamW at width 128
+TUNED_RATE = 3e-4  # of a body that knows something already, at width 128
+
+
+def vocabulary_for_examples(texts: Sequence[str]) -> int:
+    """Entries of a tokenizer that is learned from the examples alone."""
+    size = sum(len(text.encode()) for text in texts)
+    return int(min(16_384, max(512, 2 ** round(math.log2(max(1, size / BYTES_OF_WORD))))))
+
+
+def fresh_body(recipe: Recipe, family: str, tokenizer: Tokenizer, examples: int, context: int) -> Any:
+    """A body of this family with fresh weights, its shape by the number of examples where the recipe leaves it open."""
+    kind = body_family(family)
+    given = recipe.model.model_dump(exclude_none=True, exclude={"family"})
+    known = {field.name for field in fields(kind.Settings)}
+    if unknown := given.keys() - known:
+        raise RecipeError(f"model.{min(unknown)}: a body of the family {family!r} has no such setting")
+    if not hasattr(kind.Settings, "of_size"):
+        raise RecipeError(f"a model of the family {family!r} is counted and cannot be tuned; choose another family")
+    width, layers = SHAPES[sum(examples >= bound for bound in EXAMPLES_FOR)]
+    defaults = {name: value for name, value in (("context", context), ("dropout", 0.2)) if name in known}
+    settings = kind.Settings.of_size(tokenizer.vocab_size, width, layers, **{**defaults, **given})
+    body = kind(settings, tokenizer).initialise(torch.Generator().manual_seed(recipe.train.seed))
+    return body_that_fits(body)
+
+
+def body_that_fits(model: Any) -> Any:
+    """The model, if a head can stand on it. Raises RecipeError otherwise."""
+    if isinstance(model, Headed):
+        return model.body
+    if not isinstance(model, ReadsBothWays | ReadsUnits | NextTokenModel):
+        raise RecipeError(
+            f"a model of the family {model.family!r} cannot be tuned for this task; take an encoder, decoder, recurrent or "
+            "convolutional one"
+        )
+    if isinstance(model, CarriesState):
+        model.restore_carried({})
+    return model
+
+
+def with_dropout(body: Any, dropout: float) -> Any:
+    """The same weights in a body that drops this share of its states while it learns, where the family can."""
+    settings = body.settings
+    if not hasattr(settings, "dropout") or settings.dropout == dropout:
+        return body
+    other = type(body)(replace(settings, dropout=dropout), body.tokenizer)
+    other.load_state_dict(body.state_dict())
+    return other.to(next(body.parameters()).device)
+
+
+def context_for_texts(lengths: Sequence[int], extra: int, longest: int) -> int:
+    """Tokens that hold nearly all texts whole, the `extra` special ones included, a multiple of 16."""
+    wanted = float(np.quantile(lengths, COVERED)) + extra
+    return int(min(longest, max(SHORTEST_CONTEXT, 16 * math.ceil(wanted / 16))))
+
+
+def learning_rate_for(width: int, fresh: bool) -> float:
+    """AdamW's rate falls as the width grows: as its root from the start, in proportion where weights are tuned."""
+    return FRESH_RATE * min(1.0, (128 / width) ** 0.5) if fresh else TUNED_RATE * min(1.0, 128 / width)
+
+
+def plan_steps(
+    recipe: Recipe, task: Task, model: Headed, inputs: Sequence[Encoded], seconds: float | None, trial: float = 3.0
+) -> tuple[int, float | None, Choice]:
+    """Most steps of the run, the seconds that each takes, and the choice in words; steps are timed for about `trial` seconds.
+
+    A run with `train.steps` is not timed, so that nothing measured enters it.
+    """
+    batches = ExampleBatches(inputs, rows=recipe.task.rows, seed=recipe.train.seed)
+    most = recipe.task.epochs * batches.batches_per_epoch
+    if recipe.train.steps is not None:
+        return recipe.train.steps, None, Choice("steps", recipe.train.steps, GIVEN)
+    each = _seconds_of_step(recipe, task, model, batches, trial)
+    affordable = max(1, int((seconds or 0.0) / each))
+    steps = min(most, affordable)
+    why = (
+        f"{recipe.task.epochs} times all examples"
+        if steps == most
+        else f"what {each * 1e3:.0f} ms a step leave room for"
+    )
+    return steps, each, Choice("steps, at most", steps, why)
+
+
+def _seconds_of_step(recipe: Recipe, task: Task, model: Headed, batches: ExampleBatches, trial: float) -> float:
+    """The median over a few steps at the learning rate zero; the weights stay as they are."""
+    device = next(model.parameters()).device
+    optimisers, generator = Optimisers(model, recipe.train), torch.Generator().manual_seed(0)
+    state = torch.get_rng_state()
+    model.train()
+    times, end = [], time.perf_counter() + trial
+    while len(times) < 3 or (time.perf_counter() < end and len(times) < 12):
+        begin = time.perf_counter()
+        task.loss(model, to_device(batches.batch(len(times)), device), generator).backward()
+        optimisers.clip(recipe.train.clip)
+        optimisers.step(0.0)
+        optimisers.zero_grad()
+        times.append(time.perf_counter() - begin)
+    torch.set_rng_state(state)
+    return sorted(times)[len(times) // 2]

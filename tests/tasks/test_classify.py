@@ -1,0 +1,130 @@
+"""Classification: what is read of a file, what is doubtful, and that the loss and the answers are what they say."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from inkstone.errors import TextError
+from inkstone.tasks.classify import Classify, Labelled
+from inkstone.tasks.framing import Frame
+from inkstone.tasks.understanding import Understanding
+from inkstone.tokens.example_batches import collate
+from inkstone.tokens.learning import learn_tokenizer
+
+
+def read(tmp_path, text, name="data.csv", **settings):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    task, understanding = Classify(**settings), Understanding("train", [str(path)])
+    return task.read([str(path)], understanding), understanding, task
+
+
+ROWS = "id,review,stars\n" + "".join(
+    f"{n},review number {n} is {'good' if n % 2 else 'bad'},{n % 2}\n" for n in range(9)
+)
+
+
+def test_columns_are_found_by_name_and_by_content(tmp_path):
+    found, understanding, _ = read(tmp_path, ROWS)
+    assert understanding.columns == {"text": "review", "label": "stars"}
+    assert found[1] == Labelled(found[1].place, "review number 1 is good", None, ("1",))
+    pairs = [
+        {"premise": f"it rains {n}", "hypothesis": f"it is wet {n}", "y": "yes" if n % 3 else "no"} for n in range(9)
+    ]
+    found, understanding, _ = read(tmp_path, "\n".join(map(json.dumps, pairs)), "pairs.jsonl")
+    assert understanding.columns == {"text": "premise", "second text": "hypothesis", "label": "y"}
+    assert found[0].second == "it is wet 0"
+
+
+def test_doubtful_rows_are_named_and_left_out(tmp_path):
+    text = ROWS + "9,,1\n10,no label here,\n11,review number 1 is good,0\n"
+    found, understanding, _ = read(tmp_path, text)
+    assert len(found) == 10
+    assert {reason: [p.rpartition(":")[2] for p in places] for reason, places in understanding.refused.items()} == {
+        "the text is empty": ["11"],
+        "the label is missing": ["12"],
+    }
+    assert [places[0].rpartition(":")[2] for places in understanding.mended.values()] == [
+        "13"
+    ]  # two labels for one text
+    assert any("data.csv:11" in fault for fault in understanding.faults())
+
+
+def test_mostly_unusable_data_is_refused(tmp_path):
+    with pytest.raises(TextError, match="7 rows that cannot be used"):
+        read(tmp_path, "text,label\n" + "a fine text here,1\n" * 2 + ",1\n" * 7)
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(TextError, match=r"task.label_column = 'starz'.*did you mean 'stars'"):
+        read(tmp_path, ROWS, label_column="starz")
+
+
+def test_several_labels_in_a_cell_and_in_a_list(tmp_path):
+    text = "text,labels\na fine text here,red|blue\nanother fine text,\nyet another one,blue\n"
+    found, _, _ = read(tmp_path, text, several=True)
+    assert [example.labels for example in found] == [("red", "blue"), (), ("blue",)]
+    rows = [{"text": "a fine text here", "labels": ["x", "y"]}, {"text": "another fine text", "labels": []}]
+    found, _, _ = read(tmp_path, "\n".join(map(json.dumps, rows)), "data.jsonl", several=True)
+    assert [example.labels for example in found] == [("x", "y"), ()]
+
+
+class Fixed:
+    """A model that gives these scores to whatever it is asked."""
+
+    def __init__(self, scores):
+        self.scores = torch.tensor(scores)
+
+    def __call__(self, batch):
+        return self.scores
+
+
+def batch_for(task, examples):
+    tokenizer = learn_tokenizer(["some words to learn from " * 20], vocab_size=300)
+    return collate([inputs[0] for inputs in task.encode(examples, Frame.of(tokenizer, 32))])
+
+
+def test_the_loss_is_minus_log_p_of_the_right_label():
+    task = Classify()
+    examples = [Labelled("1", "a", None, ("x",)), Labelled("2", "b", None, ("y",)), Labelled("3", "c", None, ("y",))]
+    task.learn(examples)
+    scores = [[2.0, 0.0], [1.0, 1.0], [0.0, 3.0]]
+    expected = -np.mean(
+        [math.log(math.exp(2) / (math.exp(2) + 1)), math.log(0.5), math.log(math.exp(3) / (1 + math.exp(3)))]
+    )
+    loss = task.loss(Fixed(scores), batch_for(task, examples), torch.Generator())
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    balanced = Classify(class_weights="balanced")
+    balanced.learn(examples)
+    assert balanced.weights == (1.5, 0.75)
+
+
+def test_the_loss_of_several_labels_is_the_sum_of_their_binary_cross_entropies():
+    task = Classify(several=True)
+    examples = [Labelled("1", "a", None, ("x", "y")), Labelled("2", "b", None, ())]
+    task.learn(examples)
+    loss = task.loss(Fixed([[0.0, 2.0], [0.0, -1.0]]), batch_for(task, examples), torch.Generator())
+    given_2, not_given_1 = 1 / (1 + math.exp(-2)), 1 - 1 / (1 + math.exp(1))
+    expected = -(math.log(0.5) + math.log(given_2) + math.log(0.5) + math.log(not_given_1)) / 2
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_answers_and_their_measures():
+    task = Classify()
+    examples = [Labelled(str(n), f"text {n}", None, (label,)) for n, label in enumerate("aabc")]
+    task.learn(examples)
+    answers = [task.answer(e, [p]) for e, p in zip(examples, np.eye(3)[[0, 1, 1, 0]], strict=True)]
+    assert [answer["label"] for answer in answers] == ["a", "b", "b", "a"]
+    measures = task.measures(examples, answers)
+    assert measures["accuracy"].value == 0.5
+    assert measures["macro-F1"].value == pytest.approx((0.5 + 2 / 3 + 0) / 3)
+    worst = max(task.mistakes(examples, answers), key=lambda row: row["loss"])
+    assert worst["gold"] in ("a", "c") and not worst["right"]
+
+
+def test_one_label_is_nothing_to_learn():
+    with pytest.raises(TextError, match="two at least"):
+        Classify().learn([Labelled("1", "a", None, ("x",))])

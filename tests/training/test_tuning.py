@@ -1,0 +1,153 @@
+"""Tuning: from examples to a run that answers, the same bit for bit after an interruption, and nothing lost to bad input."""
+
+import json
+
+import numpy as np
+import pytest
+
+from inkstone import eval, predict, tune
+from inkstone.errors import Interrupted, RecipeError, RunError
+from inkstone.run import Run
+from inkstone.training.loop import Loop
+
+GOOD, BAD = ("fine", "lovely", "great", "好看"), ("dull", "awful", "weak", "难看")
+STEPS = ["train.steps=30", "task.rows=8", "model.width=32", "model.n_layers=1", "tokenizer.vocab_size=300"]
+
+
+def write_examples(path, number=80, seed=0):
+    """Texts whose label one word decides."""
+    draw = np.random.default_rng(seed)
+    lines = ["text,label"]
+    for at in range(number):
+        words = GOOD if at % 2 else BAD
+        lines.append(f"this film number {at} is {words[draw.integers(4)]} in every way,{'good' if at % 2 else 'bad'}")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tuned")
+    outcome = tune(
+        "classify",
+        [write_examples(folder / "train.csv")],
+        test=[write_examples(folder / "test.csv", 40, seed=1)],
+        settings=[*STEPS, "train.steps=90", "train.learning_rate=0.004"],
+        out=folder / "run",
+        quiet=True,
+    )
+    return folder, outcome
+
+
+def test_a_word_that_decides_is_learned_and_the_run_answers(tuned):
+    folder, outcome = tuned
+    assert outcome["figures"]["test"]["accuracy"]["value"] > 0.9
+    assert outcome["examples"] == {"train": 72, "dev": 8, "test": 40}
+    answers = predict(folder / "run", ["a great film", "an awful film"])
+    assert [answer["label"] for answer in answers] == ["good", "bad"]
+    assert sum(answers[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    figures = eval(folder / "run", [folder / "test.csv"])["figures"]
+    assert figures == outcome["figures"]["test"]
+    facts = Run(folder / "run").facts()
+    assert facts["data"]["train"]["columns"] == {"text": "text", "label": "label"}
+    assert any("kept aside" in notice for notice in facts["data"]["train"]["notices"])
+
+
+def test_files_are_answered_line_by_line_and_record_by_record(tuned, tmp_path):
+    folder, _ = tuned
+    (tmp_path / "lines.txt").write_text("a lovely film\n\na dull film\n", encoding="utf-8")
+    (tmp_path / "records.jsonl").write_text(json.dumps({"text": "this film number 7 is weak in every way", "id": 1}), encoding="utf-8")
+    answers = predict(folder / "run", files=[tmp_path / "lines.txt", tmp_path / "records.jsonl"])
+    assert [answer["label"] for answer in answers] == ["good", "bad", "bad"]
+
+
+def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    data = write_examples(tmp_path / "train.csv")
+    tune("classify", [data], settings=STEPS, out=tmp_path / "whole", quiet=True)
+    step = Loop.step
+
+    def stopping(loop, factor):
+        loop.interruption.requested = loop.position.step == 12
+        return step(loop, factor)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="inkstone tune --resume"):
+        patch.setattr(Loop, "step", stopping)
+        tune("classify", [data], settings=STEPS, out=tmp_path / "broken", quiet=True)
+    tune(resume=tmp_path / "broken", quiet=True)
+    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "broken"))
+    assert one == other
+
+
+def test_a_resumed_run_refuses_other_examples(tmp_path, monkeypatch):
+    data = write_examples(tmp_path / "train.csv")
+    step = Loop.step
+
+    def stopping(loop, factor):
+        loop.interruption.requested = True
+        return step(loop, factor)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Loop, "step", stopping)
+        tune("classify", [data], settings=STEPS, out=tmp_path / "run", quiet=True)
+    write_examples(tmp_path / "train.csv", seed=5)
+    with pytest.raises(RunError, match="not those any more"):
+        tune(resume=tmp_path / "run", quiet=True)
+
+
+@pytest.mark.parametrize("family", ["decoder", "recurrent", "convolutional"])
+def test_a_language_model_is_tuned_from_where_it_stands(tmp_path, family):
+    from inkstone import train
+
+    text = tmp_path / "text.txt"
+    text.write_text("\n\n".join(f"a film of the year {year} and of its people, told again" for year in range(300)))
+    shape = ["train.steps=2", "model.width=32", "model.context=32", "tokenizer.vocab_size=300"]
+    train([str(text)], family=family, settings=shape, out=tmp_path / "base", quiet=True)
+    data = write_examples(tmp_path / "train.csv", 40)
+    settings = ["train.steps=4", "task.rows=8"]
+    outcome = tune("classify", [data], model=tmp_path / "base", settings=settings, out=tmp_path / "run", quiet=True)
+    assert outcome["steps"] == 4
+    tokenizers = [(tmp_path / name / "tokenizer.json").read_text() for name in ("base", "run")]
+    assert tokenizers[0] == tokenizers[1]
+    assert len(predict(tmp_path / "run", ["fine"])[0]["probabilities"]) == 2
+
+
+def test_the_best_weights_by_dev_are_kept(tuned):
+    facts = Run(tuned[0] / "run").facts()
+    assert 0 < facts["training"]["best_step"] <= facts["training"]["steps"]
+    scores = [entry["accuracy"] for entry in Run(tuned[0] / "run").metrics("held-out")]
+    assert facts["evaluation"]["figures"]["dev"]["accuracy"]["value"] == max(scores)
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        ({"task": "clasify"}, "did you mean 'classify'"),
+        ({"settings": ["task.scheme=bio"]}, "there is no such setting|has no such setting"),
+        ({"data": []}, "tune needs examples"),
+        ({"family": "ngram"}, "is counted and cannot be tuned"),
+        ({"settings": [*STEPS, "model.order=3"]}, "has no such setting"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_leaves_nothing_behind(tmp_path, words, complaint):
+    call = {"task": "classify", "data": [write_examples(tmp_path / "train.csv", 20)], "settings": STEPS, **words}
+    with pytest.raises(RecipeError, match=complaint):
+        tune(**call, out=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_only_a_later_part_has_and_leaked_texts_are_said(tmp_path):
+    data = write_examples(tmp_path / "train.csv", 40)
+    lines = (tmp_path / "train.csv").read_text(encoding="utf-8").splitlines()[:3]
+    (tmp_path / "test.csv").write_text("\n".join([*lines, "a text of its own,odd"]), encoding="utf-8")
+    tune(
+        "classify",
+        [data],
+        dev=[data],
+        test=[str(tmp_path / "test.csv")],
+        settings=STEPS,
+        out=tmp_path / "run",
+        quiet=True,
+    )
+    notices = Run(tmp_path / "run").facts()["data"]["test"]["notices"]
+    assert any("labels that the training part does not have" in notice and "odd" in notice for notice in notices)
+    assert any("2 examples stand in the training part" in notice for notice in notices)
