@@ -14,7 +14,6 @@ import math
 import multiprocessing
 import os
 import re
-import resource
 import subprocess
 import sys
 import sysconfig
@@ -88,7 +87,7 @@ def estimate_ours(path: Path, order: int, min_count: int, scored: list[str], pip
     model = NGram(NGramSettings(len(words), order, min_count=min_count), word_tokenizer(words))
     model.fit(documents)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    memory = peak_memory("self")
     numbers = {word: number for number, word in enumerate(words)}
     held = [np.array([numbers.get(word, 2) for word in line.split()], dtype=np.int64) for line in scored]
     tokens = sum(len(document) + 1 for document in held)
@@ -120,19 +119,32 @@ def theirs(lmplz: Path, path: Path, order: int, min_count: int, scored: list[str
     begin = time.perf_counter()
     with open(path, "rb") as source, open(arpa, "wb") as target:
         process = subprocess.Popen(words, stdin=source, stdout=target, stderr=subprocess.DEVNULL)
-        _, status, used = os.wait4(process.pid, 0)
+        memory, ended = 0, 0
+        while not ended:
+            memory = max(memory, peak_memory(process.pid))
+            time.sleep(0.02)
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
     if status:
         sys.exit(f"{' '.join(words)} failed")
     seconds = time.perf_counter() - begin
     with open(arpa, encoding="utf-8") as file:
         entries = sum(int(line.split("=")[1]) for line in (file.readline() for _ in range(order + 1)) if "=" in line)
     score, rate = score_theirs(arpa, scored)
-    return [score, entries, seconds, used.ru_utime + used.ru_stime, None, used.ru_maxrss * 1024, rate]
+    return [score, entries, seconds, used.ru_utime + used.ru_stime, None, memory, rate]
+
+
+def peak_memory(process: int | str) -> int:
+    """Bytes resident at most since the process began its program.
+
+    The peak that getrusage tells is no use: it counts what the parent held when it started the process.
+    """
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    return int(found[1]) * 1024 if found else 0  # a process that has ended has no memory
 
 
 def score_theirs(arpa: Path, scored: list[str]) -> tuple[float, float | None]:
     try:
-        import kenlm
+        import kenlm  # type: ignore[import-not-found]
     except ImportError:
         model = read_arpa(arpa)
         held = [np.array(model.tokenizer.encode(line)) for line in scored]
