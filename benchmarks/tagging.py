@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import pycrfsuite
@@ -92,7 +91,7 @@ def crfsuite(algorithm: str, train: Sentences) -> Tag:
     with tempfile.TemporaryDirectory() as folder:
         trainer.train(f"{folder}/model")
         tagger = pycrfsuite.Tagger()
-        tagger.open_inmemory(Path(folder, "model").read_bytes())
+        tagger.open(f"{folder}/model")
     return lambda sentences: [tagger.tag(feature_strings(words)) for words in sentences]
 
 
@@ -108,19 +107,22 @@ def race(train: Sentences, tests: dict[str, Sentences]) -> list[list]:
     """Rows of the table: one for each contestant and test part."""
     rows = []
     for who, learn in CONTESTANTS.items():
-        clock = [time.process_time()]
+        begin = time.process_time()
         tag = learn(train)
-        clock.append(time.process_time())
+        learning = time.process_time() - begin
+        read: list[list[str]] = []
+        tagged: list[list[str]] = []
         for name, test in tests.items():
-            clock[2:] = [time.process_time()]
-            tagged = tag([words for words, _ in test])
-            clock.append(time.process_time())
-            learning, _, tagging = (stop - begin for begin, stop in pairwise(clock))
-            words = sum(len(words) for words, _ in test)
+            sentences, rate = [words for words, _ in test], None
+            words = sum(map(len, sentences))
+            if sentences != read:  # words that were tagged already are not tagged again
+                begin = time.process_time()
+                read, tagged = sentences, tag(sentences)
+                rate = words / (time.process_time() - begin)
             right = sum(
                 a == b for got, (_, gold) in zip(tagged, test, strict=True) for a, b in zip(got, gold, strict=True)
             )
-            rows.append([name, who, 100 * right / words, learning, words / tagging])
+            rows.append([name, who, 100 * right / words, learning, rate])
             print(*rows[-1], file=sys.stderr, flush=True)
     return rows
 
