@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from evaluation.tiny_runs import texts
 from inkstone import eval, predict, tune
 from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.run import Run
@@ -56,7 +57,9 @@ def test_a_word_that_decides_is_learned_and_the_run_answers(tuned):
 def test_files_are_answered_line_by_line_and_record_by_record(tuned, tmp_path):
     folder, _ = tuned
     (tmp_path / "lines.txt").write_text("a lovely film\n\na dull film\n", encoding="utf-8")
-    (tmp_path / "records.jsonl").write_text(json.dumps({"text": "this film number 7 is weak in every way", "id": 1}), encoding="utf-8")
+    (tmp_path / "records.jsonl").write_text(
+        json.dumps({"text": "this film number 7 is weak in every way", "id": 1}), encoding="utf-8"
+    )
     answers = predict(folder / "run", files=[tmp_path / "lines.txt", tmp_path / "records.jsonl"])
     assert [answer["label"] for answer in answers] == ["good", "bad", "bad"]
 
@@ -99,8 +102,8 @@ def test_a_language_model_is_tuned_from_where_it_stands(tmp_path, family):
     from inkstone import train
 
     text = tmp_path / "text.txt"
-    text.write_text("\n\n".join(f"a film of the year {year} and of its people, told again" for year in range(300)))
-    shape = ["train.steps=2", "model.width=32", "model.context=32", "tokenizer.vocab_size=300"]
+    text.write_text("\n\n".join(texts(60, seed=3)), encoding="utf-8")
+    shape = ["train.steps=2", "text.clean=false", "model.width=32", "model.context=32", "tokenizer.vocab_size=300"]
     train([str(text)], family=family, settings=shape, out=tmp_path / "base", quiet=True)
     data = write_examples(tmp_path / "train.csv", 40)
     settings = ["train.steps=4", "task.rows=8"]

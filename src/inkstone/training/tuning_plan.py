@@ -44,12 +44,12 @@ def vocabulary_for_examples(texts: Sequence[str]) -> int:
 def fresh_body(recipe: Recipe, family: str, tokenizer: Tokenizer, examples: int, context: int) -> Any:
     """A body of this family with fresh weights, its shape by the number of examples where the recipe leaves it open."""
     kind = body_family(family)
+    if not hasattr(kind.Settings, "of_size"):
+        raise RecipeError(f"a model of the family {family!r} is counted and cannot be tuned; choose another family")
     given = recipe.model.model_dump(exclude_none=True, exclude={"family"})
     known = {field.name for field in fields(kind.Settings)}
     if unknown := given.keys() - known:
         raise RecipeError(f"model.{min(unknown)}: a body of the family {family!r} has no such setting")
-    if not hasattr(kind.Settings, "of_size"):
-        raise RecipeError(f"a model of the family {family!r} is counted and cannot be tuned; choose another family")
     width, layers = SHAPES[sum(examples >= bound for bound in EXAMPLES_FOR)]
     defaults = {name: value for name, value in (("context", context), ("dropout", 0.2)) if name in known}
     settings = kind.Settings.of_size(tokenizer.vocab_size, width, layers, **{**defaults, **given})
