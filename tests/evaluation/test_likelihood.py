@@ -200,3 +200,23 @@ def test_a_model_that_reads_through_is_scored_as_step_by_step():
         slow = score(Stepping(), documents, window=None, section=section, share=share)
         np.testing.assert_allclose(fast.section_nats, slow.section_nats, rtol=1e-5)
         assert fast.tokens.tolist() == slow.tokens.tolist()
+
+
+class ToldWhole(Uniform):
+    """A pseudo-likelihood: a nat for each token, and 100 for the end of a document."""
+
+    likelihood: ClassVar[str] = "whole"
+
+    def document_nats(self, documents, generator, ends):
+        assert len(documents) == len(ends)
+        return np.array([len(ids) + 100.0 * ended for ids, ended in zip(documents, ends, strict=True)])
+
+
+def test_of_a_document_told_in_sections_the_last_alone_pays_for_the_end():
+    documents = [ids("ink" * 10), ids("ink"), ids("ink" * 4), ids("")]
+    likelihood = score(ToldWhole(TOKENIZER), documents, window=8, section=12)
+    assert likelihood.section_nats.tolist() == [12, 12, 106, 103, 112, 100]
+    assert likelihood.nats.tolist() == [130, 103, 112, 100]
+    assert likelihood.tokens.tolist() == [31, 4, 13, 1]
+    halved = score(ToldWhole(TOKENIZER), [ids("ink" * 16)], window=8, section=12, share=0.5)
+    assert halved.nats.tolist() == [24]  # of four sections the first and third, neither of which is the last

@@ -8,6 +8,7 @@ from inkstone.errors import TextError
 from inkstone.inference.latent_text import interpolate, path, posterior_means, reconstruct, sample, write
 from inkstone.models.text_vae import TextVAE, TextVAESettings
 from inkstone.tokens.learning import learn_tokenizer
+from inkstone.tokens.sentence_ends import openings
 
 TOKENIZER = learn_tokenizer(iter(["ink on stone"] * 20), "byte-bpe", 270)
 
@@ -35,6 +36,8 @@ def likeliest(model: TextVAE, z: torch.Tensor) -> str:
         if token == TOKENIZER.end:
             break
         ids.append(token)
+        if openings(torch.tensor([ids]), model.marks)[0][0, -1]:
+            break
     return TOKENIZER.decode(ids[1:])
 
 
@@ -53,6 +56,30 @@ def test_a_text_ends_at_its_end_token_though_others_go_on(model):
     finally:
         with torch.no_grad():
             model.embedding.weight.copy_(bias)
+
+
+def test_a_text_ends_where_its_sentence_does(model):
+    bias = model.embedding.weight.detach().clone()
+    dot = TOKENIZER.encode(".")[0]
+    try:
+        with torch.no_grad():
+            model.embedding.weight[dot] *= 40
+        z = torch.randn(8, 4, generator=torch.Generator().manual_seed(1)) * 2
+        written = write(model, z)
+        assert written == [likeliest(model, one) for one in z]
+        assert any(text.endswith(".") for text in written) and not all(text.endswith(".") for text in written)
+    finally:
+        with torch.no_grad():
+            model.embedding.weight.copy_(bias)
+
+
+def test_a_sentence_is_placed_as_in_training_and_two_are_refused(model):
+    alone = posterior_means(model, ["ink.", "stone"])
+    pieces, _ = model.pieces_of([np.array(TOKENIZER.encode("ink. stone"))])
+    with torch.no_grad():
+        torch.testing.assert_close(alone[:1], model.encode(pieces.rows(torch.tensor([0])))[0])
+    with pytest.raises(TextError, match="more than one sentence.*'ink.'"):
+        posterior_means(model, ["stone", "ink. on"])
 
 
 def test_samples_hold_under_a_seed(model):

@@ -89,7 +89,7 @@ def encoder_decoder(**changes) -> EncoderDecoder:
 def text_vae(body: str) -> TextVAE:
     settings = TextVAESettings(vocab_size=VOCAB, width=16, n_layers=2, n_heads=2, context=8, latent=4, body=body)
     generator = torch.Generator().manual_seed(0)
-    model = TextVAE(settings, TOKENIZER).initialise(generator).eval()
+    model = TextVAE(settings, EARLY_END).initialise(generator).eval()
     with torch.no_grad():
         for parameter in model.parameters():  # `initialise` makes every block of the Transformer the identity
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)

@@ -164,6 +164,18 @@ def test_pseudo_log_likelihood_of_documents_by_hand(layout, closed, monkeypatch)
 
 
 @pytest.mark.parametrize("closed", [False, True])
+def test_a_section_of_a_document_does_not_pay_for_its_end(closed):
+    model = encoder(closed=closed)
+    ids = np.random.default_rng(0).integers(0, END, 9)
+    with torch.no_grad():
+        whole = by_hand(model, ids)
+        asks_end = torch.tensor([END, *ids.tolist(), model.settings.mask_id])
+        end = -model(asks_end[None])[0, -1].log_softmax(-1)[END].item()
+    found = model.document_nats([ids, ids, ids[:0]], None, [False, True, False])
+    np.testing.assert_allclose(found, [whole - end, whole, 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("closed", [False, True])
 def test_a_long_document_is_told_from_the_context_around_each_token(closed):
     model = encoder(context=12, closed=closed)
     ids = np.random.default_rng(0).integers(0, END, 50)

@@ -272,11 +272,13 @@ def _score_group(
 
 
 def _score_whole(model: WholeDocuments, group: list[_Document]) -> None:
-    """The likelihood of each section to be scored as of a document of its own: what stands before it is not seen, and it
-    pays for an end token that, inside a document, is not among the tokens counted.
+    """The likelihood of each section to be scored as of a document of its own: what stands before it is not seen. Only the last
+    section of a document pays for its end.
     """
-    sections = [document.inputs[a + 1 : b + 1] for document in group for a, b in document.ranges]
-    nats = iter(model.document_nats(sections, torch.Generator().manual_seed(0)))
+    ranges = [(document, a, b) for document in group for a, b in document.ranges]
+    ends = [b == len(document.targets) for document, _, b in ranges]
+    sections = [document.targets[a : b - end] for (document, a, b), end in zip(ranges, ends, strict=True)]
+    nats = iter(model.document_nats(sections, torch.Generator().manual_seed(0), ends))
     for document in group:
         document.section_nats = np.array([next(nats) for _ in document.ranges])
         document.inputs = document.targets = document.nats = np.zeros(0, dtype=np.int64)

@@ -1,4 +1,7 @@
-"""What a text VAE can do with its latent space: write from the prior, say a text again, go from one text to another."""
+"""What a text VAE can do with its latent space: write from the prior, say a text again, go from one text to another.
+
+A text here is one piece, as the model learned them: a sentence or a line, or what is said before the end of a document.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -17,7 +20,8 @@ from inkstone.models.text_vae import TextVAE
 def write(
     model: TextVAE, latent: Float[Tensor, "n z"], *, temperature: float = 0.0, generator: torch.Generator | None = None
 ) -> list[str]:
-    """One piece of text for each latent vector: up to its end token or the model's context, whichever comes first.
+    """One piece of text for each latent vector: up to the end of the document, the end of a sentence or line, or the model's
+    context, whichever comes first.
 
     At temperature 0 the likeliest token is taken each time; otherwise drawn, which needs a generator.
     """
@@ -25,9 +29,8 @@ def write(
         raise TextError(f"temperature = {temperature}, but must be 0, or above 0 with a generator to draw by")
     tokenizer, count = model.tokenizer, len(latent)
     device = model.embedding.weight.device
-    before = (tokenizer.begin or [tokenizer.end])[-1]
     state = model.start(count, latent)
-    ids = torch.full((count, 1), before, device=device)
+    ids = torch.full((count, 1), tokenizer.end, device=device)
     written: list[list[int]] = [[] for _ in range(count)]
     going = [True] * count
     for _ in range(model.settings.context):
@@ -36,10 +39,11 @@ def write(
             chosen = draw(scores[:, -1] / temperature, torch.rand(count, generator=generator).to(device))
         else:
             chosen = scores[:, -1].argmax(-1)
+        ends = model.ends_piece(chosen, state).tolist()
         for row, token in enumerate(chosen.tolist()):
-            going[row] = going[row] and token != tokenizer.end
-            if going[row]:
+            if going[row] and token != tokenizer.end:
                 written[row].append(token)
+            going[row] = going[row] and not ends[row]
         if not any(going):
             break
         ids = chosen[:, None]
@@ -55,15 +59,26 @@ def sample(model: TextVAE, count: int, seed: int = 0, *, temperature: float = 1.
 
 @torch.inference_mode()
 def posterior_means(model: TextVAE, texts: Sequence[str]) -> Float[Tensor, "n z"]:
-    """Where the encoder places each text. Raises TextError for one that is empty or longer than a piece of the model."""
+    """Where the encoder places each text.
+
+    Raises TextError for one that is empty, longer than a piece of the model, or more than one of its pieces.
+    """
     documents = model.tokenizer.encode_batch(list(texts))
     longest = model.settings.context - 1
     for text, ids in zip(texts, documents, strict=True):
         if not 1 <= len(ids) <= longest:
             raise TextError(f"{text[:40]!r} has {len(ids)} tokens; this model places texts of 1 to {longest}")
     training = model.training
-    pieces, _ = model.eval().pieces_of(documents)
-    mean, _ = model.encode(pieces)
+    pieces, owner = model.eval().pieces_of(documents)
+    firsts = torch.searchsorted(owner, torch.arange(len(texts), device=owner.device))
+    for text, ids, first in zip(texts, documents, firsts.tolist(), strict=True):
+        read = int(pieces.valid[first].sum())
+        if read < len(ids):
+            said = model.tokenizer.decode(ids[:read])
+            raise TextError(
+                f"{text[:40]!r} is more than one {model.settings.piece}; give it in parts, of which the first is {said!r}"
+            )
+    mean, _ = model.encode(pieces.rows(firsts))
     model.train(training)
     return mean
 

@@ -35,9 +35,17 @@ class LstmWriter(nn.Module):
         self, x: Float[Tensor, "n t width"], z: Float[Tensor, "n latent"], memory: list[Tensor] | None
     ) -> tuple[Float[Tensor, "n t width"], list[Tensor]]:
         """Read on from `memory`, or from the beginning where there is none: [hidden, cell], each (n, layers, width)."""
-        if memory is None:
-            hidden, cell = self.to_state(z).view(len(z), 2, *self.shape).unbind(1)
-            memory = [torch.tanh(hidden), cell]
+        memory = self.begin(z) if memory is None else memory
         state = (memory[0].transpose(0, 1).contiguous(), memory[1].transpose(0, 1).contiguous())
         out, (hidden, cell) = self.lstm(x + self.to_input(z)[:, None], state)
         return out, [hidden.transpose(0, 1), cell.transpose(0, 1)]
+
+    def begin(self, z: Float[Tensor, "n latent"]) -> list[Tensor]:
+        """What is remembered when nothing was read."""
+        hidden, cell = self.to_state(z).view(len(z), 2, *self.shape).unbind(1)
+        return [torch.tanh(hidden), cell]
+
+    def restart(self, memory: list[Tensor], rows: Bool[Tensor, " n"], z: Float[Tensor, "n latent"]) -> list[Tensor]:
+        """The memory with some rows at the beginning again."""
+        fresh = self.begin(z)
+        return [torch.where(rows[:, None, None], new, old) for new, old in zip(fresh, memory, strict=True)]

@@ -37,10 +37,10 @@ class LatentBlock(nn.Module):
         x: Float[Tensor, "n t width"],
         turn: tuple[Tensor, Tensor],
         before: list[Tensor] | None,
-        visible: Bool[Tensor, "n t t"] | None,
+        visible: Bool[Tensor, "n t s"] | None,
     ) -> tuple[Float[Tensor, "n t width"], list[Tensor]]:
-        """`before` holds keys and values (n, heads, s, head width) that every position sees. Without it the block looks both
-        ways, where `visible` allows; with it, only back. Returns also the keys and values of all.
+        """`before` holds keys and values (n, heads, s − t, head width) that stand before. Without it the block looks both ways;
+        with it, only back; and in either case only where `visible` allows. Returns also the keys and values of all.
         """
         n, t, width = x.shape
         heads = self.qkv(self.attention_norm(x)).view(n, t, 3 * self.n_heads, self.head_width).transpose(1, 2)
@@ -86,15 +86,39 @@ class TransformerWriter(nn.Module):
     def forward(
         self, x: Float[Tensor, "n t width"], z: Float[Tensor, "n latent"], memory: list[Tensor] | None
     ) -> tuple[Float[Tensor, "n t width"], list[Tensor]]:
-        """Read on from `memory`, the keys and values of each block in turn, or from the latent vector where there is none."""
+        """Read on from `memory`, as `begin` and this function give it, or from the latent vector where there is none.
+
+        A memory holds the keys and values of each block in turn, which of their places each row may see, and how many tokens
+        each row has read since its latent vector.
+        """
+        visible, t = None, x.shape[1]
         if memory is None:
-            first = self.to_memory(z).view(len(z), 2 * len(self.blocks), self.n_heads, 1, -1)
-            memory = list(first.unbind(1))
-        read = memory[0].shape[2] - 1  # the latent vector stands first
-        turn = rotation(self.omega, read, x.shape[1])  # type: ignore[arg-type]
+            memory = self.begin(z)
+            turn = rotation(self.omega, 0, t)  # type: ignore[arg-type]
+        else:
+            turn = rotation(self.omega, memory[-1], t)  # type: ignore[arg-type]
+            if not bool(memory[-2].all()):
+                back = torch.ones(t, t, dtype=torch.bool, device=x.device).tril().expand(len(x), t, t)
+                visible = torch.cat((memory[-2][:, None].expand(-1, t, -1), back), dim=2)
         x = x + self.to_input(z)[:, None]
         kept: list[Tensor] = []
         for layer, block in enumerate(self.blocks):
-            x, keys_values = block(x, turn, memory[2 * layer : 2 * layer + 2], None)
+            x, keys_values = block(x, turn, memory[2 * layer : 2 * layer + 2], visible)
             kept += keys_values
-        return self.norm(x), kept
+        seen = torch.nn.functional.pad(memory[-2], (0, t), value=True)
+        return self.norm(x), [*kept, seen, memory[-1] + t]
+
+    def begin(self, z: Float[Tensor, "n latent"]) -> list[Tensor]:
+        """The memory when nothing was read: the latent vector stands first."""
+        first = self.to_memory(z).view(len(z), 2 * len(self.blocks), self.n_heads, 1, -1)
+        seen = torch.ones((len(z), 1), dtype=torch.bool, device=z.device)
+        return [*first.unbind(1), seen, torch.zeros(len(z), dtype=torch.long, device=z.device)]
+
+    def restart(self, memory: list[Tensor], rows: Bool[Tensor, " n"], z: Float[Tensor, "n latent"]) -> list[Tensor]:
+        """The memory with some rows at the beginning again: what they have read is out of sight, which none sees is let go."""
+        seen = torch.cat((memory[-2] & ~rows[:, None], rows[:, None]), dim=1)
+        first = int(seen.any(0).int().argmax())
+        joined = [
+            torch.cat((old, new), dim=2)[:, :, first:] for old, new in zip(memory[:-2], self.begin(z)[:-2], strict=True)
+        ]
+        return [*joined, seen[:, first:], memory[-1].masked_fill(rows, 0)]

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -45,16 +45,20 @@ def frequencies(head_width: int, theta: float, scaling: RotaryScaling | None = N
 
 
 def rotation(
-    omega: Float[Tensor, " half"], start: int, length: int
-) -> tuple[Float[Tensor, "t half"], Float[Tensor, "t half"]]:
-    """Cosines and sines of the angles at positions start … start+length−1."""
-    positions = torch.arange(start, start + length, device=omega.device, dtype=torch.float32)
-    angles = positions[:, None] * omega[None, :]
+    omega: Float[Tensor, " half"], start: int | Int[Tensor, " b"], length: int
+) -> tuple[Float[Tensor, "*rows t half"], Float[Tensor, "*rows t half"]]:
+    """Cosines and sines of the angles at positions start … start+length−1; a start for each row gives (b, 1, t, half)."""
+    positions = torch.arange(length, device=omega.device, dtype=torch.float32)
+    if isinstance(start, int):
+        positions = positions + start
+    else:
+        positions = positions + start[:, None, None]
+    angles = positions[..., None] * omega
     return angles.cos(), angles.sin()
 
 
 def rotate(
-    x: Float[Tensor, "b h t d"], cos: Float[Tensor, "t half"], sin: Float[Tensor, "t half"]
+    x: Float[Tensor, "b h t d"], cos: Float[Tensor, "*rows t half"], sin: Float[Tensor, "*rows t half"]
 ) -> Float[Tensor, "b h t d"]:
     """Turn every head vector by the angles of its position.
 

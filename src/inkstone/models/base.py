@@ -8,17 +8,18 @@ has decides how it is trained, saved and scored:
 - Learned by gradient (`NeuralModel`): `initialise`, `Settings.of_size`, and either `hidden` with `output_weight`, from
   which the loss of the next token is made (`tasks/language_modelling.py`), or a `loss` of its own (`OwnLoss`).
 - Learned by counting (`CountedModel`): `fit`, `Settings.for_text`.
+- Learning from whole sentences or lines (`LearnsPieces`), where others see windows of the text.
 - Reading its text in order, with a state that goes on from batch to batch (`CarriesState`): such a model has no longest
   text, and its `settings.context` is only how far gradients go back.
 - A likelihood that is not the chain of `step` is given whole (`WholeDocuments`) and named in the attribute `likelihood`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -81,6 +82,16 @@ class OwnLoss(Protocol):
 
 
 @runtime_checkable
+class LearnsPieces(Protocol):
+    """A model that learns from whole sentences or lines of at most `settings.context` tokens."""
+
+    @property
+    def piece_ends(self) -> UInt8[Tensor, " v"]:
+        """What each token means for the end of a piece (tokens/sentence_ends.py)."""
+        ...
+
+
+@runtime_checkable
 class CarriesState(Protocol):
     """A model that reads its training text in order and keeps its state from one batch to the next."""
 
@@ -124,7 +135,11 @@ class WholeDocuments(Protocol):
     likelihood: ClassVar[str]  # what the figure is: "pseudo-log-likelihood", "importance-weighted bound"
 
     def document_nats(
-        self, documents: list[Int[np.ndarray, " n"]], generator: torch.Generator
+        self, documents: list[Int[np.ndarray, " n"]], generator: torch.Generator, ends: Sequence[bool] | None = None
     ) -> Float[np.ndarray, " documents"]:
-        """Negative log-likelihood in nats of each document, its end token included."""
+        """Negative log-likelihood in nats of each document, its end token included.
+
+        ends: whether each ends there; a section of a longer document that does not has no end token to pay for. By default
+        each does.
+        """
         ...

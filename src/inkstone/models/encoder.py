@@ -15,7 +15,7 @@ only under its name. `step` is an honest distribution of the next token, that of
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -290,21 +290,26 @@ class Encoder(nn.Module):
 
     @torch.inference_mode()
     def document_nats(
-        self, documents: list[Int[np.ndarray, " _"]], generator: torch.Generator | None, most: int = SCORED
+        self,
+        documents: list[Int[np.ndarray, " _"]],
+        generator: torch.Generator | None,
+        ends: Sequence[bool] | None = None,
+        most: int = SCORED,
     ) -> Float[np.ndarray, " documents"]:
-        """The negative pseudo-log-likelihood of each document in nats, its end token included.
+        """The negative pseudo-log-likelihood of each document in nats, its end token included where it `ends` (by default).
 
         Each token is hidden by itself, and told from all the others, or in a long document from the `context` tokens around it.
         The end is told from the whole document. Where the documents have more than `most` tokens together, a random
         sample of the same share of each speaks for all, scaled up: without bias, but with the noise of a sample.
         """
-        share = min(1.0, most / max(1, sum(len(ids) + 1 for ids in documents)))
+        ends = [True] * len(documents) if ends is None else ends
+        share = min(1.0, most / max(1, sum(map(len, documents)) + sum(ends)))
         asked: list[tuple[int, float, int, Tensor]] = []  # document, weight, place of the token asked for, shown text
         answers = []
-        for number, ids in enumerate(documents):
+        for number, (ids, ended) in enumerate(zip(documents, ends, strict=True)):
             before = self.tokenizer.begin[-1] if self.tokenizer.begin else self.tokenizer.end
             text = torch.tensor([before, *ids.tolist(), self.tokenizer.end])
-            predictions = len(text) - 1
+            predictions = len(ids) + ended
             chosen = torch.arange(predictions)
             if share < 1:
                 chosen = torch.randperm(predictions, generator=generator)[: math.ceil(share * predictions)]

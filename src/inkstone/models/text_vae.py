@@ -1,6 +1,6 @@
 """The text variational autoencoder: a language model that first decides what to say, as a vector, and then says it.
 
-A piece of text x of at most `context` tokens is written given a latent vector z (Bowman et al. 2016):
+A piece of text x, a sentence or a line of at most `context` tokens, is written given a latent vector z (Bowman et al. 2016):
 
     p(x) = ∫ p(z) Π p(xₜ | x₁ … xₜ₋₁, z) dz,    p(z) = N(0, I)
 
@@ -13,18 +13,21 @@ Reader and writer are LSTMs, or Transformers that read z as memory (Optimus, Li 
 without z learns to ignore it, and the KL falls to zero. Against this: the KL is annealed, counts only above some free bits
 (Kingma et al. 2016), words may be kept from the writer, and the reader's features are pooled (Long et al. 2020).
 
-A longer document is written piece by piece, each with a z of its own and given the last token before it.
+A document is written piece by piece, each with a z of its own: after the end of a sentence or a line as at its beginning, and
+given the last token alone where a sentence is longer than `context`. Whether one ends is told from the tokens up to there
+(`tokens/sentence_ends.py`), so training, scoring and writing cut alike.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
 from inkstone.errors import RecipeError
@@ -41,7 +44,8 @@ from inkstone.layers.latent_lstm import LstmReader, LstmWriter
 from inkstone.layers.latent_transformer import TransformerReader, TransformerWriter
 from inkstone.models.decoder import heads_for
 from inkstone.tokens.batches import Batch
-from inkstone.tokens.pieces import Pieces, cut_pieces
+from inkstone.tokens.pieces import Pieces, cut_pieces, places_in_pieces
+from inkstone.tokens.sentence_ends import marks_of, openings
 from inkstone.tokens.tokenizer import Tokenizer
 
 CYCLES = 4  # of cyclical annealing (Fu et al. 2019, section 4)
@@ -57,6 +61,9 @@ class TextVAESettings:
     width: int
     n_layers: int  # of the reader and of the writer each
     context: int = 64  # longest piece in tokens
+    piece: Literal["sentence", "line", "window"] = (
+        "sentence"  # "window": pieces of `context` tokens, wherever they begin
+    )
     body: Literal["lstm", "transformer"] = "lstm"
     latent: int = 32  # numbers in z
     n_heads: int = 4  # of "transformer"
@@ -73,7 +80,11 @@ class TextVAESettings:
         for name in ("vocab_size", "width", "n_layers", "context", "latent", "n_heads", "score_draws"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}, but must be at least 1")
-        for name, allowed in (("body", ("lstm", "transformer")), ("annealing", ("none", "linear", "cyclical"))):
+        for name, allowed in (
+            ("body", ("lstm", "transformer")),
+            ("annealing", ("none", "linear", "cyclical")),
+            ("piece", ("sentence", "line", "window")),
+        ):
             if getattr(self, name) not in allowed:
                 raise RecipeError(f"{name} = {getattr(self, name)!r}, but must be one of {', '.join(allowed)}")
         if self.body == "transformer" and self.width % (2 * self.n_heads):
@@ -137,19 +148,22 @@ class TextVAESettings:
 
 @dataclass
 class TextVAEState:
-    """Where a text stands: tokens read, the latent vector of the piece, and what the writer remembers of the piece."""
+    """Where a text stands: the latent vector of each row's piece, how far the piece is, what the writer remembers of it."""
 
-    batch: int
     length: int
     given: Float[Tensor, "b z"] | None  # the caller's latent vectors; None: each piece has a fixed draw
-    latent: Float[Tensor, "b z"] | None
+    latent: Float[Tensor, "b z"]
     memory: list[Tensor] | None
+    before: Tensor  # (b) uint8: of the last token, what `openings` goes on from
+    used: Int[Tensor, " b"]  # tokens read of the piece
+    pieces: Int[Tensor, " b"]  # begun so far
 
     def select(self, rows: Int[Tensor, " n"]) -> "TextVAEState":
         """Keep these rows in this order."""
-        given, latent = (None if x is None else x[rows] for x in (self.given, self.latent))
+        given = None if self.given is None else self.given[rows]
         memory = None if self.memory is None else [x[rows] for x in self.memory]
-        return TextVAEState(len(rows), self.length, given, latent, memory)
+        parts = (x[rows] for x in (self.before, self.used, self.pieces))
+        return TextVAEState(self.length, given, self.latent[rows], memory, *parts)
 
 
 @dataclass(frozen=True)
@@ -183,6 +197,7 @@ class TextVAE(nn.Module):
             self.reader = TransformerReader(*shape)
             self.writer = TransformerWriter(*shape, s.latent)
         self.posterior = nn.Linear(s.width, 2 * s.latent)
+        self.register_buffer("marks", marks_of(tokenizer, s.piece, s.vocab_size), persistent=False)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "TextVAE":
@@ -213,6 +228,11 @@ class TextVAE(nn.Module):
         """The matrix that turns a writer's state into logits: the embedding."""
         return self.embedding.weight
 
+    @property
+    def piece_ends(self) -> UInt8[Tensor, " v"]:
+        """What each token means for the end of a piece."""
+        return self.marks  # type: ignore[return-value]
+
     def n_parameters(self) -> int:
         """Numbers that training can change; the tied matrix counts once."""
         return sum(weight.numel() for weight in self.parameters())
@@ -241,12 +261,17 @@ class TextVAE(nn.Module):
 
         It is −ELBO / tokens only where the weight has come to 1 and every unit is above its free bits.
         """
-        pieces = cut_pieces(batch.ids, batch.targets, batch.document, self.settings.context)
+        pieces = self.cut(batch.ids, batch.targets, batch.document)
         mean, log_variance = self.encode(pieces)
         states = self.decode(pieces, draw(mean, log_variance, generator), generator)
         told = linear_cross_entropy(states[pieces.valid], self.output_weight, pieces.targets[pieces.valid])
         kl = free_bits(kl_to_standard_normal(mean, log_variance).float(), self.settings.free_bits)
         return told + self.settings.kl_weight(progress) * kl * (len(pieces) / batch.targets.numel())
+
+    def cut(self, ids: Int[Tensor, "b t"], targets: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None) -> Pieces:
+        """The pieces of rows of packed documents."""
+        opens, _ = openings(ids, self.piece_ends)
+        return cut_pieces(ids, targets, document, self.settings.context, opens, self.tokenizer.end)
 
     @torch.no_grad()
     def bounds(self, pieces: Pieces, draws: int, generator: torch.Generator | None) -> Bounds:
@@ -266,14 +291,19 @@ class TextVAE(nn.Module):
         return Bounds(told.mean(0) - kl, importance_bound(told + ratio), kl, mean, log_variance)
 
     def document_nats(
-        self, documents: Sequence[np.ndarray], generator: torch.Generator | None, draws: int | None = None
+        self,
+        documents: Sequence[np.ndarray],
+        generator: torch.Generator | None,
+        ends: Sequence[bool] | None = None,
+        draws: int | None = None,
     ) -> Float[np.ndarray, " documents"]:
         """An upper bound of −log p of each document, its end token included: the sum of those of its pieces.
 
-        documents: arrays of ids without the end token; draws: of z for each piece, `score_draws` by default.
+        documents: arrays of ids without the end token; ends: whether each ends there, True by default; draws: of z for each
+        piece, `score_draws` by default.
         """
         draws, longest = draws or self.settings.score_draws, self.settings.context
-        pieces, owner = self.pieces_of(documents)
+        pieces, owner = self.pieces_of(documents, ends)
         order = pieces.valid.sum(1).argsort(descending=True, stable=True)  # pieces of like length waste little
         nats = np.zeros(len(documents))
         training = self.training
@@ -284,19 +314,25 @@ class TextVAE(nn.Module):
         self.train(training)
         return nats
 
-    def pieces_of(self, documents: Sequence[np.ndarray]) -> tuple[Pieces, Int[Tensor, " n"]]:
-        """The pieces of documents (ids without the end token), and the number of the document that each belongs to."""
-        device = self.embedding.weight.device
-        end = np.array([self.tokenizer.end], dtype=np.int64)
-        before = np.array((self.tokenizer.begin or [self.tokenizer.end])[-1:], dtype=np.int64)
-        texts = [np.asarray(document, dtype=np.int64) for document in documents]
-        inputs = torch.from_numpy(np.concatenate([part for text in texts for part in (before, text)])).to(device)
-        targets = torch.from_numpy(np.concatenate([part for text in texts for part in (text, end)])).to(device)
-        lengths = torch.tensor([len(text) + 1 for text in texts], device=device)
-        document = torch.repeat_interleave(torch.arange(len(texts), device=device), lengths)
-        pieces = cut_pieces(inputs[None], targets[None], document[None], self.settings.context)
-        owner = torch.repeat_interleave(torch.arange(len(texts), device=device), -(-lengths // self.settings.context))
-        return pieces, owner
+    def pieces_of(
+        self, documents: Sequence[np.ndarray], ends: Sequence[bool] | None = None
+    ) -> tuple[Pieces, Int[Tensor, " n"]]:
+        """The pieces of documents (ids without the end token), and the number of the document that each belongs to.
+
+        ends: whether each document ends there and so has an end token to be predicted; True by default.
+        """
+        device, end = self.embedding.weight.device, self.tokenizer.end
+        before = (self.tokenizer.begin or [end])[-1]
+        inputs, targets = [], []
+        for text, ended in zip(documents, ends or [True] * len(documents), strict=True):
+            whole = np.array([before, *text.tolist(), *[end] * ended], dtype=np.int64)
+            inputs.append(whole[:-1])
+            targets.append(whole[1:])
+        lengths = torch.tensor([len(part) for part in targets])
+        document = torch.repeat_interleave(torch.arange(len(targets)), lengths)
+        ids, wanted = (torch.from_numpy(np.concatenate(parts)) for parts in (inputs, targets))
+        pieces = self.cut(ids.to(device)[None], wanted.to(device)[None], document.to(device)[None])
+        return pieces, pieces.document
 
     def start(self, batch: int, latent: Float[Tensor, "b z"] | None = None) -> TextVAEState:
         """Nothing read yet, and what to say decided: `latent`, one row each, holds for the whole text.
@@ -304,33 +340,51 @@ class TextVAE(nn.Module):
         Without it every piece has a draw from the prior that is always the same one, for all rows. (The prior's mean would
         be no sentence's place: the draws of N(0, I) lie at a distance of about √latent from it.)
         """
-        return TextVAEState(batch, 0, latent, None, None)
+        weight = self.embedding.weight
+        none = torch.zeros(batch, dtype=torch.long, device=weight.device)
+        z = weight.new_zeros((batch, self.settings.latent))
+        return TextVAEState(0, latent, z, None, none.to(torch.uint8), none, none)
 
     def step(
         self, ids: Int[Tensor, "b t"], state: TextVAEState, last: bool = False
     ) -> tuple[Float[Tensor, "b n v"], TextVAEState]:
-        """Log-probabilities of the token after each position given z, and the state. A new piece begins every `context`
-        tokens, as in training: the writer then remembers the last token alone.
+        """Log-probabilities of the token after each position given z, and the state. New pieces begin as in training, each
+        row's where its sentences end: the writer then remembers nothing, or in a long sentence the last token alone.
         """
-        context, parts, at = self.settings.context, [], 0
-        while at < ids.shape[1]:
-            if state.length % context == 0:
-                state.memory, state.latent = None, self._latent(state)
-            stop = min(ids.shape[1], at + context - state.length % context)
-            assert state.latent is not None
-            hidden, state.memory = self.writer(self.embedding(ids[:, at:stop]), state.latent, state.memory)
-            state.length += stop - at
+        opens, state.before = openings(ids, self.piece_ends, state.before)
+        place = places_in_pieces(opens, self.settings.context, state.used)
+        begins, parts = place == 0, []
+        x = self.embedding(ids.masked_fill(opens, self.tokenizer.end))
+        cuts = [0, *(begins[:, 1:].any(0).nonzero()[:, 0] + 1).tolist(), ids.shape[1]]
+        for at, stop in pairwise(cuts):
+            if bool(begins[:, at].any()):
+                self._begin_pieces(begins[:, at], state)
+            hidden, state.memory = self.writer(x[:, at:stop], state.latent, state.memory)
             parts.append(hidden)
-            at = stop
+        state.length, state.used = state.length + ids.shape[1], place[:, -1] + 1
         hidden = torch.cat(parts, dim=1) if not last else parts[-1][:, -1:]
         return F.linear(hidden, self.output_weight).float().log_softmax(-1), state
 
-    def _latent(self, state: TextVAEState) -> Float[Tensor, "b z"]:
+    def ends_piece(self, ids: Int[Tensor, " b"], state: TextVAEState) -> Bool[Tensor, " b"]:
+        """Whether each token, read next, would be the last of its piece: of a sentence, a line, or a document."""
+        return openings(ids[:, None], self.piece_ends, state.before)[0][:, 0]
+
+    def _begin_pieces(self, rows: Bool[Tensor, " b"], state: TextVAEState) -> None:
+        """New latent vectors and an empty memory for these rows."""
         if state.given is not None:
-            return state.given.to(self.embedding.weight)
-        generator = torch.Generator().manual_seed(state.length // self.settings.context)
-        z = standard_normal((1, self.settings.latent), generator, self.embedding.weight)
-        return z.expand(state.batch, -1)
+            z = state.given.to(state.latent)
+        else:
+            z = torch.cat([self._fixed_draw(number) for number in state.pieces.tolist()])
+        state.latent = torch.where(rows[:, None], z, state.latent)
+        state.pieces = state.pieces + rows
+        if state.memory is None or bool(rows.all()):
+            state.memory = self.writer.begin(state.latent)
+        else:
+            state.memory = self.writer.restart(state.memory, rows, z)
+
+    def _fixed_draw(self, number: int) -> Float[Tensor, "1 z"]:
+        generator = torch.Generator().manual_seed(number)
+        return standard_normal((1, self.settings.latent), generator, self.embedding.weight)
 
     def _log_likelihood(self, pieces: Pieces, z: Float[Tensor, "n z"]) -> Float[Tensor, " n"]:
         """log p(x|z) of each piece."""

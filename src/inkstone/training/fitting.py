@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from inkstone.models.base import CarriesState
+from inkstone.models.base import CarriesState, LearnsPieces
 from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe
 from inkstone.tokens.batches import Batches, PackedBatches
+from inkstone.tokens.piece_batches import PieceBatches
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.streams import StreamBatches
 from inkstone.training.bigram_start import bigram_counts, start_from_bigrams
@@ -26,7 +27,11 @@ def begin(model: Any, shards: TokenShards, recipe: Recipe) -> nn.Module:
 
 
 def batches_of(model: nn.Module, shards: TokenShards, context: int, rows: int, seed: int) -> Batches:
-    """Shuffled windows of the text, or for a model that carries its state the text in order."""
+    """Shuffled windows of the text; whole pieces of it for a model that learns from these; or for a model that carries its
+    state the text in order.
+    """
+    if isinstance(model, LearnsPieces):
+        return PieceBatches(shards, model.piece_ends, context=context, rows=rows, seed=seed)
     if isinstance(model, CarriesState):
         return StreamBatches(shards, context=context, rows=rows, seed=seed)
     return PackedBatches(shards, context=context, rows=rows, seed=seed)

@@ -1,15 +1,19 @@
 """Timing real steps of a shape, to know its speed and the number of windows that one pass should hold."""
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import torch
 
 from inkstone.models import family
+from inkstone.models.base import LearnsPieces
 from inkstone.recipe import Recipe
 from inkstone.tasks.language_modelling import training_loss
-from inkstone.tokens.batches import PackedBatches
+from inkstone.tokens.batches import Batch, PackedBatches
+from inkstone.tokens.piece_batches import PieceBatches
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.loop import on_device
@@ -54,10 +58,17 @@ def _step(
     optimisers, generator = Optimisers(model, train), torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
 
+    @cache
+    def stream(rows: int) -> Iterator[Batch]:
+        if isinstance(model, LearnsPieces):  # its batches are of different lengths, so several must be seen
+            batches = PieceBatches(shards, model.piece_ends, context=settings.context, rows=rows, seed=0)
+        else:
+            batches = PackedBatches(shards, context=settings.context, rows=rows, seed=0)
+        return map(batches.batch, itertools.count())
+
     def step(rows: int) -> None:
-        batches = PackedBatches(shards, context=settings.context, rows=rows, seed=0)
-        for index in range(rows_in_step // rows):
-            training_loss(model, on_device(batches.batch(index), device), generator, 0.5).backward()
+        for batch in itertools.islice(stream(rows), rows_in_step // rows):
+            training_loss(model, on_device(batch, device), generator, 0.5).backward()
         optimisers.clip(train.clip).item()
         optimisers.step(0.0)
         optimisers.zero_grad()
