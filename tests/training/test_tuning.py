@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from evaluation.tiny_runs import texts
-from inkstone import eval, predict, tune
+from inkstone import eval, load, predict, tune
 from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.run import Run
 from inkstone.training.loop import Loop
@@ -154,3 +155,29 @@ def test_labels_that_only_a_later_part_has_and_leaked_texts_are_said(tmp_path):
     notices = Run(tmp_path / "run").facts()["data"]["test"]["notices"]
     assert any("labels that the training part does not have" in notice and "odd" in notice for notice in notices)
     assert any("2 examples stand in the training part" in notice for notice in notices)
+
+
+def test_a_frozen_body_stays_and_low_rank_changes_are_merged(tmp_path):
+    data = write_examples(tmp_path / "train.csv", 40)
+    shape = [*STEPS, "train.steps=6", "train.learning_rate=0.01"]
+    tune("classify", [data], settings=shape, out=tmp_path / "base", quiet=True)
+    before = load(tmp_path / "base").body.state_dict()
+    for setting, changes in (("task.freeze=true", False), ("task.lora_rank=2", True)):
+        out = tmp_path / setting.partition("=")[0]
+        tune("classify", [data], model=tmp_path / "base", settings=["train.steps=6", setting], out=out, quiet=True)
+        after = load(out).body.state_dict()
+        assert after.keys() == before.keys()
+        assert torch.equal(after["embedding.weight"], before["embedding.weight"])
+        assert torch.equal(after["blocks.0.qkv.weight"], before["blocks.0.qkv.weight"]) != changes
+
+
+def test_settings_that_exclude_each_other_are_refused(tmp_path):
+    data = write_examples(tmp_path / "train.csv", 20)
+    with pytest.raises(RecipeError, match="exclude each other"):
+        tune(
+            "classify",
+            [data],
+            settings=[*STEPS, "task.freeze=true", "task.lora_rank=2"],
+            out=tmp_path / "r",
+            quiet=True,
+        )

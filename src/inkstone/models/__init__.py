@@ -18,7 +18,9 @@ FAMILIES = {
 }
 
 # Models that read for a task and are no language models.
-BODIES: dict[str, tuple[str, str]] = {}
+BODIES: dict[str, tuple[str, str]] = {
+    "text_cnn": ("inkstone.models.text_cnn", "TextCNN"),
+}
 
 
 def family(name: str) -> Any:

@@ -168,7 +168,9 @@ def _is_bio(labels: tuple[str, ...]) -> bool:
 
 
 def body_width(body: Any) -> int:
-    """Numbers in a state of a body: those that its output matrix takes, else the width in its settings."""
+    """Numbers in a state of a body: what it says itself, what its output matrix takes, or the width in its settings."""
+    if hasattr(body, "state_width"):
+        return body.state_width
     if isinstance(body, NextTokenModel) and not isinstance(body, ReadsBothWays):
         return body.output_weight.shape[1]
     return body.settings.width

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -71,17 +71,19 @@ class Loop:
         interruption: Interruption,
         patience: int | None = None,
         most_steps: int | None = None,
+        rate_factors: Mapping[str, float] | None = None,
     ):
         """`loss` takes the model, a batch, a generator for what it draws, and the share of the run that is over.
 
         `passes` batches make one step; `gauge` says in what loss and score are told; a run in time ends after
-        `most_steps`, if they are over sooner.
+        `most_steps`, if they are over sooner; `rate_factors` multiply the learning rates of the weights that they name.
         """
         self.model, self.loss, self.batches, self.passes = model, loss, batches, passes
         self.settings, self.run_folder, self.seconds = settings, run, seconds
         self.held_out, self.patience, self.most_steps = held_out, patience, most_steps
         self.line, self.interruption = line, interruption
         self.device = next(model.parameters()).device
+        self.rate_factors = rate_factors
         # The first weights, as long as there is no checkpoint to go back to.
         self.initial: dict[str, Tensor] | None = None
         self.best: dict[str, Tensor] = {}  # the weights that scored best
@@ -95,7 +97,7 @@ class Loop:
 
     def fresh_optimisers(self) -> tuple[Optimisers, WeightAverage | None]:
         """Optimisers that have not seen a step, and the average where the recipe asks for one."""
-        optimisers, decay = Optimisers(self.model, self.settings), self.settings.averaging
+        optimisers, decay = Optimisers(self.model, self.settings, self.rate_factors), self.settings.averaging
         return optimisers, WeightAverage(optimisers.masters, decay) if decay else None
 
     def resume(self) -> bool:

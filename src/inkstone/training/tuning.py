@@ -14,6 +14,7 @@ from inkstone.errors import CheckpointError, RecipeError, RunError
 from inkstone.files import clear_unfinished, write_json
 from inkstone.hub.folder import load
 from inkstone.hub.headed_layout import save_headed
+from inkstone.layers.lora import merge_lora
 from inkstone.models.headed import Headed
 from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
@@ -44,6 +45,7 @@ from inkstone.training.tuning_plan import (
     vocabulary_for_examples,
     with_dropout,
 )
+from inkstone.training.what_learns import choose_what_learns
 
 DEFAULT_MINUTES = 5.0
 DEV_LOOKED_AT = 2000  # examples of the dev part that are scored while training goes on
@@ -215,6 +217,8 @@ class _Tuning:
         """Build the model, train it, and save it."""
         recipe, train = self.recipe, self.recipe.train
         model, context, choices = self.model(parts, device)
+        factors, learning = choose_what_learns(model, recipe.task, train.seed)
+        choices += learning
         predictor = Predictor(model, self.task, context)
         self.line.show("tokenising the examples", force=True)
         inputs = [encoded for of_one in self.task.encode(parts.train, predictor.frame) for encoded in of_one]
@@ -255,12 +259,14 @@ class _Tuning:
             interruption=self.interruption,
             patience=recipe.task.patience,
             most_steps=steps,
+            rate_factors=factors,
         )
         if loop.resume():
             self.line.say(f"going on from step {loop.position.step}")
             self.before += loop.position.seconds
         loop.run()
         position = loop.position
+        merge_lora(model)
         save_headed(model, self.run.folder, {"name": self.task.name, "context": context, **self.task.to_dict()})
         self.run.record(
             training={

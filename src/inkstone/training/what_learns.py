@@ -1,0 +1,34 @@
+"""Which weights of a tuned model learn, and how fast: all, the head alone, or low-rank changes beside the body."""
+
+import torch
+
+from inkstone.errors import RecipeError
+from inkstone.layers.lora import add_lora
+from inkstone.models.headed import Headed
+from inkstone.recipe import TaskSection
+from inkstone.training.optimisers import layer_decay
+from inkstone.training.planner import GIVEN, Choice
+
+
+def choose_what_learns(model: Headed, task: TaskSection, seed: int) -> tuple[dict[str, float] | None, list[Choice]]:
+    """Freeze and adapt the body as the recipe says; the factors on the learning rates, and the choices in words.
+
+    The head always learns. Raises RecipeError for settings that exclude each other or a body that cannot be adapted.
+    """
+    if task.freeze and task.lora_rank:
+        raise RecipeError("task.freeze and task.lora_rank exclude each other: a frozen body has no changes to learn")
+    choices = []
+    if task.freeze:
+        model.body.requires_grad_(False)
+        choices.append(Choice("what learns", "the head", GIVEN))
+    if task.lora_rank:
+        generator = torch.Generator().manual_seed(seed)
+        alpha = task.lora_alpha or 2.0 * task.lora_rank
+        add_lora(model.body, task.lora_rank, alpha, model.head.dropout, generator=generator)
+        learning = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        share = f"{learning:,} of {model.n_parameters():,} weights"
+        choices.append(Choice("what learns", f"changes of rank {task.lora_rank}, and the head", share))
+    if task.layer_decay == 1.0:
+        return None, choices
+    choices.append(Choice("layer decay", task.layer_decay, GIVEN))
+    return layer_decay(model, task.layer_decay), choices
