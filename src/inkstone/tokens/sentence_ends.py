@@ -51,7 +51,8 @@ ABBREVIATIONS = frozenset(
 
 def marks_of(tokenizer: Tokenizer, unit: Unit, size: int) -> UInt8[Tensor, " size"]:
     """What each of the first `size` ids means for the end of a sentence or line."""
-    marks = torch.zeros(size, dtype=torch.uint8)
+    # On the CPU whatever the default device: a model laid out on "meta" has its weights read later, but never these.
+    marks = torch.zeros(size, dtype=torch.uint8, device="cpu")
     if unit != "window":
         for number, spelled in enumerate(spelled_pieces(tokenizer)[:size]):
             marks[number] = _mark(spelled.decode("utf-8", "ignore"), unit)
