@@ -16,6 +16,7 @@ its end and shape, and one seen once mostly so. Ends are counted over rare words
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -95,21 +96,22 @@ class HMMTagger:
 
     def emissions(self, words: Sequence[str]) -> Float[Tensor, "words k"]:
         """log p(t | word) − log p(t): log p(word | t) but for a number that is the same for all tags."""
-        for word in words:
-            if word not in self._known:
-                self._known[word] = self._given(word)
+        if new := [word for word in dict.fromkeys(words) if word not in self._known]:
+            self._known.update(zip(new, self._given(new), strict=True))
         given = torch.from_numpy(np.stack([self._known[word] for word in words])).to(self.frequency.dtype)
         return given.log() - self.frequency.log()
 
-    def _given(self, word: str) -> np.ndarray:
-        """p(t | word), by the chain from the general to the particular."""
-        share = self.frequency.numpy().astype(np.float64)
-        for link, prior in chain(word, self.settings):
-            row = self._rows.get(link)
-            if row is not None:
-                counts = self.counts[row].numpy()
-                share = (counts + prior * share) / (counts.sum() + prior)
-        return share
+    def _given(self, words: Sequence[str]) -> Float[np.ndarray, "words k"]:
+        """p(t | word), by the chain from the general to the particular; a step is taken for all words at once."""
+        shares = np.tile(self.frequency.numpy().astype(np.float64), (len(words), 1))
+        chains = zip_longest(*(chain(word, self.settings) for word in words), fillvalue=("", 1.0))  # "" is no link
+        for links in chains:
+            rows = np.array([self._rows.get(link, -1) for link, _ in links])
+            found = rows >= 0
+            prior = np.array([prior for _, prior in links])[found, None]
+            counts = self.counts.numpy()[rows[found]]
+            shares[found] = (counts + prior * shares[found]) / (counts.sum(1, keepdims=True) + prior)
+        return shares
 
     def save(self, folder: Path | str) -> None:
         """Write config.json, links.json and model.safetensors into a folder, whole or not at all."""
