@@ -159,26 +159,31 @@ def bio_moves(tags: Sequence[str]) -> tuple[Bool[Tensor, " k"], Bool[Tensor, "k 
 
 
 class LinearChainCRF(nn.Module):
-    """The transitions as weights, for emissions that a network gives; `moves` (from `bio_moves`) forbids the others.
+    """The transitions as weights, for emissions that a network gives; `moves` forbids the others.
 
+    `moves` says what may come first and what may follow what (`bio_moves`), and last, where not all may (`tag_moves`).
     Fresh weights are zero: every chain is then as likely as its emissions say.
     """
 
     allowed_first: Tensor
     allowed_moves: Tensor
+    allowed_last: Tensor
 
-    def __init__(self, n_tags: int, moves: tuple[Bool[Tensor, " k"], Bool[Tensor, "k k"]] | None = None):
+    def __init__(self, n_tags: int, moves: tuple[Bool[Tensor, "*k"], ...] | None = None):
         super().__init__()
         if n_tags < 1:
             raise RecipeError(f"n_tags = {n_tags}, but a tagger needs at least 1 tag")
-        first, follow = moves or (torch.ones(n_tags, dtype=torch.bool), torch.ones(n_tags, n_tags, dtype=torch.bool))
-        if first.shape != (n_tags,) or follow.shape != (n_tags, n_tags):
+        everything = torch.ones(n_tags, dtype=torch.bool)
+        first, follow, *ends = moves or (everything, torch.ones(n_tags, n_tags, dtype=torch.bool))
+        last = ends[0] if ends else everything
+        if first.shape != (n_tags,) or follow.shape != (n_tags, n_tags) or last.shape != (n_tags,):
             raise RecipeError(f"the allowed moves are for {len(first)} tags, but there are {n_tags}")
         self.start = nn.Parameter(torch.zeros(n_tags))
         self.move = nn.Parameter(torch.zeros(n_tags, n_tags))
         self.end = nn.Parameter(torch.zeros(n_tags))
         self.register_buffer("allowed_first", first)
         self.register_buffer("allowed_moves", follow)
+        self.register_buffer("allowed_last", last)
 
     @property
     def transitions(self) -> Transitions:
@@ -186,7 +191,7 @@ class LinearChainCRF(nn.Module):
         return Transitions(
             self.start.masked_fill(~self.allowed_first, FORBIDDEN),
             self.move.masked_fill(~self.allowed_moves, FORBIDDEN),
-            self.end,
+            self.end.masked_fill(~self.allowed_last, FORBIDDEN),
         )
 
     def forward(

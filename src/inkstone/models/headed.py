@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from inkstone.errors import RecipeError
-from inkstone.layers.crf import LinearChainCRF, bio_moves
+from inkstone.layers.crf import LinearChainCRF
+from inkstone.layers.tag_moves import tag_moves
 from inkstone.models.base import NextTokenModel
 from inkstone.tokens.example_batches import ExampleBatch
 
@@ -90,9 +91,7 @@ class Headed(nn.Module):
         width = width or body_width(body)
         self.dense = nn.Linear(width, width) if head.dense else None
         self.scores = nn.Linear(width, head.outputs) if head.kind != "vector" else None
-        self.crf = (
-            LinearChainCRF(head.outputs, bio_moves(head.labels) if _is_bio(head.labels) else None) if head.crf else None
-        )
+        self.crf = LinearChainCRF(head.outputs, tag_moves(head.labels)) if head.crf else None
 
     @property
     def tokenizer(self) -> Any:
@@ -161,10 +160,6 @@ class Headed(nn.Module):
         if self.dense is not None:
             states = F.dropout(torch.tanh(self.dense(states)), self.head.dropout, self.training)
         return self.scores(states)
-
-
-def _is_bio(labels: tuple[str, ...]) -> bool:
-    return "O" in labels and all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
 
 
 def body_width(body: Any) -> int:
