@@ -116,13 +116,27 @@ def test_answers_and_their_measures():
     task = Classify()
     examples = [Labelled(str(n), f"text {n}", None, (label,)) for n, label in enumerate("aabc")]
     task.learn(examples)
-    answers = [task.answer(e, [p]) for e, p in zip(examples, np.eye(3)[[0, 1, 1, 0]], strict=True)]
+    answers = [task.answer(e, [s]) for e, s in zip(examples, 3 * np.eye(3)[[0, 1, 1, 0]], strict=True)]
     assert [answer["label"] for answer in answers] == ["a", "b", "b", "a"]
     measures = task.measures(examples, answers)
     assert measures["accuracy"].value == 0.5
     assert measures["macro-F1"].value == pytest.approx((0.5 + 2 / 3 + 0) / 3)
     worst = max(task.mistakes(examples, answers), key=lambda row: row["loss"])
     assert worst["gold"] in ("a", "c") and not worst["right"]
+
+
+def test_the_temperature_makes_confidence_what_it_says():
+    task, draw = Classify(), np.random.default_rng(0)
+    examples = [Labelled(str(n), f"text {n}", None, ("ab"[n % 2],)) for n in range(400)]
+    task.learn(examples)
+    scores = [[np.where(np.arange(2) == (n % 2 if draw.random() < 0.8 else 1 - n % 2), 9.0, 0.0)] for n in range(400)]
+    before = task.details(examples, [task.answer(e, s) for e, s in zip(examples, scores, strict=True)])
+    task.settle(examples, scores)
+    after = task.details(examples, [task.answer(e, s) for e, s in zip(examples, scores, strict=True)])
+    assert task.temperature > 3
+    assert before["calibration_error"] > 0.15 > 0.02 > after["calibration_error"]
+    assert before["confusion"] == after["confusion"]
+    assert Classify.of(task.to_dict()).temperature == task.temperature
 
 
 def test_one_label_is_nothing_to_learn():

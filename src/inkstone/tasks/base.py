@@ -7,7 +7,7 @@ that is in `to_dict`, which the run keeps.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -117,4 +117,33 @@ class Task(Protocol):
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Task":
         """From settings of a recipe, or from what `to_dict` gave."""
+        ...
+
+
+@runtime_checkable
+class SettlesOnDev(Protocol):
+    """A task with something to choose once the weights are: a temperature, a threshold. It is then part of `to_dict`."""
+
+    def settle(self, examples: Sequence[Any], outputs: Sequence[Sequence[Any]]) -> None:
+        """Choose it by the dev examples and what the model says to the inputs of each."""
+        ...
+
+
+@runtime_checkable
+class HasYardstick(Protocol):
+    """A task for which a simple model is trained beside the tuned one, in seconds."""
+
+    def yardstick(
+        self, train: Sequence[Any], parts: Sequence[Sequence[Any]], seed: int
+    ) -> tuple[str, list[list[Answer]]]:
+        """Its name, and its answers to the examples of each part."""
+        ...
+
+
+@runtime_checkable
+class HasDetails(Protocol):
+    """A task with more to show of a part than its figures: labels one by one, the confusion of labels."""
+
+    def details(self, examples: Sequence[Any], answers: Sequence[Answer]) -> dict[str, Any]:
+        """What the report draws, as JSON holds it."""
         ...

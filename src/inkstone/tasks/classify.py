@@ -1,9 +1,10 @@
 """Classification: one label, or any number of labels, for a text or a pair of texts.
 
-    p(label | text) = softmax(scores)[label]        one label
-    p(label | text) = σ(scores[label])              several labels, each given where it is at least ½
+    p(label | text) = softmax(scores / T)[label]      one label
+    p(label | text) = σ(scores[label])                several labels, each given where it is at least ½
 
-The loss is −log p of the right label, or the sum of the binary cross-entropies of all labels.
+The loss is −log p of the right label at T = 1, or the sum of the binary cross-entropies of all labels. T, the temperature, is
+fitted on dev once the weights are found, so that a confidence of 90 % is right nine times in ten (Guo et al. 2017).
 """
 
 from collections import Counter
@@ -19,8 +20,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inkstone.errors import RecipeError, TextError
+from inkstone.evaluation.calibration import expected_calibration_error, fit_temperature, reliability_bins, tempered
 from inkstone.evaluation.intervals import ratio, with_ones
-from inkstone.evaluation.label_scores import label_set_counts, macro_f1, micro_f1
+from inkstone.evaluation.label_scores import (
+    LabelScores,
+    label_scores,
+    label_set_counts,
+    label_set_scores,
+    macro_f1,
+    micro_f1,
+)
 from inkstone.models.headed import Headed, HeadSettings, Pooling
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.columns import FIRST_NAMES, SECOND_NAMES, by_name, label_column, named
@@ -63,6 +72,7 @@ class Classify:
     class_weights: Literal["none", "balanced"] = "none"  # balanced: rare labels count more, as much as they are rarer
     labels: tuple[str, ...] = field(default=())
     weights: tuple[float, ...] = field(default=())  # of the labels in the loss
+    temperature: float = 1.0  # of the probabilities
 
     name: ClassVar[str] = "classify"
     body: ClassVar[str] = "encoder"
@@ -160,13 +170,23 @@ class Classify:
         return (each * counted).sum() / counted.sum()
 
     def outputs(self, model: Headed, batch: ExampleBatch) -> list[np.ndarray]:
-        """The probability of each label."""
-        scores = model(batch).float()
-        return list((scores.sigmoid() if self.several else scores.softmax(-1)).cpu().numpy())
+        """The score of each label."""
+        return list(model(batch).float().cpu().numpy())
+
+    def settle(self, examples: Sequence[Labelled], outputs: Sequence[Sequence[np.ndarray]]) -> None:
+        """Fit the temperature."""
+        place = {name: number for number, name in enumerate(self.labels)}
+        known = [(scores, place[e.labels[0]]) for e, (scores,) in zip(examples, outputs, strict=True) if self._knows(e)]
+        if not self.several and known:
+            self.temperature = fit_temperature(np.stack([s for s, _ in known]), np.array([gold for _, gold in known]))
 
     def answer(self, example: Labelled, outputs: Sequence[np.ndarray]) -> Answer:
         """The label, or labels, and the probability of each."""
-        (probabilities,) = outputs
+        (scores,) = outputs
+        return self.told(1 / (1 + np.exp(-scores)) if self.several else tempered(scores[None], self.temperature)[0])
+
+    def told(self, probabilities: Float[np.ndarray, " labels"]) -> Answer:
+        """The answer that these probabilities of the labels come to."""
         chances = {name: float(p) for name, p in zip(self.labels, probabilities, strict=True)}
         if self.several:
             return {"labels": [name for name, p in chances.items() if p >= 0.5], "probabilities": chances}
@@ -187,6 +207,25 @@ class Classify:
                 "all labels right": accuracy,
             }
         return {"accuracy": accuracy, "macro-F1": Measure(counts, macro_f1)}
+
+    def details(self, examples: Sequence[Labelled], answers: Sequence[Answer]) -> dict[str, Any]:
+        """Precision, recall and F1 of each label, the confusion of one-label answers, and how far confidence can be believed."""
+        gold, given = [example.labels for example in examples], [given_labels(answer) for answer in answers]
+        if self.several:
+            return {"labels": _by_label(label_set_scores(gold, given))}
+        scores = label_scores([names[0] for names in gold], [names[0] for names in given])
+        confidence = np.array([max(answer["probabilities"].values()) for answer in answers])
+        right = np.array([a == b for a, b in zip(gold, given, strict=True)])
+        return {
+            "labels": _by_label(scores),
+            "confusion": {"labels": list(scores.per_label), "counts": np.asarray(scores.confusion).tolist()},
+            "calibration_error": expected_calibration_error(confidence, right),
+            "reliability": [vars(each) for each in reliability_bins(confidence, right)],
+            "temperature": self.temperature,
+        }
+
+    def _knows(self, example: Labelled) -> bool:
+        return bool(example.labels) and example.labels[0] in self.labels
 
     def mistakes(self, examples: Sequence[Labelled], answers: Sequence[Answer]) -> list[dict[str, Any]]:
         """Text, labels, and how sure the model was of what it said."""
@@ -263,3 +302,10 @@ class Classify:
 def given_labels(answer: Answer) -> tuple[str, ...]:
     """The label or labels of an answer."""
     return tuple(answer["labels"]) if "labels" in answer else (answer["label"],)
+
+
+def _by_label(scores: LabelScores) -> dict[str, dict[str, Any]]:
+    return {
+        name: {"precision": own.precision, "recall": own.recall, "f1": own.f1, "gold": own.gold, "given": own.predicted}
+        for name, own in scores.per_label.items()
+    }

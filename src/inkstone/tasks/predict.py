@@ -45,9 +45,17 @@ class Predictor:
         assert isinstance(model, Headed)
         return cls(model, task, context)
 
-    @torch.inference_mode()
     def answers(self, examples: Sequence[Any]) -> list[Answer]:
         """What the model says to each example, in their order."""
+        return self.answers_of(examples, self.outputs(examples))
+
+    def answers_of(self, examples: Sequence[Any], outputs: Sequence[Sequence[Any]]) -> list[Answer]:
+        """The answers that outputs come to."""
+        return [self.task.answer(example, of_one) for example, of_one in zip(examples, outputs, strict=True)]
+
+    @torch.inference_mode()
+    def outputs(self, examples: Sequence[Any]) -> list[list[Any]]:
+        """For each example what the model says to each of its inputs."""
         if not examples:
             return []
         self.model.eval()
@@ -60,10 +68,7 @@ class Predictor:
             for row, output in zip(rows, self.task.outputs(self.model, batch), strict=True):
                 outputs[row] = output
         found = iter(outputs)
-        return [
-            self.task.answer(example, [next(found) for _ in of_one])
-            for example, of_one in zip(examples, parts, strict=True)
-        ]
+        return [[next(found) for _ in of_one] for of_one in parts]
 
 
 def predict(

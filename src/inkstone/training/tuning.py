@@ -20,7 +20,7 @@ from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import Run
 from inkstone.tasks import task_class
-from inkstone.tasks.base import Task
+from inkstone.tasks.base import HasDetails, HasYardstick, SettlesOnDev, Task
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.parts import Parts, read_parts
 from inkstone.tasks.predict import Predictor
@@ -267,6 +267,8 @@ class _Tuning:
         loop.run()
         position = loop.position
         merge_lora(model)
+        if isinstance(self.task, SettlesOnDev):
+            self.task.settle(parts.dev, predictor.outputs(parts.dev))
         save_headed(model, self.run.folder, {"name": self.task.name, "context": context, **self.task.to_dict()})
         self.run.record(
             training={
@@ -342,19 +344,22 @@ class _Tuning:
         self.line.show("scoring", force=True)
         seed = self.recipe.train.seed
         scored = parts.scored()
+        given = {part: predictor.answers(examples) for part, examples in scored.items()}
         figures = {
-            part: figures_of(self.task.measures(examples, predictor.answers(examples)), seed)
-            for part, examples in scored.items()
+            part: figures_of(self.task.measures(examples, given[part]), seed) for part, examples in scored.items()
         }
+        details = {}
+        if isinstance(self.task, HasDetails):
+            details = {part: self.task.details(examples, given[part]) for part, examples in scored.items()}
         yardstick = None
-        if self.recipe.task.yardstick and hasattr(self.task, "yardstick"):
+        if self.recipe.task.yardstick and isinstance(self.task, HasYardstick):
             self.line.show("training the yardstick", force=True)
-            name, answers = self.task.yardstick(parts.train, list(scored.values()), seed)  # type: ignore[attr-defined]
+            name, answers = self.task.yardstick(parts.train, list(scored.values()), seed)
             yardstick = {
                 "name": name,
                 "figures": {
-                    part: figures_of(self.task.measures(examples, given), seed)
-                    for (part, examples), given in zip(scored.items(), answers, strict=True)
+                    part: figures_of(self.task.measures(examples, told), seed)
+                    for (part, examples), told in zip(scored.items(), answers, strict=True)
                 },
             }
         training = self.run.facts()["training"]
@@ -371,6 +376,6 @@ class _Tuning:
             "tokens": training["tokens"],
             "seconds": self.elapsed(),
         }
-        self.run.record(evaluation={"figures": figures, "yardstick": yardstick}, outcome=outcome)
+        self.run.record(evaluation={"figures": figures, "yardstick": yardstick, "details": details}, outcome=outcome)
         self.line.clear()
         return outcome
