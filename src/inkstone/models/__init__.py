@@ -19,6 +19,7 @@ FAMILIES = {
 
 # Models that read for a task and are no language models.
 BODIES: dict[str, tuple[str, str]] = {
+    "word_reader": ("inkstone.models.word_reader", "WordReader"),
     "text_cnn": ("inkstone.models.text_cnn", "TextCNN"),
 }
 

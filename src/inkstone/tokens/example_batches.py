@@ -24,6 +24,8 @@ class Encoded:
     units: Int[np.ndarray, " n"] | None = None  # the first token of each unit (word) that gets a label of its own
     target: np.ndarray | None = None  # () one label, (labels,) several, (n,) one a unit, (2,) a span
     weight: float = 1.0  # how much the example counts in the loss
+    marks: Int[np.ndarray, " n"] | None = None  # what is known of each unit beforehand, as a small number; 0: nothing
+    characters: Int[np.ndarray, "t 2"] | None = None  # which of the text a token spells, where an answer may hold it; 0, 0
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,20 @@ class ExampleBatch:
     unit_valid: Bool[Tensor, "b n"] | None
     target: Tensor | None
     weight: Float[Tensor, " b"]
+    marks: Int[Tensor, "b n"] | None = None
+    characters: Int[Tensor, "b t 2"] | None = None
 
 
 def collate(examples: Sequence[Encoded]) -> ExampleBatch:
     """Rows of one batch. Targets of one length are stacked; those of a label a unit are filled up with `NOT_ASKED`."""
     ids, valid = _padded([example.ids for example in examples])
-    types = units = unit_valid = target = None
+    types = units = unit_valid = target = marks = None
     if examples[0].types is not None:
         types, _ = _padded([example.types for example in examples])  # type: ignore[misc]
     if examples[0].units is not None:
         units, unit_valid = _padded([example.units for example in examples])  # type: ignore[misc]
+    if examples[0].marks is not None:
+        marks, _ = _padded([example.marks for example in examples])  # type: ignore[misc]
     if all(example.target is not None for example in examples):
         targets = [np.asarray(example.target) for example in examples]
         if examples[0].units is not None and targets[0].ndim == 1:
@@ -54,7 +60,11 @@ def collate(examples: Sequence[Encoded]) -> ExampleBatch:
         else:
             target = torch.from_numpy(np.stack(targets))
     weight = torch.tensor([example.weight for example in examples], dtype=torch.float32)
-    return ExampleBatch(ids, valid, types, units, unit_valid, target, weight)
+    characters = None
+    if examples[0].characters is not None:
+        sides = [_padded([example.characters[:, side] for example in examples])[0] for side in (0, 1)]  # type: ignore[index]
+        characters = torch.stack(sides, dim=-1)
+    return ExampleBatch(ids, valid, types, units, unit_valid, target, weight, marks, characters)
 
 
 def _padded(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:

@@ -1,0 +1,342 @@
+"""A reader of words for tagging from the start: each word by itself and by its characters, then all words from both ends.
+
+    xᵢ = [ word(wᵢ) ; max over t of relu(conv(characters of wᵢ))ₜ ; shape(wᵢ) ]
+    hᵢ = BiLSTM(x₁ … xₙ)ᵢ
+
+A word has a vector of its own if the examples have it at least twice, whatever its case; to the others, and in training to a
+share of all of them (`word_dropout`), belongs the vector of the unknown word, so that their characters must tell.
+Where units are single characters, as in Chinese, pairs of neighbours have vectors too: a character means little alone.
+
+The body reads tokens of a tokenizer of kind "character", and `units`, the first of each word. A word is known by a 64-bit hash of
+its tokens, so that all that is looked up stays in tensors; characters are read once for each different word of a batch.
+Sources: Lample et al. 2016 and Ma & Hovy 2016 (words and characters under an LSTM), Dozat & Manning 2017 (dropout), Chen et al.
+2015 (pairs of characters).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from inkstone.errors import RecipeError
+from inkstone.layers.both_ways import BothWays
+from inkstone.layers.recurrent import locked_dropout
+from inkstone.tokens.example_batches import Encoded, ExampleBatch, collate
+from inkstone.tokens.tokenizer import Tokenizer
+
+KEPT = 20  # characters of a word that are read: of a longer one half from its beginning, half from its end
+FEWEST = 2  # times that a word or a pair must be seen to have a vector of its own
+MOST_WORDS = 100_000  # with such a vector, the most frequent
+SHORT_UNITS = 1.25  # tokens in the mean, below which units are characters and pairs of them are read
+MULTIPLIER = 0x5851F42D4C957F2D  # of the hash of words; that of the linear congruential generator of MMIX (Knuth)
+OUTSIDE = (-1, -2)  # what stands for a neighbour before the first word and after the last
+AT_ONCE = 256  # examples counted together
+KINDS = 7  # of characters: see `kind_of`
+
+
+@dataclass(frozen=True)
+class WordReaderSettings:
+    """The shape of the reader. What it learned to know (`words`, `pairs`, `marks`) is counted here too."""
+
+    vocab_size: int  # of the characters
+    width: int = 320  # of a word's state, both directions together
+    n_layers: int = 2
+    word_width: int = 100
+    character_width: int = 32
+    filters: int = 100  # over characters
+    kernel: int = 5  # characters that a filter sees
+    dropout: float = 0.33  # of what each layer reads, one mask for all words of a row
+    word_dropout: float = 0.2  # share of the words that are unknown while it learns
+    words: int = 0
+    pairs: int = 0
+    marks: int = 0  # the highest mark that a unit may carry, see `Encoded.marks`
+
+    def __post_init__(self):
+        """Refuse shapes that cannot be."""
+        for name in ("vocab_size", "n_layers", "word_width", "character_width", "filters"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} = {getattr(self, name)}, but must be at least 1")
+        if self.width < 2 or self.width % 2:
+            raise RecipeError(f"width = {self.width}, but both directions have half of it each: it must be even")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise RecipeError(f"kernel = {self.kernel}, but a filter looks as far to both sides: it must be odd")
+        for name in ("dropout", "word_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise RecipeError(f"{name} = {getattr(self, name)}, but must be at least 0 and below 1")
+
+    @classmethod
+    def of_size(cls, vocab_size: int, width: int, n_layers: int, /, **given: Any) -> "WordReaderSettings":
+        """The reader beside an encoder of this width: an LSTM has fewer weights for its width, so it is wider."""
+        shape = {"width": 5 * width // 2, "n_layers": max(2, n_layers - 1)}
+        return cls(**{"vocab_size": vocab_size, **shape, **given})
+
+    @property
+    def inputs(self) -> int:
+        """Numbers in what the first LSTM reads of a word."""
+        pairs, marks = (self.word_width if self.pairs else 0), (self.character_width if self.marks else 0)
+        return self.word_width + self.filters + 4 * KINDS + pairs + marks
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """The words of a batch, row after row."""
+
+    tokens: Int[Tensor, "w k"]  # their tokens + 1, cut to `KEPT`; 0 after the end
+    size: Int[Tensor, " w"]  # their whole length in tokens
+
+
+class WordReader(nn.Module):
+    """A body for `Headed`: `read_units` gives a state for every word."""
+
+    family: ClassVar[str] = "word_reader"
+    Settings: ClassVar = WordReaderSettings
+    tokenizer_kind: ClassVar[str] = "character"
+    context: ClassVar[int] = 2048  # longest input in tokens: for memory's sake alone
+    fresh_rate: ClassVar[float] = 2e-3  # learning rate from the start
+
+    word_keys: Tensor
+    pair_keys: Tensor
+    lower: Tensor
+    shapes: Tensor
+
+    def __init__(self, settings: WordReaderSettings, tokenizer: Tokenizer):
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.register_buffer("lower", _lower_case(tokenizer, settings.vocab_size), persistent=False)
+        self.register_buffer("shapes", _kinds(tokenizer, settings.vocab_size), persistent=False)
+        self._build(settings)
+
+    def _build(self, settings: WordReaderSettings) -> None:
+        self.settings = s = settings
+        self.register_buffer("word_keys", torch.zeros(s.words, dtype=torch.int64))
+        self.register_buffer("pair_keys", torch.zeros(s.pairs, dtype=torch.int64))
+        self.words = nn.Embedding(s.words + 1, s.word_width)
+        self.pairs = nn.Embedding(s.pairs + 1, s.word_width // 2) if s.pairs else None
+        self.marks = nn.Embedding(s.marks + 1, s.character_width) if s.marks else None
+        self.characters = nn.Embedding(s.vocab_size + 3, s.character_width, padding_idx=0)  # and the ends of a word
+        self.filters = nn.Conv1d(s.character_width, s.filters, s.kernel, padding=s.kernel // 2)
+        widths = [s.inputs, *[s.width] * (s.n_layers - 1)]
+        self.layers = nn.ModuleList(BothWays("lstm", inputs, s.width // 2) for inputs in widths)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> "WordReader":
+        """Draw fresh weights: vectors with deviation 1/√width, filters with √(2 / fan-in), LSTMs as `RecurrentLayer` says."""
+        for table in (self.words, self.pairs, self.marks, self.characters):
+            if table is not None:
+                table.weight.normal_(0, table.weight.shape[1] ** -0.5, generator=generator)
+        self.characters.weight[0] = 0
+        fan_in = self.filters.weight[0].numel()
+        self.filters.weight.normal_(0, (2 / fan_in) ** 0.5, generator=generator)
+        assert self.filters.bias is not None
+        self.filters.bias.zero_()
+        for layer in self.layers:
+            assert isinstance(layer, BothWays)
+            layer.initialise(generator)
+        return self
+
+    @torch.no_grad()
+    def learn_words(
+        self,
+        inputs: Sequence[Encoded],
+        generator: torch.Generator,
+        vectors: tuple[Sequence[str], np.ndarray] | None = None,
+    ) -> str:
+        """Take the words of the training examples for those that are known, draw all weights anew, and say what it knows.
+
+        `vectors`, words and their vectors (n, width), are known too and begin there; wider ones are projected to their
+        leading directions. They are centred and brought to the size of fresh vectors.
+        """
+        keys, pairs, tokens = [], [], 0
+        for begin in range(0, len(inputs), AT_ONCE):
+            batch = collate(inputs[begin : begin + AT_ONCE])
+            spelled = self._spelled(batch)
+            words, _ = self._known_as(spelled)
+            keys.append(words.numpy())
+            tokens += int(spelled.size.sum())
+            theirs, before, after = _pair_keys(words, batch)
+            pairs.append(theirs[torch.cat((before, after)).unique()].numpy())
+        short = tokens < SHORT_UNITS * sum(map(len, keys))
+        given, values = self._placed(*vectors) if vectors is not None else (np.zeros(0, np.int64), None)
+        known = np.union1d(_frequent(np.concatenate(keys)), given)
+        common = _frequent(np.concatenate(pairs)) if short else np.zeros(0, np.int64)
+        marks = max((int(each.marks.max(initial=0)) for each in inputs if each.marks is not None), default=0)
+        device = self.words.weight.device
+        self._build(replace(self.settings, words=len(known), pairs=len(common), marks=marks))
+        self.word_keys.copy_(torch.from_numpy(known))
+        self.pair_keys.copy_(torch.from_numpy(common))
+        self.initialise(generator)
+        told = f"{len(known):,} words" + (f" and {len(common):,} pairs of them" if short else "")
+        if values is not None:
+            rows = torch.from_numpy(np.searchsorted(known, given) + 1)
+            start = torch.from_numpy(np.ascontiguousarray(_of_width(values, self.settings.word_width)))
+            self.words.weight[rows, : start.shape[1]] = start.to(self.words.weight)
+            told += f", {len(given):,} of which have a vector"
+        self.to(device)
+        return told
+
+    def read_units(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
+        """The states of the words of each row; what stands at padding means nothing."""
+        spelled = self._spelled(batch)
+        known, exact = self._known_as(spelled)
+        _, kind = exact.unique(return_inverse=True)
+        first = torch.empty(int(kind.max()) + 1, dtype=torch.int64, device=kind.device)
+        first[kind] = torch.arange(len(kind), device=kind.device)  # any of those that are spelled alike
+        once = Spelled(spelled.tokens[first], spelled.size[first])
+        by_spelling = torch.cat((self._read_characters(once), self._shape(once)), dim=-1)
+        parts = [self.words(self._unknown_at_random(_rows(self.word_keys, known))), by_spelling[kind]]
+        if self.marks is not None:
+            assert batch.unit_valid is not None
+            mark = torch.zeros_like(known) if batch.marks is None else batch.marks[batch.unit_valid]
+            parts.append(self.marks(mark.clamp(0, self.settings.marks)))
+        if self.pairs is not None:
+            keys, before, after = _pair_keys(known, batch)
+            pairs = self.pairs(self._unknown_at_random(_rows(self.pair_keys, keys)))
+            parts += [pairs[before], pairs[after]]
+        return self._read_words(torch.cat(parts, dim=-1), batch)
+
+    def _read_words(self, words: Float[Tensor, "w m"], batch: ExampleBatch) -> Float[Tensor, "b n width"]:
+        valid = batch.unit_valid
+        assert valid is not None
+        x = words.new_zeros(*valid.shape, words.shape[1])
+        x[valid] = words
+        x, lengths = x.transpose(0, 1), valid.sum(1)
+        for layer in self.layers:
+            x = layer(locked_dropout(x, self.settings.dropout if self.training else 0.0), lengths)
+        return x.transpose(0, 1)
+
+    def _read_characters(self, words: Spelled) -> Float[Tensor, "w filters"]:
+        """The strongest answer of each filter anywhere in the word, its ends marked."""
+        begin, end = self.settings.vocab_size + 1, self.settings.vocab_size + 2
+        kept = words.size.clamp(max=KEPT)
+        tokens = F.pad(F.pad(words.tokens, (1, 0), value=begin), (0, 1))
+        tokens = tokens.scatter(1, (kept + 1)[:, None], end)
+        answers = self.filters(self.characters(tokens).transpose(1, 2))
+        return torch.relu(answers.masked_fill((tokens == 0)[:, None], -torch.inf).amax(-1))
+
+    def _shape(self, words: Spelled) -> Float[Tensor, "w kinds"]:
+        """The kind of the first character and of the last, which kinds occur, and of which all are."""
+        kinds = self.shapes[words.tokens]
+        inside = (words.tokens > 0)[..., None]
+        last = kinds.gather(1, (words.size.clamp(max=KEPT) - 1)[:, None, None].expand(-1, 1, KINDS))
+        every = kinds.masked_fill(~inside, 1.0).amin(1)
+        return torch.cat((kinds[:, 0], last[:, 0], kinds.amax(1), every), dim=-1)
+
+    def _unknown_at_random(self, rows: Int[Tensor, " w"]) -> Int[Tensor, " w"]:
+        if not self.training or not self.settings.word_dropout:
+            return rows
+        return rows * (torch.rand(rows.shape, device=rows.device) >= self.settings.word_dropout)
+
+    def _spelled(self, batch: ExampleBatch) -> Spelled:
+        units, valid = batch.units, batch.unit_valid
+        assert units is not None and valid is not None
+        number = torch.arange(units.shape[1], device=units.device)
+        last = number == valid.sum(1, keepdim=True) - 1
+        ends = torch.where(last, batch.valid.sum(1, keepdim=True), F.pad(units[:, 1:], (0, 1)))
+        rows = valid.nonzero()[:, :1]
+        begin, end = units[valid][:, None], ends[valid][:, None]
+        size = end - begin
+        at = torch.arange(min(KEPT, int(size.max())), device=units.device)
+        places = torch.where((size > KEPT) & (at >= KEPT // 2), end - KEPT + at, begin + at)
+        inside = at < size
+        tokens = batch.ids[rows, places.clamp(max=batch.ids.shape[1] - 1)] + 1
+        return Spelled(torch.where(inside, tokens, 0), size[:, 0])
+
+    def _known_as(self, words: Spelled) -> tuple[Int[Tensor, " w"], Int[Tensor, " w"]]:
+        """The hashes of the words in lower case, and as they stand."""
+        return _hash(self.lower[words.tokens], words.size), _hash(words.tokens, words.size)
+
+    def _placed(self, words: Sequence[str], vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The hashes of words that have vectors, sorted, and their vectors; of words that differ in case the first."""
+        spelled = [ids.astype(np.int64) for ids in self.tokenizer.encode_batch(list(words[:MOST_WORDS]))]
+        keys = []
+        for begin in range(0, len(spelled), AT_ONCE):
+            rows = [Encoded(ids, units=np.zeros(1, np.int64)) for ids in spelled[begin : begin + AT_ONCE]]
+            keys.append(self._known_as(self._spelled(collate(rows)))[0].numpy())
+        found, first = np.unique(np.concatenate(keys), return_index=True)
+        return found, vectors[first]
+
+
+def _hash(tokens: Int[Tensor, "w k"], size: Int[Tensor, " w"]) -> Int[Tensor, " w"]:
+    """A number for each sequence of tokens; integers wrap around, on every device alike."""
+    key = size
+    for column in tokens.unbind(1):
+        key = torch.where(column > 0, key * MULTIPLIER + column, key)
+    return key
+
+
+def _pair_keys(
+    words: Int[Tensor, " w"], batch: ExampleBatch
+) -> tuple[Int[Tensor, " p"], Int[Tensor, " w"], Int[Tensor, " w"]]:
+    """A hash for each pair of neighbours, the ends of rows included; for each word the pair before it and after it."""
+    assert batch.unit_valid is not None
+    lengths = batch.unit_valid.sum(1)
+    row = torch.repeat_interleave(torch.arange(len(lengths), device=words.device), lengths)
+    at = torch.arange(len(words), device=words.device)
+    line = words.new_empty(len(words) + 2 * len(lengths))  # each row with what stands before and after it
+    line[at + 2 * row + 1] = words
+    ends = torch.cumsum(lengths + 2, 0)
+    line[ends - lengths - 2], line[ends - 1] = OUTSIDE
+    return line[:-1] * MULTIPLIER + line[1:], at + 2 * row, at + 2 * row + 1
+
+
+def _rows(known: Int[Tensor, " n"], keys: Int[Tensor, " w"]) -> Int[Tensor, " w"]:
+    """The row of each key, from 1; 0 where it is unknown."""
+    if not len(known):
+        return torch.zeros_like(keys)
+    at = torch.searchsorted(known, keys).clamp(max=len(known) - 1)
+    return torch.where(known[at] == keys, at + 1, 0)
+
+
+def _frequent(keys: np.ndarray) -> np.ndarray:
+    """Those that occur often enough, sorted."""
+    found, times = np.unique(keys, return_counts=True)
+    often = np.argsort(-times, kind="stable")[:MOST_WORDS]
+    return np.sort(found[often[times[often] >= FEWEST]])
+
+
+def _of_width(vectors: np.ndarray, width: int) -> np.ndarray:
+    """Centred, projected where they are wider, with the mean square 1/width that fresh vectors have."""
+    values = vectors.astype(np.float32) - vectors.mean(0, dtype=np.float32)
+    if values.shape[1] > width:
+        _, axes = np.linalg.eigh(values.T @ values)
+        values = values @ axes[:, ::-1][:, :width]
+    return values / max(float(np.sqrt(width * np.mean(values**2))), 1e-12)
+
+
+def _lower_case(tokenizer: Tokenizer, size: int) -> Int[Tensor, " v"]:
+    """By token + 1, the token + 1 of the same in lower case; the same where there is none."""
+    known = tokenizer.backend.get_vocab(with_added_tokens=True)
+    lower = np.arange(size + 1)
+    for token, number in known.items():
+        small = known.get(token.lower())
+        if small is not None and number < size and number not in tokenizer.special_ids:
+            lower[number + 1] = small + 1
+    return torch.from_numpy(lower)
+
+
+def _kinds(tokenizer: Tokenizer, size: int) -> Float[Tensor, "v kinds"]:
+    """By token + 1, a one in the column of its kind; nothing for padding and special tokens."""
+    table = np.zeros((size + 1, KINDS), np.float32)
+    for number in range(min(size, tokenizer.vocab_size)):
+        if number not in tokenizer.special_ids:
+            table[number + 1, kind_of(tokenizer.token_text(number).strip(" ▁Ġ")[:1])] = 1
+    return torch.from_numpy(table)
+
+
+def kind_of(character: str) -> int:
+    """The kind of a character: 0 nothing, 1 capital, 2 small letter, 3 digit, 4 Chinese, 5 other letters, 6 all else.
+
+    >>> [kind_of(c) for c in ("", "A", "a", "7", "砚", "א", "!")]
+    [0, 1, 2, 3, 4, 5, 6]
+    """
+    if not character:
+        return 0
+    if "\u3400" <= character <= "\u9fff" or "\U00020000" <= character <= "\U0003ffff":
+        return 4
+    tests = (str.isupper, str.islower, str.isdigit)
+    return next((at for at, test in enumerate(tests, 1) if test(character)), 5 if character.isalpha() else 6)
