@@ -147,7 +147,7 @@ def from_foreign(
         name = f"model.{side}.embed_positions.weight"
         if kind == "bart" and name in own:
             own[name] = own[name][BART_FIRST_PLACE:]
-    return stacked(places_of(ours, _MODULES, _LAYERS), ours, own, place)
+    return stacked(places(ours), ours, own, place)
 
 
 def to_foreign(settings: EncoderDecoderSettings, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -157,7 +157,7 @@ def to_foreign(settings: EncoderDecoderSettings, ours: Mapping[str, Tensor]) -> 
     ours = {**ours, "bias": torch.cat((bias, bias.new_full((s.n_sentinels,), NEVER)))}
     if not s.tied:
         ours["head.weight"] = torch.cat((ours["head.weight"], embedding.new_zeros(s.n_sentinels, s.width)))
-    tensors = unstacked(places_of(ours, _MODULES, _LAYERS), ours)
+    tensors = unstacked(places(ours), ours)
     tensors["final_logits_bias"] = tensors["final_logits_bias"][None]
     if not (s.shared and s.tied):  # there are then two embeddings, be they equal
         tensors["model.decoder.embed_tokens.weight"] = tensors["model.shared.weight"].clone()
@@ -167,6 +167,11 @@ def to_foreign(settings: EncoderDecoderSettings, ours: Mapping[str, Tensor]) -> 
             unused = tensors[name].new_zeros(BART_FIRST_PLACE, s.width)
             tensors[name] = torch.cat((unused, tensors[name]))
     return tensors
+
+
+def places(ours: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:
+    """For each of our parameters the names of its parts in a checkpoint."""
+    return places_of(ours, _MODULES, _LAYERS)
 
 
 def write(model: EncoderDecoder, folder: Path) -> None:

@@ -107,14 +107,14 @@ def from_foreign(
     positions = f"{kind}.embeddings.position_embeddings.weight"
     if positions in own:
         own[positions] = own[positions][_first_place(config, kind) :]
-    return stacked(_places(kind, ours), ours, own, place)
+    return stacked(places(kind, ours), ours, own, place)
 
 
 def to_foreign(settings: EncoderSettings, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Our parameters under the names of `BertForMaskedLM`."""
     if settings.mask is None:
         ours = {**ours, "bias": torch.cat((ours["bias"], ours["bias"].new_full((1,), NEVER)))}
-    return unstacked(_places("bert", ours), ours)
+    return unstacked(places("bert", ours), ours)
 
 
 def write(model: Encoder, folder: Path) -> None:
@@ -166,7 +166,8 @@ def _mask(config: dict[str, Any], place: Path) -> int:
     raise RunError(f"{place}: no mask_token_id, and no {' or '.join(MASKS)} in a tokenizer.json beside it")
 
 
-def _places(kind: str, ours: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:
+def places(kind: str, ours: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:
+    """For each of our parameters the names of its parts in a checkpoint of this kind, "bert" or "roberta"."""
     modules = {
         "embedding": (f"{kind}.embeddings.word_embeddings",),
         "positions": (f"{kind}.embeddings.position_embeddings",),
