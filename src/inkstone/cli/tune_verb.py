@@ -82,6 +82,7 @@ def as_text(outcome: dict[str, Any]) -> str:
         f"{human_count(outcome['parameters'], 'weights')} · {outcome['steps']:,} steps, {outcome['epochs']:.1f} times the "
         f"examples · {human_time(outcome['seconds'])} in all",
         "",
+        f"report    {folder}/report.html",
         f'next      inkstone predict {folder} "..."',
         f"          inkstone eval {folder} DATA",
     ]

@@ -49,7 +49,11 @@ def shown(value: Any, words: Any) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.ChainableUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(source),
+        autoescape=True,
+        undefined=jinja2.ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "bytes": lambda value: shown(value, human_bytes),
@@ -57,6 +61,7 @@ def _environment() -> jinja2.Environment:
         "whole": lambda value: shown(value, lambda n: f"{n:,.0f}"),
         "time": lambda value: shown(value, human_time),
         "percent": lambda value: shown(value, lambda n: f"{n:.0%}" if n >= 0.1 else f"{n:.1%}"),
+        "percent_of": lambda value: shown(value, lambda n: f"{100 * n:.1f} %"),
         "three": lambda value: shown(value, lambda n: f"{n:.3f}"),
         "two": lambda value: shown(value, lambda n: f"{n:.2f}"),
         "short": lambda value: shown(value, lambda n: f"{n:,.0f}" if n >= 1000 else f"{n:.3g}"),

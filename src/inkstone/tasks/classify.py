@@ -306,6 +306,9 @@ def given_labels(answer: Answer) -> tuple[str, ...]:
 
 def _by_label(scores: LabelScores) -> dict[str, dict[str, Any]]:
     return {
-        name: {"precision": own.precision, "recall": own.recall, "f1": own.f1, "gold": own.gold, "given": own.predicted}
+        name: {
+            "precision": own.precision, "recall": own.recall, "f1": own.f1,
+            "correct": own.correct, "given": own.predicted, "gold": own.gold,
+        }
         for name, own in scores.per_label.items()
-    }
+    }  # fmt: skip

@@ -11,6 +11,8 @@ import torch
 
 from inkstone.environment import environment, pick_device
 from inkstone.errors import CheckpointError, RecipeError, RunError
+from inkstone.evaluation.report import report as write_report
+from inkstone.evaluation.task_report import ERRORS
 from inkstone.files import clear_unfinished, write_json
 from inkstone.hub.folder import load
 from inkstone.hub.headed_layout import save_headed
@@ -21,6 +23,7 @@ from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import Run
 from inkstone.tasks import task_class
 from inkstone.tasks.base import HasDetails, HasYardstick, SettlesOnDev, Task
+from inkstone.tasks.errors import write_errors
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.parts import Parts, read_parts
 from inkstone.tasks.predict import Predictor
@@ -377,5 +380,10 @@ class _Tuning:
             "seconds": self.elapsed(),
         }
         self.run.record(evaluation={"figures": figures, "yardstick": yardstick, "details": details}, outcome=outcome)
+        part, examples = list(scored.items())[-1]
+        title = f"{self.run.folder.resolve().name}: {part}"
+        page = self.run.folder / ERRORS
+        write_errors(page, title, self.task, examples, given[part], figures[part], details.get(part, {}))
+        write_report(self.run.folder)
         self.line.clear()
         return outcome

@@ -1,0 +1,143 @@
+"""The report of a run that was tuned for a task: its figures beside the yardstick's, the curves, the plan, the data."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from inkstone.errors import InkstoneError
+from inkstone.evaluation.curve_plot import curve_plot
+from inkstone.evaluation.page import rendered, source
+from inkstone.evaluation.record import number, printable, read_record
+from inkstone.files import write_text
+from inkstone.run import Run
+
+ERRORS = "errors.html"  # the error page of the last part that was scored, beside the report
+LABELS_SHOWN = 12
+
+
+def task_report(run_folder: Path | str) -> Path:
+    """Write report.html of a tuned run anew, and return its path. Raises RunError where the folder is no run."""
+    run = Run.open(run_folder)
+    path = run.folder / "report.html"
+    write_text(path, task_page(run))
+    return path
+
+
+def is_task(run: Run) -> bool:
+    """Whether a run was made by `tune`, as far as its facts can be read."""
+    try:
+        return "data" in run.facts()
+    except (InkstoneError, OSError):
+        return False
+
+
+def task_page(run: Run) -> str:
+    """The report as HTML, of a run that is unfinished of what there is."""
+    record = read_record(run)
+    outcome, evaluation = record.stages["outcome"], record.stages["evaluation"]
+    figures, yardstick = _table(evaluation.get("figures")), evaluation.get("yardstick") or {}
+    beside = _table(yardstick.get("figures")) if isinstance(yardstick, dict) else {}
+    score = str(outcome.get("score", ""))
+    last = list(figures)[-1] if figures else ""
+    name = str(yardstick.get("name", "")) if isinstance(yardstick, dict) else ""
+    parts = [
+        {"part": part, "bars": _bars(own.get(score), _table(beside.get(part)).get(score), name)}
+        for part, own in figures.items()
+        if score in own
+    ]
+    details = _table(_table(evaluation.get("details")).get(last))
+    return rendered(
+        source("task_report.html.jinja"),
+        record=record,
+        **record.stages,
+        name=record.folder.resolve().name,
+        folder=shlex.quote(str(record.folder)),
+        part=last,
+        main=_table(figures.get(last)).get(score),
+        parts=parts,
+        behind=any(len(each["bars"]) > 1 and not each["bars"][0]["ours"] for each in parts),
+        figures=_lines(figures, beside, name),
+        errors=ERRORS if (record.folder / ERRORS).exists() else "",
+        calibration=number(details.get("calibration_error")),
+        temperature=details.get("temperature"),
+        loss=curve_plot("seconds", _points(run, "train", "nats"), []),
+        score=curve_plot("seconds", [], _points(run, "held-out", _journal_key(score))),
+        understood=_understood(printable(run.facts().get("data"))),
+    )
+
+
+def _bars(own: Any, other: Any, name: str) -> list[dict[str, Any]]:
+    """The model's figure and the yardstick's, the better one first, in percent of the track."""
+    bars = []
+    for who, figure in (("", own), (name, other)):
+        figure = _table(figure)
+        value, low, high = (number(figure.get(key)) for key in ("value", "low", "high"))
+        if value is not None:
+            ends = (round(100 * low, 2), round(100 * high, 2)) if low is not None and high is not None else (None, None)
+            bars.append(
+                {"ours": not who, "name": who, "value": value, "length": round(100 * max(0.0, value), 2), "low": ends[0],
+                 "high": ends[1]}
+            )  # fmt: skip
+    return sorted(bars, key=lambda bar: -bar["value"])
+
+
+def _lines(figures: dict[str, Any], beside: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The rows of the table of figures: each part, the model's and the yardstick's."""
+    names = list(next(iter(figures.values()), {}))
+    lines = []
+    for part, own in figures.items():
+        for who, values in (("", own), (name, _table(beside.get(part)))):
+            if values:
+                lines.append(
+                    {"part": part, "who": who, "names": names, "cells": [_table(values.get(n)) for n in names]}
+                )
+    return lines
+
+
+def _points(run: Run, kind: str, key: str) -> list[dict[str, Any]]:
+    """The entries of the journal with the figure under the name by which a curve is drawn."""
+    entries = (printable(entry) for entry in run.metrics(kind))
+    return [{**entry, "bits_per_byte": entry[key]} for entry in entries if number(entry.get(key)) is not None]
+
+
+def _journal_key(score: str) -> str:
+    return score.replace(" ", "_").replace("-", "_").lower()
+
+
+def _understood(data: Any) -> list[dict[str, Any]]:
+    """What each part was understood as, in words."""
+    found = []
+    for part, each in _table(data).items():
+        if not isinstance(each, dict):
+            continue
+        labels, languages = _table(each.get("labels")), _table(each.get("languages"))
+        total = max(1, sum(int(number(count) or 0) for count in labels.values()))
+        spoken = max(1, sum(int(number(count) or 0) for count in languages.values()))
+        shown = [f"{label} {(number(count) or 0) / total:.1%}" for label, count in list(labels.items())[:LABELS_SHOWN]]
+        more = [f"+ {len(labels) - LABELS_SHOWN}"] if len(labels) > LABELS_SHOWN else []
+        lengths = [number(value) for value in each.get("characters") or []]
+        faults = [
+            f"{entry[0]:,} × {reason}: {', '.join(map(str, entry[1:]))}"
+            for kind in ("refused", "mended")
+            for reason, entry in _table(each.get(kind)).items()
+            if isinstance(entry, list) and entry
+        ]
+        found.append(
+            {
+                "part": part,
+                "examples": each.get("examples"),
+                "sources": each.get("sources"),
+                "columns": " · ".join(f"{role}: {name}" for role, name in _table(each.get("columns")).items()),
+                "labels": " · ".join(shown + more),
+                "languages": " · ".join(
+                    f"{code} {(number(count) or 0) / spoken:.0%}" for code, count in list(languages.items())[:5]
+                ),
+                "lengths": " – ".join(f"{value:,.0f}" for value in lengths if value is not None),
+                "faults": faults + [str(notice) for notice in each.get("notices") or []],
+            }
+        )
+    return found
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
