@@ -137,7 +137,10 @@ def test_both_languages_have_every_phrase_with_the_same_places():
 
 def test_every_phrase_is_used_and_escaped():
     home = files("inkstone")
-    pages = ("evaluation/report.html.jinja", "evaluation/report.py", "studies/compare.html.jinja")
+    pages = (
+        "evaluation/report.html.jinja", "evaluation/report.py", "studies/compare.html.jinja",
+        "evaluation/error_page.html.jinja", "evaluation/error_page.py",
+    )  # fmt: skip
     source = "".join(home.joinpath(name).read_text(encoding="utf-8") for name in pages)
     for key in phrases():
         families = ("stage_", "reason_", "language_", "unit_", "by_")
