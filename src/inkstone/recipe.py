@@ -92,6 +92,7 @@ class TrainSection(Section):
     )  # a fixed number of steps instead; such a run is reproducible bit for bit
     optimizer: Literal["auto", "muon", "adamw"] = "auto"
     start: Literal["auto", "random", "bigrams"] = "auto"  # where the weights begin: at chance or at counted statistics
+    vectors: str | None = None  # a file of word vectors at which the embedding begins
     learning_rate: float | None = Field(default=None, gt=0)  # of the matrices under Muon, of everything under AdamW
     scalar_learning_rate: float | None = Field(default=None, gt=0)  # of embeddings and norms under Muon
     weight_decay: float | None = Field(default=None, ge=0)

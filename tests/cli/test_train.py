@@ -10,12 +10,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 import inkstone
 from evaluation.golden_facts import FACTS
 from inkstone.cli import main
 from inkstone.run import Run
 from inkstone.training import pretraining
+from inkstone.vectors.embedding_start import whole_words
+from inkstone.vectors.learning import open_vectors
 from training.small_runs import MACHINE, SMALL, prose
 
 SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
@@ -131,6 +134,42 @@ def test_other_layouts_train_to_the_end(text, layout):
 def test_other_tokenizers_train_to_the_end(text, kind):
     assert main(["train", text, "--out", "run", *SETTINGS, "--set", f"tokenizer.kind={kind}"]) == 0
     assert Run.open("run").facts()["tokenizer"]["kind"] == kind
+
+
+def test_the_embedding_begins_at_word_vectors(capsys, text):
+    command = ["vectors", text, "--out", "words", "--width", "8", "--epochs", "1", "--threads", "1"]
+    assert main(command) == 0
+    still = ["--set", "train.steps=1", "--set", "train.learning_rate=1e-9", "--set", "train.scalar_learning_rate=1e-9"]
+    for path in ("words", "words/vectors.txt"):
+        out = f"run-{len(path)}"
+        command = ["train", text, "--out", out, *SETTINGS, *still, "--set", f"train.vectors={path}"]
+        assert main(command) == 0
+        said = capsys.readouterr().err
+        assert f"tokens are words of {path} and begin there" in said
+        assert f"start of the weights: random (but words of the embedding, which begin at {path})" in said
+        model = inkstone.load(out)
+        found = whole_words(model.tokenizer, open_vectors("words"))
+        centred = torch.from_numpy(found.vectors - found.vectors.mean(0))
+        rows = model.embedding.weight.detach()[torch.from_numpy(found.ids)][:, :8]
+        assert len(rows) > 10
+        assert torch.allclose(torch.cosine_similarity(rows, centred), torch.ones(len(rows)), atol=1e-3)
+
+
+def test_word_vectors_that_cannot_be(capsys, text):
+    Path("bad.txt").write_text("no vectors\n")
+    Path("words.txt").write_text("2 3\nzzyx 1 2 3\nxyzz 3 2 1\n")
+    Path("empty").mkdir()
+    for path, more, said in (
+        ("nowhere.txt", [], "nowhere.txt: cannot be read"),
+        ("bad.txt", [], 'bad.txt:1: the first line must be "words width"'),
+        ("empty", [], "empty: no folder of word vectors"),
+        ("words.txt", ["--family", "ngram"], "the family 'ngram' is counted and has no embedding"),
+        ("words.txt", ["--set", "train.start=bigrams"], "both say where the embedding begins"),
+        ("words.txt", [], "no token of this tokenizer is a word that has a vector"),
+    ):
+        more = [*([] if "ngram" in more else SETTINGS), *more, "--out", "run", "--set", f"train.vectors={path}"]
+        assert main(["train", text, *more]) == 2
+        assert said in capsys.readouterr().err, path
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def test_nothing_is_left_open(shards, settings):
     assert all(getattr(model, name) is not None for name in of_the_family)
     assert all(getattr(model, name) is None for name in set(type(model).model_fields) - of_the_family - {"family"})
     open_ones = {name for name in type(train).model_fields if getattr(train, name) is None}
-    assert open_ones <= {"minutes", "steps", "checkpoint_steps", "evaluate_steps"}
+    assert open_ones <= {"minutes", "steps", "checkpoint_steps", "evaluate_steps", "vectors"}
     assert {train.optimizer, train.start, train.dtype, train.device} & {"auto"} == set()
     assert train.batch_tokens % train.micro_batch_tokens == 0 and train.micro_batch_tokens % model.context == 0
     assert with_settings(chosen.recipe, []) == chosen.recipe

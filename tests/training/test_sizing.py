@@ -89,6 +89,13 @@ def test_counted_weights_asked_for_where_they_cannot_be():
         start_for(recipe("train.start=bigrams", "model.tied=true"), 1024)
 
 
+def test_word_vectors_take_the_place_of_counted_weights():
+    assert start_for(recipe(), 1024) == "bigrams" and start_for(recipe("train.vectors=words.txt"), 1024) == "random"
+    assert settings_for(recipe("train.vectors=words.txt"), 1024, 64, 2).tied
+    with pytest.raises(RecipeError, match="leave one of them out"):
+        start_for(recipe("train.vectors=words.txt", "train.start=bigrams"), 1024)
+
+
 def test_dropout_grows_with_the_number_of_readings():
     found = [dropout_for(epochs) for epochs in (0.5, 1, 3, 20, 100)]
     assert found[0] == 0 and found == sorted(found) and found[-1] > 0

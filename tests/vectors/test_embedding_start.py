@@ -53,3 +53,18 @@ def test_a_tokenizer_of_another_language_is_refused(tokenizer):
         start_from_words(
             torch.zeros(tokenizer.vocab_size, 4), tokenizer, WordVectors(["völlig"], np.ones((1, 4), np.float32))
         )
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (["ink"], [[1.0, 2.0]]),
+        (["ink", "desk"], [[1.0, 2.0], [1.0, 2.0]]),
+        (["ink", "desk"], [[1.0, 2.0], [np.nan, 1.0]]),
+    ],
+)
+def test_vectors_that_tell_nothing_apart_are_refused(tokenizer, words, values):
+    embedding = torch.ones(tokenizer.vocab_size, 4)
+    with pytest.raises(RecipeError, match="that differ"):
+        start_from_words(embedding, tokenizer, WordVectors(words, np.array(values, np.float32)))
+    assert (embedding == 1).all()

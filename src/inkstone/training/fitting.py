@@ -1,11 +1,13 @@
 """How a family becomes a model: by gradient in the loop, or by counting."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
+from inkstone.errors import RecipeError
 from inkstone.models.base import CarriesState, LearnsPieces
 from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe
@@ -15,15 +17,34 @@ from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.streams import StreamBatches
 from inkstone.training.bigram_start import bigram_counts, start_from_bigrams
 from inkstone.training.loop import Loop
+from inkstone.vectors.embedding_start import start_from_words
+from inkstone.vectors.formats import file_of, read_vectors
 
 
-def begin(model: Any, shards: TokenShards, recipe: Recipe) -> nn.Module:
-    """The first weights, on the device and in the number format of the recipe."""
+def begin(model: Any, shards: TokenShards, recipe: Recipe, say: Callable[[str], None] = lambda _: None) -> nn.Module:
+    """The first weights, on the device and in the number format of the recipe; `say` is told of words with a vector.
+
+    Raises TextError and RecipeError for a file of word vectors that cannot be read, or that the embedding cannot begin at.
+    """
     train = recipe.train
     model = model.initialise(torch.Generator().manual_seed(train.seed))
     if train.start == "bigrams":
         start_from_bigrams(model, bigram_counts(shards, model.settings.vocab_size))
+    if train.vectors:
+        vectors = read_vectors(file_of(train.vectors))
+        try:
+            for embedding in embeddings(model):
+                words = start_from_words(embedding.weight, model.tokenizer, vectors)
+        except RecipeError as error:
+            raise RecipeError(f"train.vectors = {train.vectors!r}: {error}") from None
+        say(f"start  {words:,} of {model.settings.vocab_size:,} tokens are words of {train.vectors} and begin there")
     return model.to(train.device, torch.bfloat16 if train.dtype == "bfloat16" else torch.float32)
+
+
+def embeddings(model: Any) -> list[nn.Embedding]:
+    """The tables of a neural family's tokens: one, or where source and target have different ones, both."""
+    found = [getattr(model, name, None) for name in ("embedding", "source_embedding")]
+    return [table for table in found if table is not None]
 
 
 def batches_of(model: nn.Module, shards: TokenShards, context: int, rows: int, seed: int) -> Batches:

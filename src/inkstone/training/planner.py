@@ -186,7 +186,10 @@ def choose_steps(recipe: Recipe, settings: Any, work: float, tokens: int) -> lis
     start = start_for(recipe, settings.vocab_size)
     if train.start == "auto":
         why = "counting them takes seconds, learning them takes minutes"
-        why = why if start == "bigrams" else "the family, the vocabulary or the layout does not allow counted weights"
+        if train.vectors:
+            why = f"but words of the embedding, which begin at {train.vectors}"
+        elif start != "bigrams":
+            why = "the family, the vocabulary or the layout does not allow counted weights"
         choices.append(Choice("start of the weights", start, why))
     train.start = start  # type: ignore[assignment]
     return choices

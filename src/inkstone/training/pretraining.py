@@ -37,6 +37,7 @@ from inkstone.training.placing import is_planned, let_go, new_run
 from inkstone.training.planner import make_plan, plan_counts, predict_bits_per_byte
 from inkstone.training.preparing import prepare, prepared
 from inkstone.training.sizing import LADDER, given_settings, settings_for
+from inkstone.vectors.formats import file_of, promised
 
 DEFAULT_MINUTES = 5.0
 DEFAULT_SOURCE = "python:"
@@ -100,8 +101,16 @@ def train(
 
 
 def check(recipe: Recipe) -> None:
-    """Refuse, before any work is done, what could only fail later. Raises RecipeError, MissingExtraError."""
-    if hasattr(family_of(recipe.model.family).Settings, "for_text"):
+    """Refuse, before any work is done, what could only fail later. Raises RecipeError, TextError, MissingExtraError."""
+    kind = family_of(recipe.model.family)
+    if recipe.train.vectors:
+        if not hasattr(kind.Settings, "of_size"):
+            raise RecipeError(
+                f"train.vectors = {recipe.train.vectors!r}: the family {kind.family!r} is counted and has no embedding to "
+                "begin at word vectors; leave it out, or take a family that is learned by gradient"
+            )
+        promised(file_of(recipe.train.vectors))
+    if hasattr(kind.Settings, "for_text"):
         given_settings(recipe)
     else:
         settings_for(recipe, recipe.tokenizer.vocab_size or 512, *LADDER[0])
@@ -230,7 +239,7 @@ class _Training:
         if isinstance(model, CountedModel):
             facts = count(model, shards, self.recipe, seconds, self.line)
         else:
-            model = begin(model, shards, self.recipe)
+            model = begin(model, shards, self.recipe, self.line.say)
             loop = self.loop(model, settings.context, shards, held_out, seconds)
             self.position(loop, settings, seconds)
             loop.run()

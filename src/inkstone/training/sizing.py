@@ -101,11 +101,19 @@ def refuse_too_large(settings: Any, machine: Machine) -> None:
 
 
 def start_for(recipe: Recipe, vocab_size: int) -> str:
-    """Counted bigrams where the table is small and the layout lets the last token alone decide, else chance.
+    """Counted bigrams where the table is small and the layout lets the last token alone decide, else chance; and chance
+    where the embedding begins at word vectors.
 
     Raises RecipeError where the recipe asks for bigrams in a model that cannot hold them.
     """
     model, wanted = recipe.model, recipe.train.start
+    if recipe.train.vectors:
+        if wanted == "bigrams":
+            raise RecipeError(
+                f"train.start = 'bigrams' and train.vectors = {recipe.train.vectors!r} both say where the embedding begins; "
+                "leave one of them out"
+            )
+        return "random"
     layout = model.layout or "qwen3"
     fits = (
         model.family == "decoder" and layout != "gpt2" and model.tied is not True and vocab_size <= LARGEST_VOCABULARY

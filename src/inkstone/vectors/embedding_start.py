@@ -50,7 +50,7 @@ def start_from_words(embedding: Tensor, tokenizer: Tokenizer, vectors: WordVecto
     drawn. What is written is centred and given the mean size of the numbers that stood there, so that the model's first
     steps see nothing unusual.
 
-    Raises RecipeError where no token is a word with a vector.
+    Raises RecipeError where no token is a word with a vector, and where the vectors tell the words not apart.
     """
     found = whole_words(tokenizer, vectors)
     if not len(found.ids):
@@ -58,6 +58,12 @@ def start_from_words(embedding: Tensor, tokenizer: Tokenizer, vectors: WordVecto
             "no token of this tokenizer is a word that has a vector; were they learned from the same language?"
         )
     values = found.vectors - found.vectors.mean(axis=0)
+    if not np.isfinite(values).all() or not values.any():
+        many = f"the {len(found.ids)} tokens that are words with a vector" if len(found.ids) > 1 else "one word"
+        raise RecipeError(
+            f"the vectors of {many} hold numbers that are not finite, or are all the same; "
+            "an embedding can only begin at vectors that differ"
+        )
     if values.shape[1] > embedding.shape[1]:
         _, _, directions = np.linalg.svd(values, full_matrices=False)
         values = values @ directions[: embedding.shape[1]].T

@@ -13,6 +13,7 @@ from inkstone.errors import TextError
 from inkstone.files import whole_file
 from inkstone.vectors.word_vectors import WordVectors
 
+BINARY = "vectors.bin"  # in a folder that `inkstone vectors` wrote
 LONGEST_WORD = 10_000  # bytes; a longer one means that the file is something else
 
 
@@ -46,17 +47,39 @@ def read_vectors(path: Path | str) -> WordVectors:
     Raises TextError with the line or word at which the file is not what it says.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise TextError(f"{path}: cannot be read: {error.strerror}") from None
-    head, line_end, body = content.partition(b"\n")
-    numbers = head.split()
-    if not line_end or len(numbers) != 2 or not all(number.isdigit() for number in numbers) or int(numbers[1]) == 0:
-        raise TextError(f'{path}:1: the first line must be "words width", two numbers, not {head[:40]!r}')
-    words, width = int(numbers[0]), int(numbers[1])
+    words, width = promised(path)
+    body = path.read_bytes().partition(b"\n")[2]
     read = _read_binary if path.suffix == ".bin" else _read_text
     return read(path, body, words, width)
+
+
+def file_of(path: Path | str) -> Path:
+    """The file of word vectors that a path names, itself or by the folder that `inkstone vectors` wrote.
+
+    Raises TextError for another folder.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if not (path / BINARY).is_file():
+        raise TextError(
+            f"{path}: no folder of word vectors: it holds no {BINARY}; make one with: inkstone vectors TEXT"
+        )
+    return path / BINARY
+
+
+def promised(path: Path | str) -> tuple[int, int]:
+    """How many words of which width the first line of a file says it has. Raises TextError where it says no such thing."""
+    try:
+        with open(path, "rb") as file:
+            head = file.readline(100)
+    except OSError as error:
+        raise TextError(f"{path}: cannot be read: {error.strerror}") from None
+    numbers = head.split()
+    whole = head.endswith(b"\n") and len(numbers) == 2 and all(number.isdigit() for number in numbers)
+    if not whole or int(numbers[1]) == 0:
+        raise TextError(f'{path}:1: the first line must be "words width", two numbers, not {head[:40]!r}')
+    return int(numbers[0]), int(numbers[1])
 
 
 def _read_binary(path: Path, body: bytes, count: int, width: int) -> WordVectors:

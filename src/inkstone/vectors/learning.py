@@ -12,7 +12,7 @@ from inkstone.files import whole_folder, write_json, write_text
 from inkstone.progress import LiveLine, human_count, human_time
 from inkstone.vectors.acceleration import has_numba
 from inkstone.vectors.corpus import Corpus, read_corpus
-from inkstone.vectors.formats import read_vectors, write_vectors
+from inkstone.vectors.formats import BINARY, file_of, read_vectors, write_vectors
 from inkstone.vectors.glove import GloveSettings, train_glove
 from inkstone.vectors.judgements import public_scores
 from inkstone.vectors.word2vec import Word2VecSettings, train_word2vec
@@ -20,7 +20,7 @@ from inkstone.vectors.word_map import Method, word_map
 from inkstone.vectors.word_vectors import WordVectors
 
 METHODS = ("skip-gram", "cbow", "glove")
-BINARY, TEXT, MAP, FACTS = "vectors.bin", "vectors.txt", "map.svg", "vectors.json"
+TEXT, MAP, FACTS = "vectors.txt", "map.svg", "vectors.json"
 WORDS_TO_READ = 30_000_000  # that as many epochs as this takes, from 5 to 30, are read where nobody says how many
 PASSES_OF_GLOVE = 15
 SHOWN = 5  # words whose neighbours are shown
@@ -101,14 +101,7 @@ def learn_vectors(
 
 def open_vectors(path: str | Path) -> WordVectors:
     """Read word vectors: a folder that `learn_vectors` wrote, or a file in word2vec's form (.bin: binary; else text)."""
-    path = Path(path)
-    if path.is_dir():
-        if not (path / BINARY).is_file():
-            raise TextError(
-                f"{path}: no folder of word vectors: it holds no {BINARY}; make one with: inkstone vectors TEXT"
-            )
-        path = path / BINARY
-    return read_vectors(path)
+    return read_vectors(file_of(path))
 
 
 def shown_words(corpus: Corpus) -> list[str]:
