@@ -1,4 +1,4 @@
-"""`inkstone compare TEXT... --minutes N`: every family of language model side by side."""
+"""`inkstone compare TEXT... --minutes N`: every family side by side; `inkstone compare RUN1 RUN2 --on DATA`: two runs."""
 
 import argparse
 from typing import Any
@@ -23,6 +23,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.KEY=VALUE",
         help="one setting, for every family that has it; repeatable",
     )
+    parser.add_argument(
+        "--on",
+        action="append",
+        default=[],
+        metavar="DATA",
+        help="compare two runs, named in the place of TEXT, on this",
+    )
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -36,10 +43,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         held_out=options.held_out,
         out=options.out,
         settings=options.settings,
+        on=options.on,
         quiet=options.json,
     )
     if not options.json:
-        print(as_text(table))
+        print(runs_as_text(table) if options.on else as_text(table))
     return table
 
 
@@ -75,3 +83,27 @@ def as_text(table: dict[str, Any]) -> str:
     return "\n".join(
         ["", *text, "", *samples, "", f"page      {folder}/compare.html", f'next      inkstone generate {best} "Once"']
     )
+
+
+def runs_as_text(table: dict[str, Any]) -> str:
+    """Two runs on the same data: each figure, the difference with its interval, and whether it may be luck."""
+    first, second = table["runs"]
+    lines = ["", f"{first} and {second} on {', '.join(table['on'])}, {table['units']:,} units", ""]
+    for row in table["rows"]:
+        scale, unit = (1, "") if row["name"] == "bits per byte" else (100, " %")
+        values = " and ".join(
+            f"{scale * value:.3f}" if scale == 1 else f"{scale * value:.1f} %" for value in row["values"]
+        )
+        interval = ""
+        if row["low"] is not None:
+            interval = f" (95 % interval {scale * row['low']:+.3g} to {scale * row['high']:+.3g})"
+        lines.append(f"  {row['name']:<18}{values}   difference {scale * row['difference']:+.3g}{unit}{interval}")
+        verdict = "hardly luck" if row["p"] < 0.05 else "may be luck"
+        lines.append(f"  {'':<18}p = {row['p']:.4f}, {verdict} (paired permutation test)")
+        if "mcnemar" in row:
+            found = row["mcnemar"]
+            lines.append(
+                f"  {'':<18}right by the first alone {found['only_first']:,}, by the second alone {found['only_second']:,}; "
+                f"McNemar p = {found['p']:.4f}"
+            )
+    return "\n".join(lines)

@@ -106,7 +106,9 @@ def eval(
     model = load(folder, device=device)
     train = TokenShards(run_folder.train_shards) if run_folder.train_shards.is_dir() else None
     held_out = (
-        TokenShards(run_folder.held_out_shards) if text is None else _Memory(_texts(text, text_column), model.tokenizer)
+        TokenShards(run_folder.held_out_shards)
+        if text is None
+        else _Memory(texts_of(text, text_column), model.tokenizer)
     )
     figures = evaluate(
         model,
@@ -148,7 +150,8 @@ class _Memory:
         return iter(self.ids)
 
 
-def _texts(sources: Sequence[str | Path], text_column: str | None) -> list[str]:
+def texts_of(sources: Sequence[str | Path], text_column: str | None = None) -> list[str]:
+    """The documents of sources, repaired. Raises TextError where there are none."""
     texts: list[str] = []
     for frame in read(sources, text_column=text_column):
         repaired, _ = repair(frame)

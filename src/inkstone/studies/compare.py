@@ -25,6 +25,7 @@ from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import Run
 from inkstone.studies.compare_page import compare_page
+from inkstone.studies.compare_runs import compare_runs
 from inkstone.studies.line_up import Entry, line_up
 from inkstone.training.machine import measure_machine
 from inkstone.training.placing import is_planned, name_of
@@ -44,9 +45,11 @@ def compare(
     held_out: Sequence[str] = (),
     out: str | Path | None = None,
     settings: Sequence[str] = (),
+    on: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Train every family on the same text, each in `minutes` of wall clock, and lay their figures side by side.
+    """Train every family on the same text, each in `minutes` of wall clock, and lay their figures side by side; or with `on`
+    compare two runs, which `text` then names, on that data (`compare_runs.py` says what is returned).
 
     text, held_out, settings: as `train` takes them; settings hold for every family that has them.
     families: only these, by default all. out: the folder, by default runs/compare-NAME; one that holds an unfinished
@@ -56,6 +59,12 @@ def compare(
     memory, a sample. The same as compare.json, compare.html and one run folder for each model in `out`.
     Raises RecipeError, TextError, RunError; `Interrupted` on Ctrl-C, after which the same command goes on.
     """
+    if on:
+        if families or held_out or out is not None or settings:
+            raise RecipeError(
+                "--on compares two runs as they are; give no family, --held-out, --out or --set beside it"
+            )
+        return compare_runs(text, on)
     entries = line_up(families)
     recipe = with_settings(Recipe(), [f"train.minutes={minutes}"], "--minutes")
     recipe = with_settings(recipe, [setting for setting in settings if not setting.startswith("model.")])
