@@ -101,6 +101,20 @@ def test_checkpoints_of_the_body_alone(tmp_path):
     torch.testing.assert_close(ours(target, memory=ours.encode(source)), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["bart", "marian"])
+def test_the_dropout_of_a_checkpoint_is_that_of_its_training(name, tmp_path):
+    theirs = checkpoint(name)
+    theirs.config.dropout = 0.25
+    theirs.save_pretrained(tmp_path)
+    ours, place = opened(tmp_path), tmp_path / "config.json"
+    assert ours.settings.dropout == 0.25 == bart_marian.config_from(ours.settings, torch.float32, 2)["dropout"]
+    config = json.loads(place.read_text())
+    with pytest.raises(RunError, match="dropout is 1"):
+        bart_marian.settings_from({**config, "dropout": 1}, place)
+    del config["dropout"]
+    assert bart_marian.settings_from(config, place).dropout == BartConfig().dropout == MarianConfig().dropout
+
+
 def own(**changes) -> EncoderDecoder:
     shape = dict(vocab_size=tokenizer().vocab_size, width=32, n_layers=2, n_heads=4, hidden=48, context=40, norm="post")
     settings = EncoderDecoderSettings(**{**shape, "n_sentinels": 4, **changes})

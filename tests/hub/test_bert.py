@@ -120,6 +120,22 @@ def test_names_of_the_first_checkpoints_and_heads_that_are_not_ours(ids, tmp_pat
     assert torch.equal(opened(tmp_path)(ids), before)
 
 
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_the_dropout_of_a_checkpoint_is_that_of_its_training(name, tmp_path):
+    theirs = checkpoint(name)
+    theirs.config.hidden_dropout_prob = 0.25
+    theirs.save_pretrained(tmp_path)
+    wordpiece(tmp_path)
+    ours, place = opened(tmp_path), tmp_path / "config.json"
+    assert ours.settings.dropout == 0.25 == bert.config_from(ours.settings, torch.float32, 2)["hidden_dropout_prob"]
+    config = json.loads(place.read_text())
+    for value in (1.0, -0.1, "much", None, True):
+        with pytest.raises(RunError, match="hidden_dropout_prob is"):
+            bert.settings_from({**config, "hidden_dropout_prob": value}, place)
+    del config["hidden_dropout_prob"]
+    assert bert.settings_from(config, place).dropout == BertConfig().hidden_dropout_prob
+
+
 def own(**changes) -> Encoder:
     size = tokenizer().vocab_size
     settings = EncoderSettings(

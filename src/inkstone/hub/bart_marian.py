@@ -15,12 +15,13 @@ from torch import Tensor
 
 from inkstone.errors import RunError
 from inkstone.files import whole_file, write_json
-from inkstone.hub.huggingface_config import refuse_other, whole_number
+from inkstone.hub.huggingface_config import refuse_other, share, whole_number
 from inkstone.hub.stacked_weights import NEVER, places_of, stacked, unstacked
 from inkstone.models.encoder_decoder import EncoderDecoder, EncoderDecoderSettings
 
 ARCHITECTURES = {"bart": "BartForConditionalGeneration", "marian": "MarianMTModel"}
 BART_FIRST_PLACE = 2
+DROPOUT = 0.1  # of a configuration that names none
 
 _ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gelu_new": "gelu-tanh", "swish": "silu", "silu": "silu"}
 _MODULES = {
@@ -81,6 +82,7 @@ def settings_from(config: dict[str, Any], place: Path) -> EncoderDecoderSettings
         embedding_norm=kind == "bart",
         output_bias=True,
         n_sentinels=0,
+        dropout=share(config, place, "dropout", DROPOUT),
         first=config.get("decoder_start_token_id"),
     )
 

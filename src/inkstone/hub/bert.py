@@ -16,12 +16,13 @@ from torch import Tensor
 
 from inkstone.errors import RunError
 from inkstone.files import whole_file, write_json, write_text
-from inkstone.hub.huggingface_config import refuse_other, whole_number
+from inkstone.hub.huggingface_config import refuse_other, share, whole_number
 from inkstone.hub.stacked_weights import NEVER, places_of, stacked, unstacked
 from inkstone.models.encoder import Encoder, EncoderSettings
 
 MODEL_TYPES = ("bert", "roberta")
 MASKS = ("[MASK]", "<mask>")
+DROPOUT = 0.1  # of a configuration that names none
 
 _LAYER = {
     "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
@@ -58,6 +59,7 @@ def settings_from(config: dict[str, Any], place: Path) -> EncoderSettings:
         context=whole_number(config, place, "max_position_embeddings") - _first_place(config, kind),
         n_types=whole_number(config, place, "type_vocab_size"),
         norm_eps=config.get("layer_norm_eps", 1e-12),
+        dropout=share(config, place, "hidden_dropout_prob", DROPOUT),
         mask=_mask(config, place),
         closed=config.get("inkstone_closed", True),
     )

@@ -208,6 +208,14 @@ def whole_number(config: dict[str, Any], place: Path, key: str) -> int:
     return value
 
 
+def share(config: dict[str, Any], place: Path, key: str, default: float) -> float:
+    """A share such as a dropout, `default` where the key is absent. Raises RunError for what is not from 0 to below 1."""
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise RunError(f"{place}: {key} is {value!r}; it must be a number from 0 to below 1")
+    return float(value)
+
+
 def refuse_other(config: dict[str, Any], place: Path, key: str, supported: Any) -> None:
     """Raises RunError, naming the key, for a value other than the one we have; a key that is absent is taken to have it."""
     value = config.get(key, supported)
