@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from inkstone.layers.attention import attention
 from inkstone.layers.feed_forward import SwiGLU
+from inkstone.layers.kv_cache import KeyValueCache
 from inkstone.models.base import LanguageModel
-from inkstone.models.decoder import Block, Decoder, KeyValueCache
+from inkstone.models.decoder import Block, Decoder
 from inkstone.tokens.tokenizer import Tokenizer
 
 Linear = Callable[[Tensor], Tensor]

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from inkstone.errors import RecipeError
 from inkstone.layers.attention import attention, inside_documents
 from inkstone.layers.feed_forward import GeluMLP, SwiGLU
+from inkstone.layers.kv_cache import KeyValueCache
 from inkstone.layers.normalisation import LayerNorm, RMSNorm
 from inkstone.layers.positions import places_in_documents
 from inkstone.layers.rotary import RotaryScaling, frequencies, rotate, rotation
@@ -110,39 +111,6 @@ def heads_for(width: int) -> int:
     """
     fewest = max(1, width // (64 if width >= 128 else 32))
     return next((n for n in range(fewest, width + 1) if width % (2 * n) == 0), 1)
-
-
-class KeyValueCache:
-    """Keys and values of what was read: for each block two tensors (b, g, capacity, d), grown by doubling."""
-
-    def __init__(self, n_layers: int, batch: int):
-        self.batch = batch
-        self.length = 0
-        self.keys: list[Tensor | None] = [None] * n_layers
-        self.values: list[Tensor | None] = [None] * n_layers
-
-    def extend(
-        self, layer: int, k: Float[Tensor, "b g t d"], v: Float[Tensor, "b g t d"]
-    ) -> tuple[Float[Tensor, "b g s d"], Float[Tensor, "b g s d"]]:
-        """Append to one block's keys and values and return all of them. `length` moves once, after the last block."""
-        end = self.length + k.shape[2]
-        for store, new in ((self.keys, k), (self.values, v)):
-            old = store[layer]
-            if old is None or old.shape[2] < end:
-                b, g, _, d = new.shape
-                grown = new.new_empty(b, g, max(64, 1 << (end - 1).bit_length()), d)
-                if old is not None:
-                    grown[:, :, : self.length] = old[:, :, : self.length]
-                store[layer] = old = grown
-            old[:, :, self.length : end] = new
-        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]  # type: ignore[index]
-
-    def select(self, rows: Int[Tensor, " n"]) -> "KeyValueCache":
-        """Keep these rows in this order."""
-        self.batch = len(rows)
-        self.keys = [None if k is None else k[rows] for k in self.keys]
-        self.values = [None if v is None else v[rows] for v in self.values]
-        return self
 
 
 class Block(nn.Module):

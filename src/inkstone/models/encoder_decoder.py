@@ -27,11 +27,12 @@ from inkstone.errors import RecipeError
 from inkstone.layers.attention import inside_documents, same_document
 from inkstone.layers.cross_entropy import linear_cross_entropy
 from inkstone.layers.feed_forward import ACTIVATIONS
+from inkstone.layers.kv_cache import KeyValueCache
 from inkstone.layers.normalisation import LayerNorm
 from inkstone.layers.positions import places_in_documents, sinusoids
 from inkstone.layers.rotary import frequencies, rotation
 from inkstone.layers.transformer import TransformerBlock
-from inkstone.models.decoder import KeyValueCache, context_for, heads_for
+from inkstone.models.decoder import context_for, heads_for
 from inkstone.tokens.batches import Batch
 from inkstone.tokens.span_corruption import PADDING, SHARE, corrupt_spans
 from inkstone.tokens.tokenizer import Tokenizer

@@ -1,0 +1,42 @@
+"""Keys and values of what was read, kept so that no token passes through the model twice.
+
+For one more token, a block attends with its one new query to the keys of all tokens before it, which never change:
+
+    K ← [K; kₜ],   V ← [V; vₜ],   attention(qₜ, K, V)
+"""
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class KeyValueCache:
+    """Keys and values of what was read: for each block two tensors (b, g, capacity, d), grown by doubling."""
+
+    def __init__(self, n_layers: int, batch: int):
+        self.batch = batch
+        self.length = 0
+        self.keys: list[Tensor | None] = [None] * n_layers
+        self.values: list[Tensor | None] = [None] * n_layers
+
+    def extend(
+        self, layer: int, k: Float[Tensor, "b g t d"], v: Float[Tensor, "b g t d"]
+    ) -> tuple[Float[Tensor, "b g s d"], Float[Tensor, "b g s d"]]:
+        """Append to one block's keys and values and return all of them. `length` moves once, after the last block."""
+        end = self.length + k.shape[2]
+        for store, new in ((self.keys, k), (self.values, v)):
+            old = store[layer]
+            if old is None or old.shape[2] < end:
+                b, g, _, d = new.shape
+                grown = new.new_empty(b, g, max(64, 1 << (end - 1).bit_length()), d)
+                if old is not None:
+                    grown[:, :, : self.length] = old[:, :, : self.length]
+                store[layer] = old = grown
+            old[:, :, self.length : end] = new
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]  # type: ignore[index]
+
+    def select(self, rows: Int[Tensor, " n"]) -> "KeyValueCache":
+        """Keep these rows in this order."""
+        self.batch = len(rows)
+        self.keys = [None if k is None else k[rows] for k in self.keys]
+        self.values = [None if v is None else v[rows] for v in self.values]
+        return self
