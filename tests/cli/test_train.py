@@ -216,6 +216,10 @@ def test_minutes_end_a_run(text):
         (["--recipe", "nowhere.toml"], "nowhere.toml: cannot be read (No such file or directory)"),
         (["--recipe", "."], ".: cannot be read (Is a directory)"),
         (["--minutes", "0.001"], "nothing is left of"),
+        *(
+            (["--family", name, "--set", "train.compile=true"], f"the family '{name}' does not learn by the function")
+            for name in ("recurrent", "text_vae", "encoder", "ngram", "hmm")
+        ),
     ],
 )
 def test_settings_that_cannot_be(capsys, text, words, said):

@@ -110,6 +110,11 @@ def check(recipe: Recipe) -> None:
                 "begin at word vectors; leave it out, or take a family that is learned by gradient"
             )
         promised(file_of(recipe.train.vectors))
+    # A model that carries a state reads with it, not by the function that would be compiled.
+    if recipe.train.compile and (not hasattr(kind, "hidden") or hasattr(kind, "carried_state")):
+        raise RecipeError(
+            f"train.compile = true: the family {kind.family!r} does not learn by the function that would be compiled; leave it out"
+        )
     if hasattr(kind.Settings, "for_text"):
         given_settings(recipe)
     else:
