@@ -25,11 +25,15 @@ MOST_MIX_UPS = 12
 LONGEST_TEXT = 3000  # characters of a case that are shown
 NAMES = {  # of the figures that the page can call by name in both languages
     "accuracy": "errors_accuracy",
-    "macro_f1": "errors_macro_f1",
-    "micro_f1": "errors_micro_f1",
-    "f1": "errors_f1",
-    "exact": "errors_exact",
-    "expected_calibration_error": "errors_calibration",
+    "macro-F1": "errors_macro_f1",
+    "micro-F1": "errors_micro_f1",
+    "F1": "errors_f1",
+    "exact match": "errors_exact",
+    "F1 where there is an answer": "errors_f1_answerable",
+    "right where there is none": "errors_unanswerable",
+    "tag accuracy": "errors_tag_accuracy",
+    "whole sentences": "errors_whole_sentences",
+    "expected calibration error": "errors_calibration",
     "score": "errors_score",
 }
 
