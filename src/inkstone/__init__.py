@@ -11,10 +11,13 @@ __version__ = "0.1.0"
 _HOMES: dict[str, str] = {
     "train": "inkstone.training.pretraining",
     "tune": "inkstone.training.tuning",
+    "search_settings": "inkstone.studies.search_settings",
     "predict": "inkstone.tasks.predict",
     "generate": "inkstone.inference.generation",
     "chat": "inkstone.inference.conversation",
     "eval": "inkstone.tasks.scoring",
+    "continuation_scores": "inkstone.evaluation.continuations",
+    "eval_suites": "inkstone.evaluation.suites",  # the verb `eval` with --suite
     "report": "inkstone.evaluation.report",
     "compare": "inkstone.studies.compare",
     "clean": "inkstone.text.clean",

@@ -9,6 +9,7 @@ from types import ModuleType
 VERBS = {
     "train": "train a language model on your text in the minutes you give",
     "tune": "tune a model for a task on labelled examples: classification and more",
+    "search-settings": "try settings of a task one after another and say which did best",
     "predict": "ask a tuned model for its answers to texts",
     "generate": "continue a prompt with a trained model",
     "chat": "talk with a model, turn by turn",
@@ -28,7 +29,7 @@ VERBS = {
 
 def verb_module(verb: str) -> ModuleType:
     """The module of a verb: it has `arguments(parser)` and `run(options) -> dict`, the outcome as facts."""
-    return importlib.import_module(f"inkstone.cli.{verb}_verb")
+    return importlib.import_module(f"inkstone.cli.{verb.replace('-', '_')}_verb")
 
 
 def parser_for(verb: str | None) -> argparse.ArgumentParser:

@@ -87,6 +87,7 @@ class Loop:
         # The first weights, as long as there is no checkpoint to go back to.
         self.initial: dict[str, Tensor] | None = None
         self.best: dict[str, Tensor] = {}  # the weights that scored best
+        self.scored_step = -1
         self.optimisers, self.average = self.fresh_optimisers()
         self.position = Position()
         self.curves = Curves(run, line, gauge, settings.tensorboard)
@@ -151,7 +152,8 @@ class Loop:
             self.average.give(self.optimisers.masters)
             self.optimisers.share()
         if self.patience is not None:
-            self.take_score(self.held_out(self.model))  # the last weights, averaged where they are, may be the best
+            if self.average is not None or self.scored_step != self.position.step:
+                self.take_score(self.held_out(self.model))  # the last weights may be the best
             self.model.load_state_dict(self.best, strict=False)
         return self.position
 
@@ -183,6 +185,7 @@ class Loop:
         """Write down a score of what was held out; where the best weights are kept, keep these if they are the best."""
         position = self.position
         self.curves.held_out(position, score)
+        self.scored_step = position.step
         if self.patience is None:
             return
         before = position.best_score

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from inkstone.files import clear_unfinished, write_json
 from inkstone.hub.folder import load
 from inkstone.hub.headed_layout import save_headed
 from inkstone.layers.lora import merge_lora
+from inkstone.models import body_family
 from inkstone.models.headed import Headed
 from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
@@ -33,6 +34,7 @@ from inkstone.tokens.learning import learn_tokenizer
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.curves import Gauge
 from inkstone.training.interruption import Interruption
+from inkstone.training.known_words import begin_at_words
 from inkstone.training.loop import Loop
 from inkstone.training.machine import measure_machine
 from inkstone.training.placing import let_go, new_run
@@ -52,6 +54,7 @@ from inkstone.training.what_learns import choose_what_learns
 
 DEFAULT_MINUTES = 5.0
 DEV_LOOKED_AT = 2000  # examples of the dev part that are scored while training goes on
+Watch = Callable[[int, float], None]  # step, score on dev
 SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report
 
 
@@ -71,6 +74,7 @@ def tune(
     fresh: bool = False,
     quiet: bool = False,
     began: float | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Tune a model for a task on labelled examples and leave it in a run folder, everything included in `minutes`.
 
@@ -78,6 +82,7 @@ def tune(
     model: a run or a checkpoint folder to start from; none: a body of its own, of the kind that `family` names.
     dev: examples by which the best weights are chosen; none: a part of the data is kept aside. test: examples that are
     scored once, at the end. out, recipe, settings, resume, fresh, began: as `train` takes them.
+    watch: is told of each score on dev with its step, and may raise to end the run.
 
     Returns the outcome: folder, figures with intervals on dev and test, the yardstick's beside them, seconds.
     Raises TextError, RecipeError, RunError; `Interrupted` on Ctrl-C and SIGTERM, after the state is saved.
@@ -90,7 +95,7 @@ def tune(
         run = Run.open(resume)
         with run.claimed():
             clear_unfinished(run.folder)
-            return _tune(run, run.recipe(), began, line, resumed=True)
+            return _tune(run, run.recipe(), began, line, watch, resumed=True)
     written = load_recipe(Path(recipe)) if recipe else Recipe()
     named = family or "family" in written.model.model_fields_set or any(s.startswith("model.family=") for s in settings)
     chosen = with_settings(written, settings)
@@ -115,9 +120,11 @@ def tune(
     kind = task_of(chosen)
     if not named:
         chosen.model.family = kind.body
+    if "kind" not in written.tokenizer.model_fields_set and not any(s.startswith("tokenizer.kind=") for s in settings):
+        chosen.tokenizer.kind = getattr(body_family(chosen.model.family), "tokenizer_kind", chosen.tokenizer.kind)
     pick_device(chosen.train.device)
     with new_run(out, chosen, fresh) as run:
-        return _tune(run, chosen, began, line, resumed=False)
+        return _tune(run, chosen, began, line, watch, resumed=False)
 
 
 def task_of(recipe: Recipe) -> Task:
@@ -136,7 +143,7 @@ OF_TUNING = (
 )  # fmt: skip
 
 
-def _tune(run: Run, recipe: Recipe, began: float, line: LiveLine, resumed: bool) -> dict[str, Any]:
+def _tune(run: Run, recipe: Recipe, began: float, line: LiveLine, watch: Watch | None, resumed: bool) -> dict[str, Any]:
     again = f"go on with: inkstone tune --resume {run.folder}"
     with (
         Interruption(
@@ -144,15 +151,23 @@ def _tune(run: Run, recipe: Recipe, began: float, line: LiveLine, resumed: bool)
         ) as i,
         flushed_denormals(),
     ):
-        return _Tuning(run, recipe, began, line, i, resumed).complete()
+        return _Tuning(run, recipe, began, line, i, watch, resumed).complete()
 
 
 class _Tuning:
     """The stages of one run, in order; those that an earlier call finished are passed over."""
 
     def __init__(
-        self, run: Run, recipe: Recipe, began: float, line: LiveLine, interruption: Interruption, resumed: bool
+        self,
+        run: Run,
+        recipe: Recipe,
+        began: float,
+        line: LiveLine,
+        interruption: Interruption,
+        watch: Watch | None,
+        resumed: bool,
     ):
+        self.watch = watch
         self.run, self.recipe, self.began = run, recipe, began
         self.line, self.interruption, self.resumed = line, interruption, resumed
         self.before = 0.0  # seconds of earlier calls that this one builds on
@@ -220,12 +235,14 @@ class _Tuning:
         """Build the model, train it, and save it."""
         recipe, train = self.recipe, self.recipe.train
         model, context, choices = self.model(parts, device)
-        factors, learning = choose_what_learns(model, recipe.task, train.seed)
-        choices += learning
         predictor = Predictor(model, self.task, context)
         self.line.show("tokenising the examples", force=True)
         inputs = [encoded for of_one in self.task.encode(parts.train, predictor.frame) for encoded in of_one]
         inputs = [encoded for encoded in inputs if encoded.target is not None]
+        if recipe.task.model is None:
+            choices += begin_at_words(model.body, inputs, train)
+        factors, learning = choose_what_learns(model, recipe.task, train.seed)
+        choices += learning
         steps, each, choice = plan_steps(recipe, self.task, model, inputs, self.left())
         choices.append(choice)
         planned = self.run.facts().get("plan")
@@ -246,7 +263,10 @@ class _Tuning:
         def score(model: torch.nn.Module) -> float:
             answers = predictor.answers(looked_at)
             model.train()
-            return self.task.measures(looked_at, answers)[self.task.score].value
+            value = self.task.measures(looked_at, answers)[self.task.score].value
+            if self.watch is not None:
+                self.watch(loop.position.step, value)
+            return value
 
         loop = Loop(
             model,
@@ -308,19 +328,22 @@ class _Tuning:
         lengths = [len(ids) for ids in tokenizer.encode_batch(texts)]
         probe = Frame.of(tokenizer, 1 << 20)
         extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
-        context = recipe.model.context or context_for_texts(lengths, extra, longest)
+        kind = body_family(recipe.model.family) if recipe.task.model is None else type(body)
+        any_length = getattr(kind, "longest_input", None)
+        context = recipe.model.context or any_length or context_for_texts(lengths, extra, longest)
         if recipe.task.model is None:
             family = recipe.model.family
             body = fresh_body(recipe, family, tokenizer, len(parts.train), context)
             why = f"for {len(parts.train):,} examples, from the start"
             choices.append(Choice("body", f"{family}, {body.settings.width} wide", why))
         fresh = recipe.task.model is None
-        choices.append(Choice("context", context, GIVEN if recipe.model.context else "holds 99 % of the texts whole"))
+        holds = f"reads up to {any_length:,} tokens" if any_length else "holds 99 % of the texts whole"
+        choices.append(Choice("context", context, GIVEN if recipe.model.context else holds))
         model = Headed(body, self.task.head()).initialise_head(torch.Generator().manual_seed(train.seed))
         model.to(device)
         train.optimizer = "adamw"
         why = GIVEN if train.learning_rate else f"width {body.settings.width}, {'from the start' if fresh else 'tuned'}"
-        train.learning_rate = train.learning_rate or learning_rate_for(body.settings.width, fresh)
+        train.learning_rate = train.learning_rate or learning_rate_for(body, fresh)
         train.scalar_learning_rate = train.scalar_learning_rate or train.learning_rate
         train.weight_decay = 0.01 if train.weight_decay is None else train.weight_decay
         choices.append(Choice("learning rate", float(f"{train.learning_rate:.3g}"), why))
@@ -336,7 +359,7 @@ class _Tuning:
                 pass
         if section.path:
             return Tokenizer.load(section.path)
-        size = section.vocab_size or vocabulary_for_examples(texts)
+        size = section.vocab_size or vocabulary_for_examples(texts, section.kind)
         self.line.show(f"learning a tokenizer of {size} tokens", force=True)
         learned = learn_tokenizer(texts, section.kind, size, seed=self.recipe.train.seed)
         learned.save(self.run.folder)
