@@ -9,7 +9,7 @@ looked at once for each of its types. This changes nothing in the model: it is t
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -28,19 +28,33 @@ PAIRS = (
 )
 LONGEST_AFFIX = 5
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-RUN = re.compile(r"(.)\1+")
 
 
+class _Kinds(dict[int, str]):
+    """The kind of each character, as `str.translate` asks for it; looked at once for each."""
+
+    def __missing__(self, code: int) -> str:
+        c = chr(code)
+        kind = "c" if CJK.match(c) else "d" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c
+        self[code] = kind
+        return kind
+
+
+KINDS = _Kinds()
+
+
+@lru_cache(maxsize=1 << 16)  # asked for at every offset
 def shape_of(word: str) -> str:
     """The kinds of characters in a word: capitals X, small letters x, digits d, hanzi and kana c; runs are cut to one.
 
     >>> shape_of("McDonald's"), shape_of("B-52"), shape_of("砚台")
     ("XxXx'x", 'X-d', 'c')
     """
-    kinds = [
-        "c" if CJK.match(c) else "d" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in word
-    ]
-    return RUN.sub(r"\1", "".join(kinds))
+    shape = ""
+    for kind in word.translate(KINDS):
+        if kind != shape[-1:]:
+            shape += kind
+    return shape
 
 
 def own_features(word: str) -> list[str]:
