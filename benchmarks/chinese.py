@@ -174,9 +174,9 @@ NOTES = {
     "Features found once are left out by all; both L-BFGS stop at # evaluations or iterations.": "只出现一次的特征，各方都舍去；两个 L-BFGS 都止于 #1 次求值或迭代。",
     "Chinese: the training part has the tags of release #, so the row with today's tags counts also what the treebank itself has changed since.": "汉语：训练部分的标注出自 #1 版，所以「今天的标注」一行也计入了树库自那以后的改动。",
     # word vectors
-    "# words of text, # with a vector; # epochs, GloVe #.": "文本 #1 词，#2 个词有向量；#3 遍，GloVe #4 遍。",
+    "# words of text, # with a vector; # epochs and # negative samples, GloVe # epochs.": "文本 #1 词，#2 个词有向量；#3 遍，负采样 #4 个，GloVe #5 遍。",
     "Processor time is what a speed on a machine shared with other work is to be read from.": "机器与别的工作共用时，速度要看处理器时间。",
-    "GloVe's figures include the counting.": "GloVe 的数字包括计数。",
+    "GloVe's speed is that of the fit, after the counting.": "GloVe 的速度是计数之后拟合的速度。",
 }
 
 FIGURE = re.compile(r"\d(?:[\d,.]*\d)?")
