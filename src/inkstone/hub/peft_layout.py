@@ -111,16 +111,17 @@ def read_adapter(model: nn.Module, folder: Path | str) -> nn.Module:
             raise RunError(f"{place}: changes {name}, which is no linear layer of this model; open the model it is for")
         home = homes[name]
         rows, columns = home.rows[home.number], home.layer.in_features
-        if A is None or B is None or A.shape != (B.shape[-1], columns) or B.shape != (rows, len(A)) or not len(A):
+        rank = len(A) if A is not None and A.dim() else 0
+        if A is None or B is None or not rank or A.shape != (rank, columns) or B.shape != (rows, rank):
             found = " and ".join("missing" if factor is None else f"{tuple(factor.shape)}" for factor in (A, B))
             raise CheckpointError(f"{place}: A and B of {name} are {found}; a map of this model is {rows} × {columns}")
-        like, alpha = home.layer.weight, _alpha(config, name, len(A), folder)
+        like, alpha = home.layer.weight, _alpha(config, name, rank, folder)
         changes.setdefault(home.path, {})[home.number] = LowRank(A.to(like), B.to(like), alpha)
     whole = _whole_weights(model, tensors, bool(config.get("ensure_weight_tying")), place)
     if not changes:
         raise CheckpointError(f"{place}: no low-rank change in it; copy the adapter anew")
     by_path = {home.path: home for home in homes.values()}
-    dropout = float(config.get("lora_dropout") or 0.0)
+    dropout = float(config.get("lora_dropout", 0.0))
     layers = {
         path: LoRALinear(by_path[path].layer, by_path[path].rows, parts, dropout) for path, parts in changes.items()
     }
@@ -270,9 +271,10 @@ def _config(folder: Path) -> dict[str, Any]:
         raise RunError(f"{path}: cannot be read as the configuration of an adapter ({error})") from None
     if config.get("peft_type") != "LORA":
         raise RunError(f"{path}: peft_type = {config.get('peft_type')!r}; Inkstone opens LORA")
-    beginning = config.get("init_lora_weights")
+    beginning, dropout = config.get("init_lora_weights"), config.get("lora_dropout", 0.0)
     for key, wrong in (
         *((key, bool(config.get(key))) for key in _OTHER_KINDS),
+        ("lora_dropout", not isinstance(dropout, int | float) or not 0 <= dropout < 1),
         ("bias", config.get("bias", "none") != "none"),
         ("init_lora_weights", isinstance(beginning, str) and beginning.lower().startswith(_CHANGE_THE_BASE)),
     ):
