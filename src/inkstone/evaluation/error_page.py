@@ -28,6 +28,8 @@ NAMES = {  # of the figures that the page can call by name in both languages
     "macro-F1": "errors_macro_f1",
     "micro-F1": "errors_micro_f1",
     "F1": "errors_f1",
+    "span F1": "errors_span_f1",
+    "word F1": "errors_word_f1",
     "exact match": "errors_exact",
     "F1 where there is an answer": "errors_f1_answerable",
     "right where there is none": "errors_unanswerable",
