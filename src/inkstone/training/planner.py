@@ -29,7 +29,7 @@ from inkstone.training.sizing import (
     start_for,
     vocabulary_for,
 )
-from inkstone.training.timing import fastest_rows
+from inkstone.training.timing import fastest_pace
 
 MUON_RATE = 0.02  # of the matrices
 GIVEN = "given in the recipe"
@@ -105,7 +105,13 @@ def make_plan(
         trained = settings
         if recipe.model.dropout is None and hasattr(settings, "dropout"):
             trained = replace(settings, dropout=0.1)
-        rows, speed = fastest_rows(resolved, trained, tokenizer, shards, rows_in_step, trial)
+        fewer = machine.device == "cpu" and recipe.train.threads is None and machine.threads > 1
+        most = machine.threads if fewer else None
+        pace = fastest_pace(resolved, trained, tokenizer, shards, rows_in_step, trial, most)
+        if pace.why_threads:
+            train.threads = pace.threads
+            choices.append(Choice("threads", pace.threads, pace.why_threads))
+        rows, speed = pace.rows, pace.tokens_per_second
         seconds = max(1.0, (seconds or 0.0) - (time.perf_counter() - begin))
         predicted: dict[str, float] = {
             "tokens_per_second": speed,

@@ -1,9 +1,11 @@
-"""Timing real steps of a shape, to know its speed and the number of windows that one pass should hold."""
+"""Timing real steps of a shape, to know its speed, how many threads to use and how many windows one pass should hold."""
 
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
+from statistics import median
 from typing import Any
 
 import torch
@@ -18,24 +20,54 @@ from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.loop import on_device
 from inkstone.training.optimisers import Optimisers
+from inkstone.training.threads import (
+    FAR_FASTER,
+    FASTER,
+    chosen_threads,
+    products_by_threads,
+    steps_by_threads,
+    told,
+)
 
 
-def fastest_rows(
+@dataclass(frozen=True)
+class Pace:
+    """How training goes fastest here, and how fast that is."""
+
+    rows: int  # windows of a pass
+    threads: int
+    tokens_per_second: float
+    why_threads: str  # empty where no other number was tried
+
+
+def fastest_pace(
     recipe: Recipe,
     settings: Any,
     tokenizer: Tokenizer,
     shards: TokenShards,
     rows_in_step: int,
     seconds: float,
-) -> tuple[int, float]:
+    threads: int | None = None,
+) -> Pace:
     """How many windows a pass should hold, and the tokens a second that a step of `rows_in_step` windows then reaches.
 
     Fewer windows stay in the processor's cache, more use it fully; which is faster differs from machine to machine.
+    threads: the most that may be used, where fewer are to be tried; None leaves the number as it is.
     """
+    end, why = time.perf_counter() + seconds, ""
+    if threads is not None:
+        # Of products first: on a busy machine a whole step with all threads could take longer than all of the trial.
+        products = products_by_threads(threads, settings.width)
+        if chosen_threads(products, FAR_FASTER) != threads:
+            threads, why = chosen_threads(products, FAR_FASTER), told("a product", products)
+        torch.set_num_threads(threads)
     step = _step(recipe, settings, tokenizer, shards, rows_in_step)
     options = sorted({rows_in_step // parts for parts in (1, 2, 4) if rows_in_step % parts == 0}, reverse=True)
-    end = time.perf_counter() + seconds
     step(options[0])  # the first one also warms up
+    if threads is not None:
+        steps = steps_by_threads(lambda: step(options[0]), threads, (end - time.perf_counter()) / 2)
+        threads, why = chosen_threads(steps, FASTER) or threads, told("a step", steps) if steps else why
+        torch.set_num_threads(threads)
     times: dict[int, list[float]] = {rows: [] for rows in options}
     while time.perf_counter() < end or not all(times.values()):
         for rows in options:
@@ -44,9 +76,10 @@ def fastest_rows(
             times[rows].append(time.perf_counter() - begin)
         if time.perf_counter() > end + seconds:
             break
-    typical = {rows: sorted(found)[len(found) // 2] for rows, found in times.items() if found}
+    typical = {rows: median(found) for rows, found in times.items() if found}
     best = min(typical, key=lambda rows: typical[rows])
-    return best, rows_in_step * settings.context / typical[best]
+    speed = rows_in_step * settings.context / typical[best]
+    return Pace(best, threads or torch.get_num_threads(), speed, why)
 
 
 def _step(
