@@ -135,6 +135,11 @@ class TaskSection(Section):
     dense: bool | None = None
     dropout: float | None = Field(default=None, ge=0, lt=1)  # of the head
     class_weights: Literal["none", "balanced"] | None = None  # classify
+    tag_column: str | int | None = None  # tag
+    scheme: str | None = None  # tag: "auto", "BIO", "IOB1", "BIOES" or "none"
+    segment: bool | None = None  # tag: whether words are found in characters
+    crf: bool | None = None  # tag
+    dictionary: bool | None = None  # tag: whether rjieba's words are a hint where units are Chinese characters
 
 
 class Recipe(Section):

@@ -10,7 +10,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run that was tuned for a task")
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="texts; none: lines of standard input")
     parser.add_argument("--file", dest="files", action="append", default=[], metavar="FILE", help="lines or records")
-    parser.add_argument("--out", metavar="FILE", help="write the answers there, as JSON lines")
+    parser.add_argument("--out", metavar="FILE", help="write the answers there, as JSON lines; NAME.conllu: as CoNLL-U")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
@@ -20,15 +20,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from pathlib import Path
 
     from inkstone.files import write_text
+    from inkstone.hub.download import local_folder
+    from inkstone.hub.folder import read_config
     from inkstone.tasks.predict import predict
+    from inkstone.tasks.tag_conllu import conllu_of
 
     inputs = options.inputs
     if not inputs and not options.files:
         inputs = [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
     answers = predict(options.run, inputs, files=options.files, device=options.device)
-    lines = [json.dumps(answer, ensure_ascii=False) for answer in answers]
-    if options.out:
-        write_text(Path(options.out), "".join(line + "\n" for line in lines))
+    if options.out and options.out.lower().endswith(".conllu"):
+        task = read_config(local_folder(options.run)).get("task", {})
+        write_text(Path(options.out), conllu_of(answers, task.get("tag_column")))
+    elif options.out:
+        write_text(Path(options.out), "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers))
     if not options.json:
         print(f"{len(answers):,} answers in {options.out}" if options.out else "\n".join(map(as_text, answers)))
     return {"run": options.run, "answers": answers}
@@ -42,4 +47,6 @@ def as_text(answer: dict[str, Any]) -> str:
         said = answer.get("label") or ", ".join(answer.get("labels", ()))
         sure = max(answer["probabilities"].values())
         return f"{said or '(none)'}\t{sure:.3f}\t{answer['input'] if isinstance(answer['input'], str) else json.dumps(answer['input'], ensure_ascii=False)}"
-    return json.dumps(answer, ensure_ascii=False)
+    if "tags" in answer:
+        return " ".join(f"{word}/{tag}" for word, tag in zip(answer["tokens"], answer["tags"], strict=True))
+    return " ".join(answer["words"]) if "words" in answer else json.dumps(answer, ensure_ascii=False)

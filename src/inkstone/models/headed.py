@@ -10,9 +10,11 @@ or convolutional model, which sees what stands before it. The head makes of the 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -22,7 +24,7 @@ from inkstone.errors import RecipeError
 from inkstone.layers.crf import LinearChainCRF
 from inkstone.layers.tag_moves import tag_moves
 from inkstone.models.base import NextTokenModel
-from inkstone.tokens.example_batches import ExampleBatch
+from inkstone.tokens.example_batches import Encoded, ExampleBatch
 
 PADDING = -1  # the number of no document
 Kind = Literal["class", "token", "span", "vector"]
@@ -49,6 +51,20 @@ class ReadsUnits(Protocol):
 
     def read_units(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
         """A state for each unit."""
+        ...
+
+
+@runtime_checkable
+class LearnsWords(Protocol):
+    """A body that must see the words of the examples before the first step."""
+
+    def learn_words(
+        self,
+        inputs: Sequence[Encoded],
+        generator: torch.Generator,
+        vectors: tuple[Sequence[str], np.ndarray] | None = None,
+    ) -> str:
+        """Know these words, and those that `vectors` are given of; weights are drawn anew. Says what it knows."""
         ...
 
 
@@ -87,6 +103,11 @@ class Headed(nn.Module):
     def __init__(self, body: Any, head: HeadSettings, width: int | None = None):
         """`width` is of the body's states, where its settings do not say it."""
         super().__init__()
+        if head.kind != "token" and not isinstance(body, ReadsBothWays | NextTokenModel):
+            raise RecipeError(
+                f"a body of the family {body.family!r} reads words, each for a label of its own; this task needs another, such "
+                "as an encoder"
+            )
         self.body, self.head = body, head
         width = width or body_width(body)
         self.dense = nn.Linear(width, width) if head.dense else None

@@ -44,7 +44,7 @@ class WordReaderSettings:
     """The shape of the reader. What it learned to know (`words`, `pairs`, `marks`) is counted here too."""
 
     vocab_size: int  # of the characters
-    width: int = 320  # of a word's state, both directions together
+    width: int = 256  # of a word's state, both directions together
     n_layers: int = 2
     word_width: int = 100
     character_width: int = 32
@@ -72,7 +72,7 @@ class WordReaderSettings:
     @classmethod
     def of_size(cls, vocab_size: int, width: int, n_layers: int, /, **given: Any) -> "WordReaderSettings":
         """The reader beside an encoder of this width: an LSTM has fewer weights for its width, so it is wider."""
-        shape = {"width": 5 * width // 2, "n_layers": max(2, n_layers - 1)}
+        shape = {"width": 2 * width, "n_layers": max(2, n_layers - 1)}
         return cls(**{"vocab_size": vocab_size, **shape, **given})
 
     @property
@@ -96,7 +96,7 @@ class WordReader(nn.Module):
     family: ClassVar[str] = "word_reader"
     Settings: ClassVar = WordReaderSettings
     tokenizer_kind: ClassVar[str] = "character"
-    context: ClassVar[int] = 2048  # longest input in tokens: for memory's sake alone
+    longest_input: ClassVar[int] = 2048  # tokens: for memory's sake alone
     fresh_rate: ClassVar[float] = 2e-3  # learning rate from the start
 
     word_keys: Tensor
@@ -151,6 +151,8 @@ class WordReader(nn.Module):
         `vectors`, words and their vectors (n, width), are known too and begin there; wider ones are projected to their
         leading directions. They are centred and brought to the size of fresh vectors.
         """
+        device = self.words.weight.device
+        self.to("cpu")
         keys, pairs, tokens = [], [], 0
         for begin in range(0, len(inputs), AT_ONCE):
             batch = collate(inputs[begin : begin + AT_ONCE])
@@ -165,7 +167,6 @@ class WordReader(nn.Module):
         known = np.union1d(_frequent(np.concatenate(keys)), given)
         common = _frequent(np.concatenate(pairs)) if short else np.zeros(0, np.int64)
         marks = max((int(each.marks.max(initial=0)) for each in inputs if each.marks is not None), default=0)
-        device = self.words.weight.device
         self._build(replace(self.settings, words=len(known), pairs=len(common), marks=marks))
         self.word_keys.copy_(torch.from_numpy(known))
         self.pair_keys.copy_(torch.from_numpy(common))

@@ -7,6 +7,7 @@ that is in `to_dict`, which the run keeps.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -126,6 +127,15 @@ class SettlesOnDev(Protocol):
 
     def settle(self, examples: Sequence[Any], outputs: Sequence[Sequence[Any]]) -> None:
         """Choose it by the dev examples and what the model says to the inputs of each."""
+        ...
+
+
+@runtime_checkable
+class ReadsInputs(Protocol):
+    """A task that is also asked by files of a form of its own, such as CoNLL-U."""
+
+    def inputs_of(self, file: str | Path) -> list[Any] | None:
+        """The inputs in a file; None for one that holds lines of text or records, as for every task."""
         ...
 
 

@@ -12,7 +12,7 @@ from inkstone.hub.folder import load, read_config
 from inkstone.hub.headed_layout import is_headed
 from inkstone.models.headed import Headed
 from inkstone.tasks import task_class
-from inkstone.tasks.base import Answer, Task
+from inkstone.tasks.base import Answer, ReadsInputs, Task
 from inkstone.tasks.framing import Frame
 from inkstone.text.reading_report import ReadingReport
 from inkstone.text.records import members, read_records
@@ -81,13 +81,16 @@ def predict(
     Raises RunError for a folder that was not tuned, TextError for files and inputs that cannot be read.
     """
     predictor = Predictor.load(run, device)
-    inputs = [*inputs, *(given for file in files for given in inputs_of(file))]
+    inputs = [*inputs, *(given for file in files for given in inputs_of(file, predictor.task))]
     answers = predictor.answers(predictor.task.asked(inputs))
     return [{"input": given, **answer} for given, answer in zip(inputs, answers, strict=True)]
 
 
-def inputs_of(file: str | Path) -> list[Any]:
-    """The inputs in a file: lines of plain text, else records."""
+def inputs_of(file: str | Path, task: Task) -> list[Any]:
+    """The inputs in a file: lines of plain text, records, or what else the task reads."""
+    own = task.inputs_of(file) if isinstance(task, ReadsInputs) else None
+    if own is not None:
+        return own
     name = str(file).lower()
     for packing in (".gz", ".xz", ".bz2", ".zst"):
         name = name.removesuffix(packing)

@@ -23,6 +23,7 @@ from inkstone.text.tag_columns import MOSTLY, SAMPLE, has_tabs, sentences_in_col
 from inkstone.text.tag_records import sentence_of_record
 from inkstone.text.tagged_words import Notes, TaggedSentence, again
 
+COLUMN_FILES = (".conllu", ".conllup", ".conll", ".iob", ".iob2", ".bio")  # whatever stands in them
 TELLING = ("upos", "xpos")  # columns of CoNLL-U in which "_" says that the tag is missing
 
 
@@ -62,12 +63,17 @@ def read_tagged(
         lines = [line.rstrip("\r") for line in b"".join(member.utf8()).decode().split("\n")]
         if _is_conllu(name, lines):
             found = _conllu(member, lines, notes, "form" if segmented else str(tag_column or "upos").lower(), ids)
-        elif segmented and not has_tabs(lines):
+        elif segmented and not has_tabs(lines) and not in_columns(name):
             found = _segmented(member, lines)
             notes.columns = {"words": "what stands between blanks"}
         else:
             found = sentences_in_columns(member, lines, notes, tag_column, word_column, segmented, ids)
         yield from found
+
+
+def in_columns(name: str | Path) -> bool:
+    """Whether a file of this name holds a word a line, as its ending says."""
+    return any(suffix.lower() in COLUMN_FILES for suffix in PurePosixPath(name).suffixes)
 
 
 def _is_conllu(name: str, lines: Sequence[str]) -> bool:

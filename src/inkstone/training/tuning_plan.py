@@ -28,6 +28,7 @@ from inkstone.training.planner import GIVEN, Choice
 LONGEST_CONTEXT = 512  # of a body from the start
 SHORTEST_CONTEXT = 16
 COVERED = 0.99  # share of the texts that the context holds whole
+LARGEST_VOCABULARY = 16_384
 BYTES_OF_WORD = 120  # of training text for each entry of the vocabulary
 SHAPES = ((128, 2), (192, 3), (256, 4))  # (width, layers) from few examples to many
 EXAMPLES_FOR = (50_000, 500_000)  # from which on the next shape is taken
@@ -35,10 +36,12 @@ FRESH_RATE = 1e-3  # of AdamW at width 128
 TUNED_RATE = 3e-4  # of a body that knows something already, at width 128
 
 
-def vocabulary_for_examples(texts: Sequence[str]) -> int:
-    """Entries of a tokenizer that is learned from the examples alone."""
+def vocabulary_for_examples(texts: Sequence[str], kind: str) -> int:
+    """Entries of a tokenizer of this kind that is learned from the examples alone; of characters all that occur twice."""
+    if kind == "character":
+        return LARGEST_VOCABULARY
     size = sum(len(text.encode()) for text in texts)
-    return int(min(16_384, max(512, 2 ** round(math.log2(max(1, size / BYTES_OF_WORD))))))
+    return int(min(LARGEST_VOCABULARY, max(512, 2 ** round(math.log2(max(1, size / BYTES_OF_WORD))))))
 
 
 def fresh_body(recipe: Recipe, family: str, tokenizer: Tokenizer, examples: int, context: int) -> Any:
@@ -52,6 +55,8 @@ def fresh_body(recipe: Recipe, family: str, tokenizer: Tokenizer, examples: int,
         raise RecipeError(f"model.{min(unknown)}: a body of the family {family!r} has no such setting")
     width, layers = SHAPES[sum(examples >= bound for bound in EXAMPLES_FOR)]
     defaults = {name: value for name, value in (("context", context), ("dropout", 0.2)) if name in known}
+    if getattr(kind.Settings, "dropout", 0.0):  # the family knows better
+        del defaults["dropout"]
     settings = kind.Settings.of_size(tokenizer.vocab_size, width, layers, **{**defaults, **given})
     body = kind(settings, tokenizer).initialise(torch.Generator().manual_seed(recipe.train.seed))
     return body_that_fits(body)
@@ -87,8 +92,14 @@ def context_for_texts(lengths: Sequence[int], extra: int, longest: int) -> int:
     return int(min(longest, max(SHORTEST_CONTEXT, 16 * math.ceil(wanted / 16))))
 
 
-def learning_rate_for(width: int, fresh: bool) -> float:
-    """AdamW's rate falls as the width grows: as its root from the start, in proportion where weights are tuned."""
+def learning_rate_for(body: Any, fresh: bool) -> float:
+    """AdamW's rate falls as the width grows: as its root from the start, in proportion where weights are tuned.
+
+    A body may have a rate of its own from the start, `fresh_rate`.
+    """
+    width = body.settings.width
+    if fresh and hasattr(body, "fresh_rate"):
+        return body.fresh_rate
     return FRESH_RATE * min(1.0, (128 / width) ** 0.5) if fresh else TUNED_RATE * min(1.0, 128 / width)
 
 
