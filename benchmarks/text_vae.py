@@ -25,7 +25,6 @@ from inkstone.models.text_vae import TextVAE, TextVAESettings
 from inkstone.progress import LiveLine
 from inkstone.tokens.batches import Batch
 from inkstone.tokens.learning import learn_tokenizer
-from inkstone.tokens.pieces import cut_pieces
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.schedule import learning_rate_factor
 from results import write_result
@@ -57,7 +56,7 @@ def batches(documents: list[np.ndarray], end: int, rows: int, seed: int) -> Iter
 
 def writer_alone(model: TextVAE, batch: Batch) -> torch.Tensor:
     """The loss of the writer as a language model: its latent vector is zero."""
-    pieces = cut_pieces(batch.ids, batch.targets, batch.document, model.settings.context)
+    pieces = model.cut(batch.ids, batch.targets, batch.document)
     states = model.decode(pieces, torch.zeros(len(pieces), model.settings.latent))
     return linear_cross_entropy(states[pieces.valid], model.output_weight, pieces.targets[pieces.valid])
 
@@ -123,7 +122,7 @@ def main() -> None:
     for body in options.bodies:
         settings = TextVAESettings(
             tokenizer.vocab_size, options.width, 1 if body == "lstm" else 2,
-            context=64, body=body, latent=options.latent, free_bits=options.free_bits, annealed=0.3,
+            context=64, piece="line", body=body, latent=options.latent, free_bits=options.free_bits, annealed=0.3,
         )  # fmt: skip
         for kind in ("language model", "VAE"):
             model = TextVAE(settings, tokenizer).initialise(torch.Generator().manual_seed(0))
