@@ -47,6 +47,7 @@ def evaluate(
     window: int | None = None,
     stride: int | None = None,
     share: float = 1.0,
+    most: int | None = None,
     compressors: bool = True,
     train_limit: int = TRAIN_LIMIT,
     seed: int = 0,
@@ -54,12 +55,12 @@ def evaluate(
 ) -> dict[str, Any]:
     """The figures of a model on held-out text, and of the yardsticks that have seen the same training text.
 
-    `share` scores an evenly spaced part (`score`); `train_limit` bounds, in bytes, what xz must read twice.
+    `share` scores an evenly spaced part, `most` bounds the tokens asked for (`score`); `train_limit` bounds, in bytes, what xz must read twice.
     """
     shown = report or (lambda tokens: None)
     window = window or window_of(model)
     started = time.monotonic()
-    likelihood = score(model, held_out.documents(), window=window, stride=stride, share=share, report=shown)
+    likelihood = score(model, held_out.documents(), window=window, stride=stride, share=share, most=most, report=shown)
     figures = likelihood.figures(seed=seed)
     figures |= {"window": window, "stride": stride or (window and max(1, window // 2)), "share": min(1.0, share)}
     if isinstance(model, WholeDocuments):

@@ -100,6 +100,7 @@ def score(
     share: float = 1.0,
     section: int = SECTION,
     pass_tokens: int = 4096,
+    most: int | None = None,
     report: Callable[[int], None] | None = None,
 ) -> Likelihood:
     """The likelihood of documents, each an array of token ids without its end token.
@@ -108,6 +109,7 @@ def score(
     stride: predictions counted in each full window; default half the window.
     share: share of the sections to score, evenly spaced; the context before each is still read.
     pass_tokens: tokens in one pass of the model, which bounds the memory.
+    most: tokens asked for, of a model for which each costs a pass of its own; a sample then speaks for all.
     report: is told of the tokens scored, a group of documents at a time.
 
     Raises TextError where there is nothing to score.
@@ -131,9 +133,10 @@ def score(
                 continue
             group.append(document)
             if sum(len(d.nats) for d in group) >= BUFFER_PASSES * pass_tokens:
-                scored += _score_group(model, group, window, stride, pass_tokens, report)
+                scored += _score_group(model, group, window, stride, pass_tokens, report, most)
                 group = []
-        scored += _score_group(model, group, window, stride, pass_tokens, report)
+        if group:
+            scored += _score_group(model, group, window, stride, pass_tokens, report, most)
     finally:
         if training:
             model.train()  # type: ignore[union-attr]
@@ -243,9 +246,10 @@ def _score_group(
     stride: int,
     pass_tokens: int,
     report: Callable[[int], None] | None,
+    most: int | None,
 ) -> list[_Document]:
     if isinstance(model, WholeDocuments):
-        _score_whole(model, group)
+        _score_whole(model, group, most)
         if report:
             report(sum(document.scored_tokens for document in group))
         return group
@@ -271,14 +275,14 @@ def _score_group(
     return group
 
 
-def _score_whole(model: WholeDocuments, group: list[_Document]) -> None:
+def _score_whole(model: WholeDocuments, group: list[_Document], most: int | None) -> None:
     """The likelihood of each section to be scored as of a document of its own: what stands before it is not seen. Only the last
     section of a document pays for its end.
     """
     ranges = [(document, a, b) for document in group for a, b in document.ranges]
     ends = [b == len(document.targets) for document, _, b in ranges]
     sections = [document.targets[a : b - end] for (document, a, b), end in zip(ranges, ends, strict=True)]
-    nats = iter(model.document_nats(sections, torch.Generator().manual_seed(0), ends))
+    nats = iter(model.document_nats(sections, torch.Generator().manual_seed(0), ends, most=most))
     for document in group:
         document.section_nats = np.array([next(nats) for _ in document.ranges])
         document.inputs = document.targets = document.nats = np.zeros(0, dtype=np.int64)

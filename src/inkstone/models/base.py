@@ -135,11 +135,17 @@ class WholeDocuments(Protocol):
     likelihood: ClassVar[str]  # what the figure is: "pseudo-log-likelihood", "importance-weighted bound"
 
     def document_nats(
-        self, documents: list[Int[np.ndarray, " n"]], generator: torch.Generator, ends: Sequence[bool] | None = None
+        self,
+        documents: list[Int[np.ndarray, " n"]],
+        generator: torch.Generator,
+        ends: Sequence[bool] | None = None,
+        *,
+        most: int | None = None,
     ) -> Float[np.ndarray, " documents"]:
         """Negative log-likelihood in nats of each document, its end token included.
 
         ends: whether each ends there; a section of a longer document that does not has no end token to pay for. By default
-        each does.
+        each does. most: tokens asked for at most, where each costs a pass of its own; a sample then speaks for all. What one
+        scored token costs, a family says in `tokens_read_for_each` (`evaluation/affordable.py`).
         """
         ...

@@ -128,6 +128,7 @@ class Encoder(nn.Module):
     family: ClassVar[str] = "encoder"
     Settings: ClassVar = EncoderSettings
     likelihood: ClassVar[str] = "pseudo-log-likelihood"
+    asks_for_tokens: ClassVar[bool] = True  # each token that is scored costs a pass of its own
 
     def __init__(self, settings: EncoderSettings, tokenizer: Tokenizer):
         super().__init__()
@@ -288,22 +289,27 @@ class Encoder(nn.Module):
             parts.append(scores.float().log_softmax(-1).view(len(ids), len(stops), -1))
         return torch.cat(parts, dim=1), read
 
+    @property
+    def tokens_read_for_each(self) -> int:
+        """Tokens read to score one."""
+        return self.settings.context
+
     @torch.inference_mode()
     def document_nats(
         self,
         documents: list[Int[np.ndarray, " _"]],
         generator: torch.Generator | None,
         ends: Sequence[bool] | None = None,
-        most: int = SCORED,
+        most: int | None = None,
     ) -> Float[np.ndarray, " documents"]:
         """The negative pseudo-log-likelihood of each document in nats, its end token included where it `ends` (by default).
 
         Each token is hidden by itself, and told from all the others, or in a long document from the `context` tokens around it.
-        The end is told from the whole document. Where the documents have more than `most` tokens together, a random
+        The end is told from the whole document. Where the documents have more than `most` tokens together (4096), a random
         sample of the same share of each speaks for all, scaled up: without bias, but with the noise of a sample.
         """
         ends = [True] * len(documents) if ends is None else ends
-        share = min(1.0, most / max(1, sum(map(len, documents)) + sum(ends)))
+        share = min(1.0, (most or SCORED) / max(1, sum(map(len, documents)) + sum(ends)))
         asked: list[tuple[int, float, int, Tensor]] = []  # document, weight, place of the token asked for, shown text
         answers = []
         for number, (ids, ended) in enumerate(zip(documents, ends, strict=True)):

@@ -290,18 +290,26 @@ class TextVAE(nn.Module):
         ratio = log_density(z, zero.expand_as(mean), zero.expand_as(mean)) - log_density(z, mean, log_variance)
         return Bounds(told.mean(0) - kl, importance_bound(told + ratio), kl, mean, log_variance)
 
+    @property
+    def tokens_read_for_each(self) -> int:
+        """Tokens read to score one: each piece is told from every draw of z."""
+        return self.settings.score_draws
+
     def document_nats(
         self,
         documents: Sequence[np.ndarray],
         generator: torch.Generator | None,
         ends: Sequence[bool] | None = None,
         draws: int | None = None,
+        most: int | None = None,
     ) -> Float[np.ndarray, " documents"]:
         """An upper bound of −log p of each document, its end token included: the sum of those of its pieces.
 
         documents: arrays of ids without the end token; ends: whether each ends there, True by default; draws: of z for each
-        piece, `score_draws` by default.
+        piece, `score_draws` by default. Every piece is scored, whatever `most`.
         """
+        if not documents:
+            return np.zeros(0)
         draws, longest = draws or self.settings.score_draws, self.settings.context
         pieces, owner = self.pieces_of(documents, ends)
         order = pieces.valid.sum(1).argsort(descending=True, stable=True)  # pieces of like length waste little

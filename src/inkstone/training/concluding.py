@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 from torch import nn
 
+from inkstone.evaluation.affordable import affordable
 from inkstone.evaluation.evaluate import evaluate
 from inkstone.evaluation.report import report as write_report
 from inkstone.inference.generation import generate
@@ -37,12 +38,14 @@ def conclude(
         model = model.float()
     facts = run.facts()
     training = facts["training"]
-    affordable = SCORING_SHARE * training["seconds"] * training["tokens_per_second"] * 1.5
-    share = 1.0 if recipe.train.steps is not None else min(1.0, max(affordable, 20_000) / held_out.n_tokens)
+    reading = SCORING_SHARE * training["seconds"] * training["tokens_per_second"] * 1.5
+    scored: dict[str, Any] = {}
+    if recipe.train.steps is None:
+        scored = affordable(model, reading, held_out.n_tokens)
     train_limit = min(YARDSTICK_BYTES, 100_000 + int(YARDSTICK_RATE * training["seconds"]))
     line.show("scoring held-out text", force=True)
     begin = time.perf_counter()
-    figures = evaluate(model, held_out, shards, share=share, train_limit=train_limit)  # type: ignore[arg-type]
+    figures = evaluate(model, held_out, shards, **scored, train_limit=train_limit)  # type: ignore[arg-type]
     evaluated = time.perf_counter() - begin
     line.show("writing samples", force=True)
     samples = sample(model, held_out)  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ from inkstone.training.optimisers import Optimisers
 from inkstone.training.schedule import learning_rate_factor
 
 SKIPS_BEFORE_ROLLBACK = 5
+EVALUATING_SHARE = 0.05  # of the time, at most, for scores while training goes on
 MOST_ROLLBACKS = 3
 
 
@@ -161,7 +162,8 @@ class Loop:
         """Step after step, with scores of held-out text and checkpoints between."""
         settings, position = self.settings, self.position
         clock = time.perf_counter() - position.seconds
-        saved = evaluated = position.seconds
+        saved = position.seconds
+        evaluation_due = saved + settings.evaluate_seconds
         while (progress := self.progress()) < 1 and not self.patience_is_over():
             factor = learning_rate_factor(progress, settings.warmup, settings.decay) * position.factor
             loss, norm = self.step(factor)
@@ -173,9 +175,12 @@ class Loop:
                     self.interruption.message if whole else self.interruption.message_of_loss,
                     self.interruption.exit_code,
                 )
-            if self.due(settings.evaluate_steps, evaluated + settings.evaluate_seconds):
+            if self.due(settings.evaluate_steps, evaluation_due):
+                begin = position.seconds
                 self.take_score(self.held_out(self.model))
-                position.seconds = evaluated = time.perf_counter() - clock
+                position.seconds = time.perf_counter() - clock
+                took = position.seconds - begin
+                evaluation_due = position.seconds + max(settings.evaluate_seconds, took / EVALUATING_SHARE)
             if self.due(settings.checkpoint_steps, saved + settings.checkpoint_seconds):
                 if not position.skipped_in_a_row:  # weights that lead to no finite gradient are none to go back to
                     self.save()

@@ -13,6 +13,7 @@ from torch import nn
 
 from inkstone.environment import environment, pick_device
 from inkstone.errors import InkstoneError, RecipeError, RunError
+from inkstone.evaluation.affordable import affordable
 from inkstone.evaluation.evaluate import window_of
 from inkstone.evaluation.likelihood import score
 from inkstone.evaluation.report import report as write_report
@@ -262,7 +263,8 @@ class _Training:
         assert train.micro_batch_tokens and train.batch_tokens
         rows = train.micro_batch_tokens // context
         passes = max(1, train.batch_tokens // context // rows)
-        share, window = min(1.0, PERIODIC_TOKENS / held_out.n_tokens), window_of(model)  # type: ignore[arg-type]
+        part = affordable(model, PERIODIC_TOKENS, held_out.n_tokens, PERIODIC_TOKENS)
+        window = window_of(model)  # type: ignore[arg-type]
         return Loop(
             model,
             training_loss,
@@ -271,7 +273,7 @@ class _Training:
             train,
             self.run,
             seconds=seconds,
-            held_out=lambda m: score(m, held_out.documents(), window=window, share=share).bits_per_byte,  # type: ignore[arg-type]
+            held_out=lambda m: score(m, held_out.documents(), window=window, **part).bits_per_byte,  # type: ignore[arg-type]
             gauge=Gauge.bits_per_byte(shards.n_tokens / shards.n_bytes / math.log(2)),
             line=self.line,
             interruption=self.interruption,
