@@ -207,7 +207,7 @@ class ToldWhole(Uniform):
 
     likelihood: ClassVar[str] = "whole"
 
-    def document_nats(self, documents, generator, ends):
+    def document_nats(self, documents, generator, ends, *, most=None):
         assert len(documents) == len(ends)
         return np.array([len(ids) + 100.0 * ended for ids, ended in zip(documents, ends, strict=True)])
 
