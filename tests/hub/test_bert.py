@@ -193,7 +193,7 @@ def test_what_is_not_supported_is_named(tmp_path):
         (dict(hidden_act="relu"), "hidden_act = 'relu'"),
         (dict(is_decoder=True), "is_decoder = True"),
         (dict(position_embedding_type="relative_key"), "position_embedding_type"),
-        (dict(architectures=["BertForSequenceClassification"]), "BertForSequenceClassification is no masked"),
+        (dict(architectures=["BertForNextSentencePrediction"]), "BertForNextSentencePrediction is no masked"),
         (dict(model_type="albert", architectures=None), "albert is no masked"),
         (dict(hidden_size=None), "hidden_size is None"),
     ]:

@@ -1,5 +1,7 @@
 """BERT and RoBERTa checkpoints (`BertForMaskedLM`, `RobertaForMaskedLM`) and our encoder, each made from the other.
 
+Checkpoints without the part that fills in what is hidden, as bodies of a head (`bert_tasks.py`), are read too.
+
 Where [MASK] is a row after our vocabulary, it is the last token of an exported one, with a bias so low that its
 probability is zero. RoBERTa counts its places from 2 (the number of its padding token, plus 1).
 """
@@ -23,6 +25,14 @@ from inkstone.models.encoder import Encoder, EncoderSettings
 MODEL_TYPES = ("bert", "roberta")
 MASKS = ("[MASK]", "<mask>")
 DROPOUT = 0.1  # of a configuration that names none
+_LANGUAGE_MODELS = ("BertForMaskedLM", "BertForPreTraining", "RobertaForMaskedLM")
+# What else a checkpoint may be, by the end of its class's name: the kind of head that it has in `Headed`.
+HEAD_KINDS = {
+    "Model": "vector",
+    "ForSequenceClassification": "class",
+    "ForTokenClassification": "token",
+    "ForQuestionAnswering": "span",
+}
 
 _LAYER = {
     "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
@@ -32,6 +42,7 @@ _LAYER = {
     "feed_forward.down": ("output.dense",),
     "feed_forward_norm": ("output.LayerNorm",),
 }
+_FILLING_IN = ("transform.", "transform_norm.", "bias")  # the beginnings of our names of what stands in _HEADS
 _HEADS = {
     "bert": {
         "transform": ("cls.predictions.transform.dense",),
@@ -46,7 +57,7 @@ def settings_from(config: dict[str, Any], place: Path) -> EncoderSettings:
     """The encoder that a configuration describes; `place` is its config.json, beside which the tokenizer says what
     [MASK] is. Raises RunError, naming the key, for what is missing or not supported.
     """
-    kind = _kind(config, place)
+    kind, _ = kinds(config, place)
     for key, only in (("hidden_act", "gelu"), ("is_decoder", False), ("tie_word_embeddings", True)):
         refuse_other(config, place, key, only)
     refuse_other(config, place, "position_embedding_type", "absolute")
@@ -101,15 +112,30 @@ def from_foreign(
 ) -> dict[str, Tensor]:
     """Our parameters from the tensors of a checkpoint, under their own names. `ours` gives names and shapes.
 
-    What belongs to other heads is left out. Raises CheckpointError for what is missing or of another shape.
+    What belongs to other heads is left out. What fills in hidden tokens is zero, where the checkpoint is none that does it:
+    every token is then as likely as another. Raises CheckpointError for what is missing or of another shape.
     """
-    kind = _kind(config, place)
-    # The first checkpoints call the numbers of a norm as TensorFlow does.
-    own = {name.replace(".gamma", ".weight").replace(".beta", ".bias"): tensor for name, tensor in tensors.items()}
+    kind, head = kinds(config, place)
+    own = with_whole_names(kind, tensors)
     positions = f"{kind}.embeddings.position_embeddings.weight"
     if positions in own:
         own[positions] = own[positions][_first_place(config, kind) :]
-    return stacked(places(kind, ours), ours, own, place)
+    if head is None:
+        return stacked(places(kind, ours), ours, own, place)
+    body = {name: tensor for name, tensor in ours.items() if not name.startswith(_FILLING_IN)}
+    rest = {name: torch.zeros_like(tensor) for name, tensor in ours.items() if name not in body}
+    return stacked(places(kind, body), body, own, place) | rest
+
+
+def with_whole_names(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors by the names that they have in `BertForMaskedLM` or `RobertaForMaskedLM`.
+
+    A checkpoint of the body alone leaves its name out, and the first ones call the numbers of a norm as TensorFlow does.
+    """
+    alone = not any(name.startswith(f"{kind}.") for name in tensors)
+    inside = ("embeddings.", "encoder.", "pooler.")
+    named = {f"{kind}.{name}" if alone and name.startswith(inside) else name: each for name, each in tensors.items()}
+    return {name.replace(".gamma", ".weight").replace(".beta", ".bias"): tensor for name, tensor in named.items()}
 
 
 def to_foreign(settings: EncoderSettings, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,13 +151,19 @@ def write(model: Encoder, folder: Path) -> None:
     Raises RunError for a layout that is not BERT's.
     """
     config = config_from(model.settings, model.bias.dtype, model.tokenizer.end)
+    write_folder(model, config, to_foreign(model.settings, dict(model.named_parameters())), folder, {})
+
+
+def write_folder(
+    model: Encoder, config: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path, of_tokenizer: Mapping[str, Any]
+) -> None:
+    """Write these tensors, the tokenizer of the encoder with [MASK], its settings and those given, and config.json as the last."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = to_foreign(model.settings, dict(model.named_parameters()))
     with whole_file(folder / "model.safetensors") as part:
         save_file(tensors, part, metadata={"format": "pt"})
     model.tokenizer.save(folder)
     path = folder / "tokenizer_config.json"
-    described = json.loads(path.read_text(encoding="utf-8"))
+    described = json.loads(path.read_text(encoding="utf-8")) | of_tokenizer
     if model.settings.mask is None and model.tokenizer.vocab_size == model.settings.vocab_size:
         backend = tokenizers.Tokenizer.from_str(model.tokenizer.backend.to_str())
         backend.add_special_tokens([MASKS[0]])
@@ -143,12 +175,20 @@ def write(model: Encoder, folder: Path) -> None:
     write_json(folder / "config.json", config)
 
 
-def _kind(config: dict[str, Any], place: Path) -> str:
+def kinds(config: Mapping[str, Any], place: Path) -> tuple[str, str | None]:
+    """The kind of a checkpoint, "bert" or "roberta", and the kind of its head in `Headed`; None of a language model.
+
+    Raises RunError for a checkpoint that is neither.
+    """
     kind = str(config.get("model_type"))
     name = (config.get("architectures") or [""])[0]
-    if kind not in MODEL_TYPES or name not in ("", "BertForMaskedLM", "BertForPreTraining", "RobertaForMaskedLM"):
-        raise RunError(f"{place}: {name or kind} is no masked language model of the layout of BERT or RoBERTa")
-    return kind
+    head = {f"{kind.capitalize()}{end}": head for end, head in HEAD_KINDS.items()}.get(name)
+    if kind not in MODEL_TYPES or (head is None and name not in ("", *_LANGUAGE_MODELS)):
+        raise RunError(
+            f"{place}: {name or kind} is no masked language model of the layout of BERT or RoBERTa, nor one of "
+            f"{', '.join(f'Bert{end}' for end in HEAD_KINDS)}"
+        )
+    return kind, head
 
 
 def _first_place(config: dict[str, Any], kind: str) -> int:

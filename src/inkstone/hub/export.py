@@ -7,18 +7,20 @@ from typing import Any
 
 from inkstone.errors import RunError, nearest
 from inkstone.files import whole_folder, writing_fault
-from inkstone.hub import bart_marian, bert
+from inkstone.hub import bart_marian, bert, bert_tasks
 from inkstone.hub.arpa import write_arpa
 from inkstone.hub.folder import load, read_config, save
 from inkstone.hub.gguf_file import DTYPES, write_gguf
 from inkstone.hub.huggingface_weights import weight_files
 from inkstone.hub.own_layout import is_own
+from inkstone.hub.peft_layout import ADAPTER
 from inkstone.models.decoder import Decoder
 from inkstone.models.encoder import Encoder
 from inkstone.models.encoder_decoder import EncoderDecoder
+from inkstone.models.headed import Headed
 from inkstone.models.ngram import NGram
 
-FORMATS = ("hf", "gguf", "arpa")
+FORMATS = ("hf", "gguf", "arpa", "peft")
 
 # What belongs to a model in Hugging Face layout beside config.json and the weights, where a folder has it.
 _TOKENIZER_FILES = (
@@ -41,8 +43,10 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
       where it is of a decoder, or was imported.
     - "arpa": one text file of an n-gram model, for KenLM and speech decoders; see `hub/arpa.py`.
     - "gguf": one file for llama.cpp and Ollama; see `hub/gguf_file.py` for what these cannot run.
+    - "peft": a folder with the low-rank changes of a run that was tuned with `task.lora_rank`, beside the model that it was
+      tuned from; see `hub/peft_layout.py`.
 
-    `out` is by default the run's own path with "-hf", ".gguf" or ".arpa" after it; something that stands there is never
+    `out` is by default the run's own path with "-hf", ".gguf", ".arpa" or "-peft" after it; something that stands there is never
     overwritten. `dtype` is "float32", "float16" or "bfloat16"; by default as stored.
 
     Raises RunError for a run that has no model yet, a place that is taken, or a model the format has no room for.
@@ -56,9 +60,12 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
         raise RunError(f"{folder} is not a folder; name a run")
     name = folder.resolve().name
     beside = folder if folder.name not in ("", "..") else folder.resolve()
-    out = beside.with_name(f"{name}-hf" if to == "hf" else f"{name}.{to}") if out is None else Path(out)
-    if out.exists() and not (out.is_dir() and to == "hf" and not any(out.iterdir())):
+    a_folder = to in ("hf", "peft")
+    out = beside.with_name(f"{name}-{to}" if a_folder else f"{name}.{to}") if out is None else Path(out)
+    if out.exists() and not (out.is_dir() and a_folder and not any(out.iterdir())):
         raise RunError(f"{out} already exists; choose another --out")
+    if to == "peft":
+        return _copied_adapter(folder, out, dtype)
     model = load(folder, dtype=dtype or "stored")
     writer = WRITERS.get((model.family, to))  # type: ignore[attr-defined]
     if writer is None:
@@ -106,6 +113,17 @@ def _encoder_decoder_folder(model: EncoderDecoder, folder: Path, out: Path, as_s
         _copy(_PAPERS, folder, part)
 
 
+def _headed_folder(model: Headed, folder: Path, out: Path, as_stored: bool) -> None:
+    with whole_folder(out) as part:
+        if as_stored:
+            copy_model(folder, part)
+        else:
+            config = read_config(folder)
+            several = config.get("problem_type") == "multi_label_classification"
+            bert_tasks.write(model, part, config.get("task") or {"several": several})
+        _copy(_PAPERS, folder, part)
+
+
 def _ngram_arpa(model: NGram, folder: Path, out: Path, as_stored: bool) -> None:
     write_arpa(model, out)
 
@@ -116,8 +134,25 @@ WRITERS: dict[tuple[str, str], Callable[[Any, Path, Path, bool], None]] = {
     ("decoder", "gguf"): _decoder_gguf,
     ("encoder", "hf"): _encoder_folder,
     ("encoder_decoder", "hf"): _encoder_decoder_folder,
+    ("headed", "hf"): _headed_folder,
     ("ngram", "arpa"): _ngram_arpa,
 }
+
+
+def _copied_adapter(folder: Path, out: Path, dtype: str | None) -> Path:
+    adapter = folder / ADAPTER
+    if not adapter.is_dir():
+        raise RunError(f"{folder} has no low-rank changes; tune --from a model with task.lora_rank, or export --to hf")
+    if dtype is not None:
+        raise RunError(f"an adapter keeps the type of its weights; leave out --dtype {dtype}")
+    try:
+        with whole_folder(out) as part:
+            _copy([path.name for path in adapter.iterdir()], adapter, part)
+    except OSError as error:
+        if fault := writing_fault(error):
+            raise RunError(f"{out}: the export could not be written ({fault}); nothing was left") from None
+        raise
+    return out
 
 
 def _copy(names: Sequence[str], source: Path, target: Path) -> list[Path]:

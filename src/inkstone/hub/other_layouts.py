@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inkstone.errors import CheckpointError
-from inkstone.hub import bart_marian, bert
+from inkstone.hub import bart_marian, bert, bert_tasks
 from inkstone.hub.huggingface_weights import weight_files
 from inkstone.models.encoder import Encoder
 from inkstone.models.encoder_decoder import EncoderDecoder
@@ -27,7 +27,7 @@ ADAPTERS: dict[str, tuple[Any, ModuleType]] = {
 def load_other(
     config: dict[str, Any], folder: Path, tokenizer: Tokenizer, device: torch.device, dtype: torch.dtype | str | None
 ) -> nn.Module:
-    """The model of a checkpoint folder whose config.json names one of `ADAPTERS`.
+    """The model of a checkpoint folder whose config.json names one of `ADAPTERS`; a `Headed` of a BERT with another head.
 
     Raises RunError for what its configuration asks for and ours does not do, CheckpointError for damaged weights.
     """
@@ -41,6 +41,8 @@ def load_other(
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path}: damaged ({error}); copy it anew") from None
     model.load_state_dict(adapter.from_foreign(config, dict(model.named_parameters()), tensors, place))
+    if adapter is bert and bert.kinds(config, place)[1] is not None:
+        model = bert_tasks.with_head(model, config, tensors, place)  # type: ignore[arg-type]
     if dtype != "stored":
         model = model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype or torch.float32)
     return model.to(device).eval()

@@ -31,6 +31,7 @@ from inkstone.models.encoder_decoder import EncoderDecoder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
+ADAPTER = "adapter"  # the folder of it in a run
 
 # Variants of low-rank adaptation that compute something else, by the key that switches them on.
 _OTHER_KINDS = (
@@ -41,10 +42,11 @@ _OTHER_KINDS = (
 _CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
-def write_adapter(model: nn.Module, folder: Path | str, base: Path | str = "") -> Path:
+def write_adapter(model: nn.Module, folder: Path | str, base: Path | str = "", lies: Path | str | None = None) -> Path:
     """Write the low-rank changes of a model, and what of a decoder learns beside them, as an adapter; the folder.
 
-    `base` is what the adapter is for: the folder of the exported model without changes (`hub/export.py`), or a hub name.
+    `base` is what the adapter is for: the folder of the exported model without changes (`hub/export.py`), or a hub name;
+    `lies` is where its config.json is, if not there.
 
     Raises RunError for a model without changes, one that peft has no names for, or a place that is taken.
     """
@@ -54,7 +56,7 @@ def write_adapter(model: nn.Module, folder: Path | str, base: Path | str = "") -
     layers = adapted(model)
     if not layers:
         raise RunError(f"the model has no low-rank changes to write into {folder}; export the model itself")
-    modules, described = _modules(model, _kind_of(base))
+    modules, described = _modules(model, _kind_of(lies or base))
     changes: dict[str, LowRank] = {}
     for path, layer in layers.items():
         parts = [_joined(layer)] if len(modules[path]) == 1 else [layer.change_of(i) for i in range(len(layer.rows))]
