@@ -135,6 +135,9 @@ class TaskSection(Section):
     dense: bool | None = None
     dropout: float | None = Field(default=None, ge=0, lt=1)  # of the head
     class_weights: Literal["none", "balanced"] | None = None  # classify
+    stride: int | None = Field(default=None, ge=1)  # answer: tokens from one window of the context to the next
+    longest_answer: int | None = Field(default=None, ge=1)  # answer: in characters
+    answer_rule: Literal["squad", "cmrc", "segments"] | None = None  # answer: how answers are compared
     tag_column: str | int | None = None  # tag
     scheme: str | None = None  # tag: "auto", "BIO", "IOB1", "BIOES" or "none"
     segment: bool | None = None  # tag: whether words are found in characters

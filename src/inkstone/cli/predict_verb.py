@@ -11,6 +11,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="texts; none: lines of standard input")
     parser.add_argument("--file", dest="files", action="append", default=[], metavar="FILE", help="lines or records")
     parser.add_argument("--out", metavar="FILE", help="write the answers there, as JSON lines; NAME.conllu: as CoNLL-U")
+    parser.add_argument("--context", metavar="FILE", help="the text that all inputs, questions then, are about")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     inputs = options.inputs
     if not inputs and not options.files:
         inputs = [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
-    answers = predict(options.run, inputs, files=options.files, device=options.device)
+    answers = predict(options.run, inputs, files=options.files, context=options.context, device=options.device)
     if options.out and options.out.lower().endswith(".conllu"):
         task = read_config(local_folder(options.run)).get("task", {})
         write_text(Path(options.out), conllu_of(answers, task.get("tag_column")))
@@ -47,6 +48,9 @@ def as_text(answer: dict[str, Any]) -> str:
         said = answer.get("label") or ", ".join(answer.get("labels", ()))
         sure = max(answer["probabilities"].values())
         return f"{said or '(none)'}\t{sure:.3f}\t{answer['input'] if isinstance(answer['input'], str) else json.dumps(answer['input'], ensure_ascii=False)}"
+    if "start" in answer:
+        asked = answer["input"]["question"] if isinstance(answer["input"], dict) else answer["input"]
+        return f"{answer['text'] or '(no answer)'}\t{answer['confidence']:.3f}\t{asked if isinstance(asked, str) else asked[0]}"
     if "tags" in answer:
         return " ".join(f"{word}/{tag}" for word, tag in zip(answer["tokens"], answer["tags"], strict=True))
     return " ".join(answer["words"]) if "words" in answer else json.dumps(answer, ensure_ascii=False)

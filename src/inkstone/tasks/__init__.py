@@ -8,6 +8,7 @@ from inkstone.errors import RecipeError, nearest
 # What `inkstone tune` takes; language modelling, what `inkstone train` does, is a file of its own.
 TASKS = {
     "classify": ("inkstone.tasks.classify", "Classify"),
+    "answer": ("inkstone.tasks.answer", "ExtractAnswer"),
     "tag": ("inkstone.tasks.tag", "Tag"),
 }
 

@@ -14,6 +14,7 @@ from inkstone.models.headed import Headed
 from inkstone.tasks import task_class
 from inkstone.tasks.base import Answer, ReadsInputs, Task
 from inkstone.tasks.framing import Frame
+from inkstone.text.reading import read
 from inkstone.text.reading_report import ReadingReport
 from inkstone.text.records import members, read_records
 from inkstone.tokens.example_batches import ExampleBatch, collate, in_order
@@ -72,17 +73,27 @@ class Predictor:
 
 
 def predict(
-    run: Path | str, inputs: Sequence[Any] = (), *, files: Sequence[str | Path] = (), device: str = "auto"
+    run: Path | str,
+    inputs: Sequence[Any] = (),
+    *,
+    files: Sequence[str | Path] = (),
+    context: str | Path | None = None,
+    device: str = "auto",
 ) -> list[Answer]:
     """What a tuned model says to each input: a text, or what else the task takes (pairs, records, lists of words).
 
     files: plain text, a line an input; csv, tsv or JSON lines, a record an input, by the columns of the training data.
+    context: of a run that answers questions, a file with the text that all inputs, questions then, are about.
     Each answer holds the keys of the task (`label` and `probabilities` of a classifier), and `input`.
     Raises RunError for a folder that was not tuned, TextError for files and inputs that cannot be read.
     """
     predictor = Predictor.load(run, device)
     inputs = [*inputs, *(given for file in files for given in inputs_of(file, predictor.task))]
-    answers = predictor.answers(predictor.task.asked(inputs))
+    given = inputs
+    if context is not None:
+        about = "\n\n".join(text for frame in read([context]) for text in frame["text"].to_list())
+        given = [[question, about] for question in inputs]
+    answers = predictor.answers(predictor.task.asked(given))
     return [{"input": given, **answer} for given, answer in zip(inputs, answers, strict=True)]
 
 
