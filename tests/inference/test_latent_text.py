@@ -36,7 +36,7 @@ def likeliest(model: TextVAE, z: torch.Tensor) -> str:
         if token == TOKENIZER.end:
             break
         ids.append(token)
-        if openings(torch.tensor([ids]), model.marks)[0][0, -1]:
+        if openings(torch.tensor([ids]), model.piece_ends)[0][0, -1]:
             break
     return TOKENIZER.decode(ids[1:])
 

@@ -60,7 +60,7 @@ def test_bounds_are_those_of_the_integral(body):
 def test_probabilities_of_all_short_texts_sum_to_one(body):
     """Given z, the texts that end and the texts that go on share one; a vocabulary of three makes them few."""
     model = text_vae(body, vocab_size=3, context=8)
-    model.tokenizer = type("Ends", (), {"end": 2, "begin": [2]})()
+    model.tokenizer = type("Ends", (), {"end": 2, "begin": [2]})()  # pyright: ignore[reportAttributeAccessIssue]
     model.marks = torch.tensor([0, 0, ENDS | DOCUMENT], dtype=torch.uint8)
     z = torch.randn(1, 4, generator=seeded())
     total = 0.0

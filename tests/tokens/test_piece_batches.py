@@ -50,7 +50,9 @@ def test_pieces_of_like_length_stand_together(tokenizer, shards):
     batches = PieceBatches(shards, marks_of(tokenizer, "sentence", tokenizer.vocab_size), context=40, rows=4, seed=3)
     spread = []
     for index in range(GROUP):
-        lengths = torch.bincount(batches.batch(index).document[0].long())
+        document = batches.batch(index).document
+        assert document is not None
+        lengths = torch.bincount(document[0].long())
         spread.append(int(lengths.max() - lengths.min()))
     assert sorted(spread)[GROUP // 2] <= 3
 

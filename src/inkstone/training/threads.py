@@ -45,21 +45,21 @@ def steps_by_threads(step: Callable[[], None], most: int, seconds: float) -> dic
     while threads > 1:
         found = _in_turn(step, threads, threads // 2, end)
         tried |= found
-        if chosen_threads(found, FASTER) != threads // 2:
+        if not found or chosen_threads(found, FASTER) != threads // 2:
             break
         threads //= 2
     return tried
 
 
-def chosen_threads(tried: dict[int, float], share: float) -> int | None:
-    """The number of threads to take: fewer only where they need at most this share of the time; None where none were tried.
+def chosen_threads(tried: dict[int, float], share: float) -> int:
+    """The number of threads to take of those that were tried, most first: fewer where they need at most this share of the time.
 
-    >>> [chosen_threads(tried, 0.9) for tried in ({4: 1.0, 2: 0.7, 1: 0.69}, {2: 1.0, 1: 1.8}, {})]
-    [2, 2, None]
+    >>> [chosen_threads(tried, 0.9) for tried in ({4: 1.0, 2: 0.7, 1: 0.69}, {2: 1.0, 1: 1.8})]
+    [2, 2]
     """
-    best = None
-    for number, seconds in tried.items():
-        if best is None or seconds <= share * tried[best]:
+    best, *fewer = tried
+    for number in fewer:
+        if tried[number] <= share * tried[best]:
             best = number
     return best
 

@@ -57,16 +57,17 @@ def fastest_pace(
     end, why = time.perf_counter() + seconds, ""
     if threads is not None:
         # Of products first: on a busy machine a whole step with all threads could take longer than all of the trial.
-        products = products_by_threads(threads, settings.width)
-        if chosen_threads(products, FAR_FASTER) != threads:
-            threads, why = chosen_threads(products, FAR_FASTER), told("a product", products)
+        most, products = threads, products_by_threads(threads, settings.width)
+        threads = chosen_threads(products, FAR_FASTER)
+        why = told("a product", products) if threads < most else ""
         torch.set_num_threads(threads)
     step = _step(recipe, settings, tokenizer, shards, rows_in_step)
     options = sorted({rows_in_step // parts for parts in (1, 2, 4) if rows_in_step % parts == 0}, reverse=True)
     step(options[0])  # the first one also warms up
     if threads is not None:
         steps = steps_by_threads(lambda: step(options[0]), threads, (end - time.perf_counter()) / 2)
-        threads, why = chosen_threads(steps, FASTER) or threads, told("a step", steps) if steps else why
+        if steps:
+            threads, why = chosen_threads(steps, FASTER), told("a step", steps)
         torch.set_num_threads(threads)
     times: dict[int, list[float]] = {rows: [] for rows in options}
     while time.perf_counter() < end or not all(times.values()):
