@@ -1,4 +1,4 @@
-"""`inkstone eval RUN [TEXT...]`: bits per byte and perplexity on held-out text, beside the yardsticks."""
+"""`inkstone eval RUN [TEXT...]`: bits per byte and perplexity on held-out text, beside the yardsticks; or public tests."""
 
 import argparse
 from typing import Any
@@ -6,9 +6,16 @@ from typing import Any
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument("run", metavar="RUN", help="a run folder, a checkpoint folder, or a hub name")
+    parser.add_argument("run", metavar="RUN", nargs="?", help="a run folder, a checkpoint folder, or a hub name")
     parser.add_argument(
         "text", metavar="TEXT", nargs="*", help="files, folders, - or data:NAME; default: the run's own held-out text"
+    )
+    parser.add_argument(
+        "--suite",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="score on a public test instead, or on a FILE of items; repeatable; list: show what there is",
     )
     parser.add_argument(
         "--text-column", metavar="NAME", help="the column or key that holds the text (csv, jsonl, parquet)"
@@ -30,6 +37,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     if not 0 < options.share <= 1:
         raise InkstoneError(f"--share {options.share} is not a share; it takes more than 0, at most 1")
+    if options.suite:
+        from inkstone.cli.suite_table import run_suites
+
+        return run_suites(options)
+    if options.run is None:
+        raise InkstoneError("name what to score: inkstone eval RUN")
     figures = evaluate(
         options.run,
         options.text or None,

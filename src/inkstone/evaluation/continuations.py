@@ -182,7 +182,7 @@ def _by_rows(model: NextTokenModel, parts: list[_Part]) -> tuple[Float[np.ndarra
         for some, w in zip(hidden.split(chunk), wanted.split(chunk), strict=True)
     ]
     nats[asked], told[asked] = (torch.cat(each).cpu().numpy() for each in zip(*found, strict=True))
-    return nats.sum(1), told.all(1)
+    return nats.sum(1), np.all(told, axis=1)
 
 
 def _by_steps(model: LanguageModel, batch: list[list[_Part]]) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
@@ -218,7 +218,7 @@ def _by_steps(model: LanguageModel, batch: list[list[_Part]]) -> tuple[Float[np.
         scores, state = model.step(wanted[:left, at - 1 : stop - 1], state)
     inside = np.arange(targets.shape[1]) < lengths[:, None]
     back = np.argsort(order)
-    return np.where(inside, nats, 0).sum(1)[back], (told | ~inside).all(1)[back]
+    return np.where(inside, nats, 0).sum(1)[back], np.all(told | ~inside, axis=1)[back]
 
 
 def _picked(scores: Float[Tensor, "*n v"], wanted: Int[Tensor, "*n"]) -> tuple[Float[Tensor, "*n"], Bool[Tensor, "*n"]]:
