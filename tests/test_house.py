@@ -19,7 +19,7 @@ FOLDERS = (
     "text", "tokens", "layers", "models", "vectors", "hub", "inference", "evaluation", "tasks", "training", "studies",
     "explain", "trust", "serving", "cli",
 )  # fmt: skip
-FOREIGN = ("transformers", "huggingface_hub", "gguf", "ctranslate2", "llama_cpp")
+FOREIGN = ("transformers", "huggingface_hub", "gguf", "ctranslate2", "llama_cpp", "lm_eval")
 VAGUE = ("utils", "util", "common", "helpers", "helper", "misc", "tools")
 LONGEST_FILE = 500
 
