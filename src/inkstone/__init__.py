@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
     "train": "inkstone.training.pretraining",
-    "tune": "inkstone.training.tuning",
+    "tune": "inkstone.studies.repeat",
     "search_settings": "inkstone.studies.search_settings",
     "predict": "inkstone.tasks.predict",
     "generate": "inkstone.inference.generation",

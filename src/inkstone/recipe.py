@@ -127,10 +127,15 @@ class TaskSection(Section):
     lora_alpha: float | None = Field(default=None, gt=0)
     layer_decay: float = Field(default=1.0, gt=0, le=1)  # of the learning rate from each layer to the one below
     yardstick: bool = True  # whether a simple model of counts is trained beside it
+    split_seed: int = Field(default=0, ge=0, lt=2**63)  # of what is kept aside; train.seed draws all else
+    fold: str | None = None  # the test part, as "2/5": the second of five
+    share: float = Field(default=1.0, gt=0, le=1)  # of the training part that is learned from
     text_column: str | None = None
     second_column: str | None = None  # classify
     label_column: str | None = None
+    group_column: str | None = None  # classify: rows of one group stay on one side of every split
     several: bool | None = None  # classify
+    augment: int | None = Field(default=None, ge=0)  # classify: altered copies of each training example
     pooling: Literal["first", "last", "mean", "max"] | None = None
     dense: bool | None = None
     dropout: float | None = Field(default=None, ge=0, lt=1)  # of the head

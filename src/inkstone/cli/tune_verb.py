@@ -27,6 +27,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.KEY=VALUE",
         help="one setting, repeatable",
     )
+    parser.add_argument(
+        "--folds", type=int, metavar="K", help="cross-validation: each K-th of the data once the test part"
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="so many runs that differ in their random draws alone")
+    parser.add_argument("--learning-curve", action="store_true", help="runs on an eighth, a quarter, a half and all")
     parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run")
     parser.add_argument("--fresh", action="store_true", help="replace the run that stands in --out")
 
@@ -36,11 +41,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from inkstone.cli.train_verb import start_of_process
 
     began = start_of_process() if options.own_process else None
-    from inkstone.training.tuning import tune
+    from inkstone.studies.repeat import tune
 
     outcome = tune(
         options.task,
         options.data,
+        folds=options.folds,
+        seeds=options.seeds,
+        learning_curve=options.learning_curve,
         model=options.model,
         dev=options.dev,
         test=options.test,
@@ -54,7 +62,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         began=began,
     )
     if not options.json:
-        print(as_text(outcome))
+        print(study_as_text(outcome) if "study" in outcome else as_text(outcome))
     return outcome
 
 
@@ -94,3 +102,20 @@ def as_percent(figure: dict[str, float | None]) -> str:
     low, high = figure["low"], figure["high"]
     interval = f" (95 % interval {100 * low:.1f} to {100 * high:.1f})" if low is not None and high is not None else ""
     return f"{100 * (figure['value'] or 0.0):.1f} %{interval}"
+
+
+def study_as_text(table: dict[str, Any]) -> str:
+    """The runs of a study, one a line, and what they come to."""
+    score = table["score"]
+    lines = ["", f"{table['task']}, {score} on {table['part']}"]
+    for row in table["rows"]:
+        beside = f"   {table['yardstick']} {100 * row['yardstick'][score]['value']:.1f}" if row["yardstick"] else ""
+        lines.append(
+            f"  {row['name']:<14}{100 * row['figures'][score]['value']:5.1f} %{beside}   {row['examples']['train']:,} examples"
+        )
+    if table["study"] != "curve":
+        lines.append(f"  {'mean':<14}{100 * table['mean'][score]:5.1f} % ± {100 * table['deviation'][score]:.1f}")
+    if score in table.get("together", {}):
+        lines.append(f"  {'all together':<14}{as_percent(table['together'][score])}")
+    lines += ["", f"page      {table['folder']}/study.html"]
+    return "\n".join(lines)

@@ -19,6 +19,7 @@ from inkstone.evaluation.intervals import Figure
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.understanding import Understanding
+from inkstone.text.augmentation import Neighbours
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
 
 Answer = dict[str, Any]  # what JSON can hold; each task says its keys
@@ -136,6 +137,17 @@ class ReadsInputs(Protocol):
 
     def inputs_of(self, file: str | Path) -> list[Any] | None:
         """The inputs in a file; None for one that holds lines of text or records, as for every task."""
+        ...
+
+
+@runtime_checkable
+class Varies(Protocol):
+    """A task whose training examples can be altered without changing what is right."""
+
+    def varied(
+        self, examples: Sequence[Any], generator: np.random.Generator, neighbours: Neighbours | None
+    ) -> list[Any]:
+        """New examples from old ones, as many as the task's settings ask for; `neighbours` gives words near a word."""
         ...
 
 

@@ -9,7 +9,7 @@ fitted on dev once the weights are found, so that a confidence of 90 % is right 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import islice
 from typing import Any, ClassVar, Literal
 
@@ -31,10 +31,12 @@ from inkstone.evaluation.label_scores import (
     micro_f1,
 )
 from inkstone.models.headed import Headed, HeadSettings, Pooling
+from inkstone.models.linear_classifier import LinearSettings, choose_c, fit
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.columns import FIRST_NAMES, SECOND_NAMES, by_name, label_column, named
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.understanding import Understanding
+from inkstone.text.augmentation import Neighbours, variants
 from inkstone.text.records import Record, read_records
 from inkstone.text.text_column import as_text, choose
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
@@ -51,6 +53,7 @@ class Labelled:
     first: str
     second: str | None = None
     labels: tuple[str, ...] = ()
+    group: str | None = None  # what it belongs to, where the file says so
 
     @property
     def text(self) -> str:
@@ -65,11 +68,13 @@ class Classify:
     text_column: str | None = None
     second_column: str | None = None  # of the second text of a pair
     label_column: str | None = None
+    group_column: str | None = None  # rows of one group stay on one side of every split
     several: bool = False  # whether a text may have any number of labels
     pooling: Pooling = "mean"
     dense: bool = False  # a layer with tanh in the head
     dropout: float = 0.1
     class_weights: Literal["none", "balanced"] = "none"  # balanced: rare labels count more, as much as they are rarer
+    augment: int = 0  # altered copies of each training example
     labels: tuple[str, ...] = field(default=())
     weights: tuple[float, ...] = field(default=())  # of the labels in the loss
     temperature: float = 1.0  # of the probabilities
@@ -131,6 +136,16 @@ class Classify:
         rarity = [len(examples) / (len(counts) * counts[name]) for name in self.labels]
         self.weights = tuple(rarity) if self.class_weights == "balanced" else (1.0,) * len(rarity)
 
+    def varied(
+        self, examples: Sequence[Labelled], generator: np.random.Generator, neighbours: Neighbours | None
+    ) -> list[Labelled]:
+        """Copies with words deleted, swapped, or replaced by neighbours (`text/augmentation.py`); of a pair the first text."""
+        return [
+            replace(example, first=text)
+            for example in examples
+            for text in variants(example.first, self.augment, generator, neighbours=neighbours)
+        ]
+
     def head(self) -> HeadSettings:
         """Scores of the labels from the pooled states."""
         return HeadSettings("class", self.labels, self.pooling, self.dense, self.dropout)
@@ -172,6 +187,15 @@ class Classify:
     def outputs(self, model: Headed, batch: ExampleBatch) -> list[np.ndarray]:
         """The score of each label."""
         return list(model(batch).float().cpu().numpy())
+
+    def yardstick(
+        self, train: Sequence[Labelled], parts: Sequence[Sequence[Labelled]], seed: int
+    ) -> tuple[str, list[list[Answer]]]:
+        """Logistic regression on TF–IDF, with the C that does best in an inner split of the training part."""
+        texts, labels = [_for_counts(e) for e in train], [e.labels if self.several else e.labels[0] for e in train]
+        linear = fit(texts, labels, LinearSettings(c=choose_c(texts, labels, seed=seed)))
+        name = "TF–IDF + logistic regression"
+        return name, [[self.told(p) for p in linear.predict_proba([_for_counts(e) for e in part])] for part in parts]
 
     def settle(self, examples: Sequence[Labelled], outputs: Sequence[Sequence[np.ndarray]]) -> None:
         """Fit the temperature."""
@@ -250,7 +274,9 @@ class Classify:
         names = dict.fromkeys(name for record in head for name in record.values)
         samples = {name: [record.values.get(name) for record in head] for name in names}
         label = label_column(samples, self.label_column)
-        rest = {name: values for name, values in samples.items() if name != label}
+        if self.group_column is not None:
+            named(samples, self.group_column, "task.group_column")
+        rest = {name: values for name, values in samples.items() if name not in (label, self.group_column)}
         second = self.second_column and named(samples, self.second_column, "task.second_column")
         if second is None and self.text_column is None and by_name(rest, FIRST_NAMES):
             second = by_name(rest, SECOND_NAMES)
@@ -274,7 +300,8 @@ class Classify:
         if len(names) > 1 and not self.several:
             understanding.refuse(record.place, "several labels; --set task.several=true if that is meant")
             return None
-        return Labelled(record.place, first, other, names)
+        group = record.values.get(self.group_column) if self.group_column else None
+        return Labelled(record.place, first, other, names, None if group is None else str(group))
 
     def _labels(self, value: Any) -> tuple[str, ...]:
         if isinstance(value, list):
@@ -312,3 +339,7 @@ def _by_label(scores: LabelScores) -> dict[str, dict[str, Any]]:
         }
         for name, own in scores.per_label.items()
     }  # fmt: skip
+
+
+def _for_counts(example: Labelled) -> str | tuple[str, str]:
+    return example.first if example.second is None else (example.first, example.second)

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from inkstone.progress import LiveLine
+from inkstone.errors import RecipeError
 from inkstone.recipe import Recipe
 from inkstone.tasks.base import Task
 from inkstone.tasks.understanding import Understanding
+from inkstone.text.folds import grouped_split, k_folds
+from inkstone.text.leaks import duplicate_groups, find_leaks
 
 DEV_SHARE = 0.1
 MOST_DEV = 2000
@@ -40,7 +43,7 @@ class Parts:
                 )
 
 
-def read_parts(task: Task, recipe: Recipe, line: LiveLine) -> Parts:
+def read_parts(task: Task, recipe: Recipe) -> Parts:
     """Read the examples of a recipe; without a dev part, one is kept aside from the training part."""
     text = recipe.text
     known = [("train", text.sources), ("dev", text.held_out_sources), ("test", text.test_sources)]
@@ -51,36 +54,87 @@ def read_parts(task: Task, recipe: Recipe, line: LiveLine) -> Parts:
             understanding = Understanding(part, list(sources))
             found[part] = task.read(sources, understanding)
             understood.append(understanding)
+    if recipe.task.fold:
+        if found["test"]:
+            raise RecipeError("task.fold takes a part of the data for the test part; name no --test beside it")
+        found["train"], found["test"] = fold_of(found["train"], recipe)
+        understood[0].notices.append(
+            f"{len(found['test']):,} of the examples, fold {recipe.task.fold}, are the test part"
+        )
     if not text.held_out_sources:
-        found["train"], found["dev"] = kept_aside(task, found["train"], recipe)
+        found["train"], found["dev"] = kept_aside(found["train"], recipe)
         understood[0].notices.append(f"{len(found['dev']):,} of the examples are kept aside as dev")
-    notice_leaks(task, found, understood)
+    found["train"] = share_of(found["train"], recipe)
+    notice_leaks(found, understood)
     return Parts(found["train"], found["dev"], found["test"], understood)
 
 
-def kept_aside(task: Task, examples: Sequence[Any], recipe: Recipe) -> tuple[list[Any], list[Any]]:
-    """The examples without a random part of them, and that part; those of the same text stay together."""
+def kept_aside(examples: Sequence[Any], recipe: Recipe) -> tuple[list[Any], list[Any]]:
+    """The examples without a random part of them, and that part, with the same shares of the labels.
+
+    Examples whose texts are nearly the same stay together, and so do those of one group.
+    """
     share = recipe.text.held_out or min(DEV_SHARE, MOST_DEV / len(examples))
-    groups: dict[str, list[int]] = {}
-    for number, example in enumerate(examples):
-        groups.setdefault(example.text, []).append(number)
-    order = np.random.default_rng(recipe.train.seed).permutation(len(groups))
-    members = list(groups.values())
-    aside: set[int] = set()
-    for number in order:
-        if len(aside) >= max(1, share * len(examples)):
-            break
-        aside.update(members[number])
-    train = [example for number, example in enumerate(examples) if number not in aside]
-    return train, [example for number, example in enumerate(examples) if number in aside]
+    rows = grouped_split(
+        [stratum(example) for example in examples],
+        {"train": 1 - share, "dev": share},
+        groups=groups_of(examples),
+        seed=recipe.task.split_seed,
+    )
+    return [examples[row] for row in rows["train"]], [examples[row] for row in rows["dev"]]
 
 
-def notice_leaks(task: Task, found: dict[str, list[Any]], understood: list[Understanding]) -> None:
-    """Say how many examples of a later part stand, word for word, in the training part."""
-    known = {example.text for example in found["train"]}
+def fold_of(examples: Sequence[Any], recipe: Recipe) -> tuple[list[Any], list[Any]]:
+    """The examples outside of the fold that the recipe names, and those in it. Raises RecipeError for a fold that is none."""
+    number, _, folds = (recipe.task.fold or "").partition("/")
+    if not (number.isdecimal() and folds.isdecimal() and 1 <= int(number) <= int(folds)):
+        raise RecipeError(f"task.fold = {recipe.task.fold!r}: write it as 2/5, the second of five")
+    strata = [stratum(example) for example in examples]
+    place = k_folds(strata, int(folds), groups=groups_of(examples), seed=recipe.task.split_seed)
+    inside = place == int(number) - 1
+    return (
+        [example for example, within in zip(examples, inside, strict=True) if not within],
+        [example for example, within in zip(examples, inside, strict=True) if within],
+    )
+
+
+def share_of(examples: Sequence[Any], recipe: Recipe) -> list[Any]:
+    """A random part of the training examples, where the recipe asks for one: what a smaller data set would be."""
+    if recipe.task.share == 1.0:
+        return list(examples)
+    generator = np.random.default_rng(recipe.task.split_seed)
+    order = generator.permutation(len(examples))[: max(1, round(recipe.task.share * len(examples)))]
+    return [examples[row] for row in np.sort(order)]
+
+
+def stratum(example: Any) -> tuple[str, ...]:
+    """What is to be in its share in every part: the labels, of a task that has one or several for each example."""
+    return tuple(getattr(example, "labels", ()))
+
+
+def groups_of(examples: Sequence[Any]) -> np.ndarray:
+    """The group of each example, which stays on one side: the one that its file names, and near-duplicates of its text."""
+    group = duplicate_groups(example.text for example in examples)
+    firsts: dict[str, int] = {}
+    for row, example in enumerate(examples):
+        name = getattr(example, "group", None)
+        if name is not None:
+            first = firsts.setdefault(name, row)
+            if group[first] != group[row]:
+                group[group == group[row]] = group[first]
+    return group
+
+
+def notice_leaks(found: dict[str, list[Any]], understood: list[Understanding]) -> None:
+    """Say how many examples of a later part an earlier one holds, word for word or nearly."""
+    parts = {part: [example.text for example in found[part]] for part in ("train", "dev", "test") if found[part]}
+    leaks = find_leaks(parts)
     for understanding in understood[1:]:
-        leaked = [example for example in found[understanding.part] if example.text in known]
-        if leaked:
-            understanding.notices.append(
-                f"{len(leaked):,} examples stand in the training part, too ({leaked[0].place}, ...): its figures flatter"
-            )
+        counts = leaks.counts().filter((pl.col("part") == understanding.part) & (pl.col("other_part") == "train"))
+        for exact, near in counts.select("exact", "near").iter_rows():
+            if exact + near:
+                place = found[understanding.part][leaks.rows(understanding.part)[0]].place
+                understanding.notices.append(
+                    f"{exact + near:,} examples stand in the training part, too ({exact:,} word for word, {near:,} nearly; "
+                    f"{place}, ...): its figures flatter"
+                )

@@ -14,8 +14,11 @@ from inkstone.errors import CheckpointError, RecipeError, RunError
 from inkstone.evaluation.report import report as write_report
 from inkstone.evaluation.task_report import ERRORS
 from inkstone.files import clear_unfinished, write_json
+from inkstone.hub.bert_tasks import pooler_of
+from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
 from inkstone.hub.headed_layout import save_headed
+from inkstone.hub.peft_layout import ADAPTER
 from inkstone.layers.lora import merge_lora
 from inkstone.models import body_family
 from inkstone.models.headed import Headed
@@ -23,16 +26,18 @@ from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import Run
 from inkstone.tasks import task_class
-from inkstone.tasks.base import HasDetails, HasYardstick, SettlesOnDev, Task
+from inkstone.tasks.base import HasDetails, HasYardstick, SettlesOnDev, Task, Varies
 from inkstone.tasks.errors import write_errors
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.parts import Parts, read_parts
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.scoring import figures_of
+from inkstone.text.augmentation import Neighbours
 from inkstone.tokens.example_batches import ExampleBatches
 from inkstone.tokens.learning import learn_tokenizer
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.curves import Gauge
+from inkstone.training.head_choice import begin_at_head, head_for
 from inkstone.training.interruption import Interruption
 from inkstone.training.known_words import begin_at_words
 from inkstone.training.loop import Loop
@@ -50,11 +55,14 @@ from inkstone.training.tuning_plan import (
     vocabulary_for_examples,
     with_dropout,
 )
-from inkstone.training.what_learns import choose_what_learns
+from inkstone.training.what_learns import choose_what_learns, keep_changes
+from inkstone.vectors.formats import read_vectors
 
 DEFAULT_MINUTES = 5.0
 DEV_LOOKED_AT = 2000  # examples of the dev part that are scored while training goes on
 Watch = Callable[[int, float], None]  # step, score on dev
+VARYING = 1  # the stream of random numbers by which examples are altered
+NEIGHBOURS = 5  # of a word, one of which may take its place
 SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report
 
 
@@ -140,6 +148,7 @@ def task_of(recipe: Recipe) -> Task:
 
 OF_TUNING = (
     "name", "model", "epochs", "rows", "patience", "freeze", "lora_rank", "lora_alpha", "layer_decay", "yardstick",
+    "split_seed", "fold", "share",
 )  # fmt: skip
 
 
@@ -198,7 +207,7 @@ class _Tuning:
     def parts(self) -> Parts:
         """Read and split the examples. Raises RunError where a resumed run finds others than it began with."""
         self.line.show("reading the examples", force=True)
-        parts = read_parts(self.task, self.recipe, self.line)
+        parts = read_parts(self.task, self.recipe)
         self.task.learn(parts.train)
         parts.notice_unknown_labels(self.task)
         for understanding in parts.understood:
@@ -237,7 +246,11 @@ class _Tuning:
         model, context, choices = self.model(parts, device)
         predictor = Predictor(model, self.task, context)
         self.line.show("tokenising the examples", force=True)
-        inputs = [encoded for of_one in self.task.encode(parts.train, predictor.frame) for encoded in of_one]
+        examples = parts.train
+        if isinstance(self.task, Varies):
+            generator = np.random.default_rng([train.seed, VARYING])
+            examples = examples + self.task.varied(examples, generator, neighbours_in(train.vectors))
+        inputs = [encoded for of_one in self.task.encode(examples, predictor.frame) for encoded in of_one]
         inputs = [encoded for encoded in inputs if encoded.target is not None]
         if recipe.task.model is None:
             choices += begin_at_words(model.body, inputs, train)
@@ -289,6 +302,8 @@ class _Tuning:
             self.before += loop.position.seconds
         loop.run()
         position = loop.position
+        if recipe.task.lora_rank and recipe.task.model is not None:
+            self.line.say(keep_changes(model, self.run.folder / ADAPTER, recipe.task.model))
         merge_lora(model)
         if isinstance(self.task, SettlesOnDev):
             self.task.settle(parts.dev, predictor.outputs(parts.dev))
@@ -312,10 +327,11 @@ class _Tuning:
     def model(self, parts: Parts, device: str) -> tuple[Headed, int, list[Choice]]:
         """Body and head on the device, the context, and the choices that led to them."""
         recipe, train, texts = self.recipe, self.recipe.train, self.task.texts(parts.train)
-        choices = []
+        choices, source, pooler = [], None, None
         if recipe.task.model is not None:
             self.line.show(f"loading {recipe.task.model}", force=True)
-            body = body_that_fits(load(recipe.task.model, dtype=torch.float32))
+            source, pooler = load(recipe.task.model, dtype=torch.float32), pooler_of(local_folder(recipe.task.model))
+            body = body_that_fits(source)
             body = with_dropout(body, 0.1 if recipe.model.dropout is None else recipe.model.dropout)
             longest = min(LONGEST_CONTEXT, getattr(body.settings, "context", LONGEST_CONTEXT))
             choices.append(
@@ -339,7 +355,9 @@ class _Tuning:
         fresh = recipe.task.model is None
         holds = f"reads up to {any_length:,} tokens" if any_length else "holds 99 % of the texts whole"
         choices.append(Choice("context", context, GIVEN if recipe.model.context else holds))
-        model = Headed(body, self.task.head()).initialise_head(torch.Generator().manual_seed(train.seed))
+        head, choice = head_for(self.task.head(), recipe.task, source)
+        model = Headed(body, head).initialise_head(torch.Generator().manual_seed(train.seed))
+        choices += choice + begin_at_head(model, source, pooler)
         model.to(device)
         train.optimizer = "adamw"
         why = GIVEN if train.learning_rate else f"width {body.settings.width}, {'from the start' if fresh else 'tuned'}"
@@ -410,3 +428,11 @@ class _Tuning:
         write_report(self.run.folder)
         self.line.clear()
         return outcome
+
+
+def neighbours_in(file: str | None) -> Neighbours | None:
+    """The words near a word, by the word vectors in a file; None where there is none."""
+    if file is None:
+        return None
+    vectors = read_vectors(file)
+    return lambda word: [other for other, _ in vectors.neighbours(word, NEIGHBOURS)] if word in vectors else []
