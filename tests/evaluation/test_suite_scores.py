@@ -42,7 +42,7 @@ def by_hand(model: SecondOrder, context: str, continuation: str) -> float:
 
 
 def test_choices_by_hand():
-    model, items = SecondOrder(WithBatches(), seed=3), choices(60)
+    model, items = SecondOrder(WithBatches(), seed=3), choices(300)
     likelihoods = [np.array([by_hand(model, *option) for option in item.options]) for item in items]
     acc, norm, per_byte = [], [], []
     for item, logs in zip(items, likelihoods, strict=True):
@@ -55,7 +55,7 @@ def test_choices_by_hand():
     assert figures["acc_bytes"] == pytest.approx(np.mean(per_byte))
     assert len({figures["acc"], figures["acc_norm"], figures["acc_bytes"]}) == 3
     assert figures["acc_low"] < figures["acc"] < figures["acc_high"]
-    assert figures["chance"] == pytest.approx(1 / 3) and figures["items"] == 60
+    assert figures["chance"] == pytest.approx(1 / 3) and figures["items"] == 300
 
 
 def test_pairs_and_contexts_by_hand():
