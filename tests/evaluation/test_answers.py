@@ -91,6 +91,18 @@ def test_the_longest_run_is_that_of_trying_all(first, second):
     assert longest_run(first, second) == script_run(first, second) == max(map(len, runs), default=0)
 
 
+def test_every_sign_of_the_script_is_dropped_and_no_other():
+    for code in (
+        *range(0x21, 0x7F),
+        *range(0xA0, 0x100),
+        *range(0x2010, 0x2030),
+        *range(0x3000, 0x3020),
+        *range(0xFF00, 0xFFEF),
+    ):
+        character = chr(code)
+        assert (cmrc_characters(f"a{character}b") == "ab") == (character in SIGNS), character
+
+
 def test_figures_that_were_worked_out_by_hand():
     """红楼梦 in 《红楼梦》的作者: a run of 3 of 6 segments; 1791年 shares 1791 with 1791."""
     assert answer_score("《红楼梦》的作者", ["红楼梦"], "cmrc").f1 == pytest.approx(2 * 3 / 9)
