@@ -1,8 +1,13 @@
-"""Which weights of a tuned model learn, and how fast: all, the head alone, or low-rank changes beside the body."""
+"""Which weights of a tuned model learn, and how fast: all, the head alone, or low-rank changes beside the body, which are kept."""
+
+import shutil
+from pathlib import Path
 
 import torch
 
-from inkstone.errors import RecipeError
+from inkstone.errors import RecipeError, RunError
+from inkstone.hub.download import local_folder
+from inkstone.hub.peft_layout import write_adapter
 from inkstone.layers.lora import add_lora
 from inkstone.models.headed import Headed
 from inkstone.recipe import TaskSection
@@ -32,3 +37,13 @@ def choose_what_learns(model: Headed, task: TaskSection, seed: int) -> tuple[dic
         return None, choices
     choices.append(Choice("layer decay", task.layer_decay, GIVEN))
     return layer_decay(model, task.layer_decay), choices
+
+
+def keep_changes(model: Headed, folder: Path, base: str) -> str:
+    """Write the low-rank changes of the body as peft opens them beside `base`, the model that was tuned; says so, or why not."""
+    shutil.rmtree(folder, ignore_errors=True)  # of a call that was stopped after it had written them
+    try:
+        write_adapter(model.body, folder, base, local_folder(base))
+    except RunError as error:
+        return f"the low-rank changes are in the model alone: {error}"
+    return f"the low-rank changes by themselves: {folder}"
