@@ -78,7 +78,7 @@ def test_a_sentence_is_placed_as_in_training_and_two_are_refused(model):
     pieces, _ = model.pieces_of([np.array(TOKENIZER.encode("ink. stone"))])
     with torch.no_grad():
         torch.testing.assert_close(alone[:1], model.encode(pieces.rows(torch.tensor([0])))[0])
-    with pytest.raises(TextError, match="more than one sentence.*'ink.'"):
+    with pytest.raises(TextError, match=r"more than one sentence.*'ink\.'"):
         posterior_means(model, ["stone", "ink. on"])
 
 
