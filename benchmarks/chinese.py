@@ -130,6 +130,8 @@ NOTES = {
     "# pairs of Multi#k, five iterations of Model # in one direction: # CPU seconds": "Multi#2k 的 #1 对句子，模型 #3 在一个方向上五次迭代：#4 CPU 秒",
     "for comparison, measured before on the same machine: fast_align # s and eflomal Model # # s on these pairs": "作为对照，先前在同一台机器上、同样的句对：fast_align #1 秒，eflomal 的模型 #2 为 #3 秒",
     "run under load on one core that other work shared, whose caches it shared too": "在有负载时运行，与别的工作共用一个核心，也共用其缓存",
+    "one core that other work shared, whose caches it shared too; how much of it each contestant got differed": "与别的工作共用一个核心，也共用其缓存；各方分到的多少不一",
+    "one core that other work shared, whose caches it shared too; how much of it each contestant got differed, so read CPU seconds": "与别的工作共用一个核心，也共用其缓存；各方分到的多少不一，所以请看 CPU 秒数",
     # cleaning
     "# worker processes each; memory is the proportional set size of the whole process tree": "各 #1 个工作进程；内存是整棵进程树按比例分摊的驻留量（PSS）",
     "inkstone is # times as fast, in # times the memory": "inkstone 快 #1 倍，内存为 #2 倍",

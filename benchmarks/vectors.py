@@ -113,7 +113,7 @@ def main() -> None:
         figures = [score.spearman for score in scores if score.spearman is not None]
         clock = work / statistics.median(seconds for _, seconds, _ in runs)
         processor = work / statistics.median(seconds for _, _, seconds in runs)
-        spread = (max(figures) - min(figures)) if figures else None
+        spread = max(figures) - min(figures) if len(figures) > 1 else None
         mean = statistics.mean(figures) if figures else None
         rows.append([program, method, threads, unit, clock, processor, len(runs), mean, spread, scores[0].covered])
 
