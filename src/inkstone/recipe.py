@@ -143,6 +143,8 @@ class TaskSection(Section):
     stride: int | None = Field(default=None, ge=1)  # answer: tokens from one window of the context to the next
     longest_answer: int | None = Field(default=None, ge=1)  # answer: in characters
     answer_rule: Literal["squad", "cmrc", "segments"] | None = None  # answer: how answers are compared
+    third_column: str | None = None  # embed: of the text that does not belong to the first
+    temperature: float | None = Field(default=None, gt=0)  # embed: of the similarities in the loss
     tag_column: str | int | None = None  # tag
     scheme: str | None = None  # tag: "auto", "BIO", "IOB1", "BIOES" or "none"
     segment: bool | None = None  # tag: whether words are found in characters

@@ -1,6 +1,7 @@
 """`inkstone export RUN`: a model in another program's format."""
 
 import argparse
+import json
 from typing import Any
 
 
@@ -9,12 +10,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint folder in Hugging Face layout")
     parser.add_argument(
         "--to",
-        choices=["hf", "gguf", "arpa"],
+        choices=["hf", "gguf", "arpa", "peft"],
         default="hf",
-        help="hf: transformers, vLLM; gguf: llama.cpp, Ollama; arpa: an n-gram model for KenLM (default: hf)",
+        help="hf: transformers, vLLM; gguf: llama.cpp, Ollama; arpa: an n-gram model for KenLM; peft: the low-rank changes of a "
+        "tuned run (default: hf)",
     )
     parser.add_argument(
-        "--out", metavar="PATH", help="where to write (default: beside the run, as RUN-hf, RUN.gguf or RUN.arpa)"
+        "--out",
+        metavar="PATH",
+        help="where to write (default: beside the run, as RUN-hf, RUN.gguf, RUN.arpa or RUN-peft)",
     )
     parser.add_argument(
         "--dtype", choices=["float32", "float16", "bfloat16"], help="type of the weights (default: as stored)"
@@ -32,9 +36,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         print(f"{path}  ({human_bytes(size)})")
         if options.to == "hf":
-            print(
-                f"Open it:  AutoModelForCausalLM.from_pretrained({str(path)!r})  in transformers, or  vllm serve {path}"
-            )
+            (kind,) = json.loads((path / "config.json").read_text(encoding="utf-8")).get("architectures") or [
+                "AutoModel"
+            ]
+            served = f", or  vllm serve {path}" if kind.endswith(("CausalLM", "LMHeadModel")) else ""
+            print(f"Open it:  {kind}.from_pretrained({str(path)!r})  in transformers{served}")
+        elif options.to == "peft":
+            print(f"Open it:  PeftModel.from_pretrained(MODEL, {str(path)!r})  in peft, MODEL being what was tuned")
         elif options.to == "arpa":
             print(
                 f"Open it:  kenlm.Model({str(path)!r})  in Python; it reads text as tokens of this run, set apart by spaces"

@@ -120,6 +120,7 @@ class WordReader(nn.Module):
         self.marks = nn.Embedding(s.marks + 1, s.character_width) if s.marks else None
         self.characters = nn.Embedding(s.vocab_size + 3, s.character_width, padding_idx=0)  # and the ends of a word
         self.filters = nn.Conv1d(s.character_width, s.filters, s.kernel, padding=s.kernel // 2)
+        self.past = nn.Linear(s.inputs, s.width, bias=False)
         widths = [s.inputs, *[s.width] * (s.n_layers - 1)]
         self.layers = nn.ModuleList(BothWays("lstm", inputs, s.width // 2) for inputs in widths)
 
@@ -130,6 +131,7 @@ class WordReader(nn.Module):
             if table is not None:
                 table.weight.normal_(0, table.weight.shape[1] ** -0.5, generator=generator)
         self.characters.weight[0] = 0
+        self.past.weight.normal_(0, self.settings.inputs**-0.5, generator=generator)
         fan_in = self.filters.weight[0].numel()
         self.filters.weight.normal_(0, (2 / fan_in) ** 0.5, generator=generator)
         assert self.filters.bias is not None
@@ -206,8 +208,9 @@ class WordReader(nn.Module):
         x = words.new_zeros(*valid.shape, words.shape[1])
         x[valid] = words
         x, lengths = x.transpose(0, 1), valid.sum(1)
-        for layer in self.layers:
-            x = layer(locked_dropout(x, self.settings.dropout if self.training else 0.0), lengths)
+        for number, layer in enumerate(self.layers):
+            x = locked_dropout(x, self.settings.dropout if self.training else 0.0)
+            x = layer(x, lengths) + (self.past(x) if number == 0 else x)
         return x.transpose(0, 1)
 
     def _read_characters(self, words: Spelled) -> Float[Tensor, "w filters"]:

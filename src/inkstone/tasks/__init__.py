@@ -9,6 +9,7 @@ from inkstone.errors import RecipeError, nearest
 TASKS = {
     "classify": ("inkstone.tasks.classify", "Classify"),
     "answer": ("inkstone.tasks.answer", "ExtractAnswer"),
+    "embed": ("inkstone.tasks.embed", "Embed"),
     "tag": ("inkstone.tasks.tag", "Tag"),
 }
 

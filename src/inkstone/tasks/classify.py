@@ -70,8 +70,8 @@ class Classify:
     label_column: str | None = None
     group_column: str | None = None  # rows of one group stay on one side of every split
     several: bool = False  # whether a text may have any number of labels
-    pooling: Pooling = "mean"
-    dense: bool = False  # a layer with tanh in the head
+    pooling: Pooling | None = None  # none: by the body that is tuned (`training/head_choice.py`), else the mean
+    dense: bool | None = None  # a layer with tanh in the head; none: as `pooling`
     dropout: float = 0.1
     class_weights: Literal["none", "balanced"] = "none"  # balanced: rare labels count more, as much as they are rarer
     augment: int = 0  # altered copies of each training example
@@ -148,7 +148,7 @@ class Classify:
 
     def head(self) -> HeadSettings:
         """Scores of the labels from the pooled states."""
-        return HeadSettings("class", self.labels, self.pooling, self.dense, self.dropout)
+        return HeadSettings("class", self.labels, self.pooling or "mean", bool(self.dense), self.dropout)
 
     def texts(self, examples: Sequence[Labelled]) -> list[str]:
         """All of them."""

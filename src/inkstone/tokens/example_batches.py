@@ -25,7 +25,9 @@ class Encoded:
     target: np.ndarray | None = None  # () one label, (labels,) several, (n,) one a unit, (2,) a span
     weight: float = 1.0  # how much the example counts in the loss
     marks: Int[np.ndarray, " n"] | None = None  # what is known of each unit beforehand, as a small number; 0: nothing
-    characters: Int[np.ndarray, "t 2"] | None = None  # which of the text a token spells, where an answer may hold it; 0, 0
+    characters: Int[np.ndarray, "t 2"] | None = (
+        None  # which of the text a token spells, where an answer may hold it; 0, 0
+    )
 
 
 @dataclass(frozen=True)
