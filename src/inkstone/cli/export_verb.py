@@ -36,9 +36,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         print(f"{path}  ({human_bytes(size)})")
         if options.to == "hf":
-            (kind,) = json.loads((path / "config.json").read_text(encoding="utf-8")).get("architectures") or [
-                "AutoModel"
-            ]
+            described = json.loads((path / "config.json").read_text(encoding="utf-8"))
+            kind = (described.get("architectures") or ["AutoModel"])[0]
             served = f", or  vllm serve {path}" if kind.endswith(("CausalLM", "LMHeadModel")) else ""
             print(f"Open it:  {kind}.from_pretrained({str(path)!r})  in transformers{served}")
         elif options.to == "peft":
