@@ -108,7 +108,8 @@ class Headed(nn.Module):
                 f"a body of the family {body.family!r} reads words, each for a label of its own; this task needs another, such "
                 "as an encoder"
             )
-        self.body, self.head = body, head
+        self.body: Any = body
+        self.head = head
         width = width or body_width(body)
         self.dense = nn.Linear(width, width) if head.dense else None
         self.scores = nn.Linear(width, head.outputs) if head.kind != "vector" else None
@@ -189,7 +190,7 @@ def body_width(body: Any) -> int:
         return body.state_width
     if isinstance(body, NextTokenModel) and not isinstance(body, ReadsBothWays):
         return body.output_weight.shape[1]
-    return body.settings.width
+    return body.settings.width  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def pool(states: Float[Tensor, "b t width"], valid: Bool[Tensor, "b t"], how: Pooling) -> Float[Tensor, "b width"]:

@@ -48,9 +48,9 @@ def begin_at_head(model: Headed, source: Source, pooler: Mapping[str, Tensor] | 
     dense = None if before is None or before.dense is None else before.dense.state_dict()
     pooling = "first" if before is None else before.head.pooling
     dense = pooler if dense is None else dense
-    fits = dense is not None and head.pooling == pooling and head.kind in ("class", "vector")
+    fits = head.pooling == pooling and head.kind in ("class", "vector")
     taken = []
-    if model.dense is not None and fits:
+    if model.dense is not None and dense is not None and fits:
         model.dense.load_state_dict(dense)
         taken.append("its dense layer")
     if before is not None and _same_scores(head, before.head) and (model.dense is None) == (before.dense is None):
