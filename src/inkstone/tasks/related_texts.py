@@ -171,7 +171,7 @@ def _row(record: Record, columns: Columns, understanding: Understanding) -> Rela
         score = _number(record.values.get(columns.score or ""))
         if score is None:
             return understanding.refuse(
-                record.place, f"a score that is no number, such as {record.values.get(columns.score)!r:.40}"
+                record.place, f"a score that is no number, such as {record.values.get(columns.score or '')!r:.40}"
             )
     elif texts[0] == texts[1]:
         return understanding.refuse(record.place, "both texts are the same: nothing is to be learned from it")

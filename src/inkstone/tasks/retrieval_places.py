@@ -37,7 +37,7 @@ def places_by_words(examples: Sequence[Related]) -> list[Answer]:
     index = BM25.of(texts)
 
     def scores(rows: np.ndarray) -> np.ndarray:
-        return np.stack([index.scores(examples[row].asked_and_wanted[0]) for row in rows])
+        return np.stack([index.scores(examples[int(row)].asked_and_wanted[0]) for row in rows])
 
     return [{"place": int(place)} for place in _places(examples, scores)]
 
