@@ -125,5 +125,5 @@ def plain_commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES + READMES, ids=name_of)
 def test_settings_in_the_text_hold(page: Path):
-    for setting in re.findall(r"--set ([a-z]+\.\w+=(?:'[^']*'|\S+))", page.read_text(encoding="utf-8")):
+    for setting in re.findall(r"--set ([a-z]+\.\w+=(?:'[^']*'|[^\s`]+))", page.read_text(encoding="utf-8")):
         with_settings(Recipe(), [setting.replace("'", "")])

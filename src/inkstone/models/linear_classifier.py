@@ -171,8 +171,10 @@ def choose_c(
         raise RecipeError("there is no candidate for C; give some, such as 1 and 10")
     names, several, targets = label_targets(texts, labels)
     parts = grouped_split(labels, {"inner": 1 - INNER_SHARE, "aside": INNER_SHARE}, groups=groups, seed=seed)
-    rows, x = NgramRows.learn([texts[row] for row in parts["inner"]], settings)
-    aside = rows([texts[row] for row in parts["aside"]])
+    inner: list[Text] = [texts[int(row)] for row in parts["inner"]]
+    kept: list[Text] = [texts[int(row)] for row in parts["aside"]]
+    rows, x = NgramRows.learn(inner, settings)
+    aside = rows(kept)
     nats = {}
     for c in candidates:
         found = _fitted(replace(settings, c=c), names, several, rows, x, targets[parts["inner"]], lambda line: None)

@@ -92,5 +92,6 @@ class TextCNN(nn.Module):
         if document is not None:
             x = x * (document >= 0)[..., None].to(x)
         x = x.transpose(1, 2)
-        found = [torch.relu(filters(F.pad(x, (0, filters.kernel_size[0] - 1)))) for filters in self.filters]
+        kernels = zip(self.filters, self.settings.kernels, strict=True)
+        found = [torch.relu(filters(F.pad(x, (0, kernel - 1)))) for filters, kernel in kernels]
         return torch.cat(found, dim=1).transpose(1, 2)

@@ -1,16 +1,18 @@
 """A reader of words for tagging from the start: each word by itself and by its characters, then all words from both ends.
 
     xᵢ = [ word(wᵢ) ; max over t of relu(conv(characters of wᵢ))ₜ ; shape(wᵢ) ]
-    hᵢ = BiLSTM(x₁ … xₙ)ᵢ
+    hᵢ = BiLSTM(x₁ … xₙ)ᵢ + P xᵢ            and so for each further layer, without P
 
 A word has a vector of its own if the examples have it at least twice, whatever its case; to the others, and in training to a
 share of all of them (`word_dropout`), belongs the vector of the unknown word, so that their characters must tell.
 Where units are single characters, as in Chinese, pairs of neighbours have vectors too: a character means little alone.
 
+What passes by the LSTMs says at once what a word mostly is, so that these learn only what its neighbours change.
+
 The body reads tokens of a tokenizer of kind "character", and `units`, the first of each word. A word is known by a 64-bit hash of
 its tokens, so that all that is looked up stays in tensors; characters are read once for each different word of a batch.
 Sources: Lample et al. 2016 and Ma & Hovy 2016 (words and characters under an LSTM), Dozat & Manning 2017 (dropout), Chen et al.
-2015 (pairs of characters).
+2015 (pairs of characters), Kim et al. 2017 (residual LSTMs).
 """
 
 from collections.abc import Sequence
@@ -36,6 +38,7 @@ SHORT_UNITS = 1.25  # tokens in the mean, below which units are characters and p
 MULTIPLIER = 0x5851F42D4C957F2D  # of the hash of words; that of the linear congruential generator of MMIX (Knuth)
 OUTSIDE = (-1, -2)  # what stands for a neighbour before the first word and after the last
 AT_ONCE = 256  # examples counted together
+DEVIATION = 0.4  # of the numbers in fresh vectors: what is looked up must weigh as much as what is always there
 KINDS = 7  # of characters: see `kind_of`
 
 
@@ -97,7 +100,7 @@ class WordReader(nn.Module):
     Settings: ClassVar = WordReaderSettings
     tokenizer_kind: ClassVar[str] = "character"
     longest_input: ClassVar[int] = 2048  # tokens: for memory's sake alone
-    fresh_rate: ClassVar[float] = 2e-3  # learning rate from the start
+    fresh_rate: ClassVar[float] = 4e-3  # learning rate from the start
 
     word_keys: Tensor
     pair_keys: Tensor
@@ -126,10 +129,10 @@ class WordReader(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "WordReader":
-        """Draw fresh weights: vectors with deviation 1/√width, filters with √(2 / fan-in), LSTMs as `RecurrentLayer` says."""
+        """Draw fresh weights: vectors with `DEVIATION`, filters with √(2 / fan-in), P with 1/√fan-in, LSTMs as `RecurrentLayer`."""
         for table in (self.words, self.pairs, self.marks, self.characters):
             if table is not None:
-                table.weight.normal_(0, table.weight.shape[1] ** -0.5, generator=generator)
+                table.weight.normal_(0, DEVIATION, generator=generator)
         self.characters.weight[0] = 0
         self.past.weight.normal_(0, self.settings.inputs**-0.5, generator=generator)
         fan_in = self.filters.weight[0].numel()
@@ -304,12 +307,12 @@ def _frequent(keys: np.ndarray) -> np.ndarray:
 
 
 def _of_width(vectors: np.ndarray, width: int) -> np.ndarray:
-    """Centred, projected where they are wider, with the mean square 1/width that fresh vectors have."""
+    """Centred, projected where they are wider, with the mean square that fresh vectors have."""
     values = vectors.astype(np.float32) - vectors.mean(0, dtype=np.float32)
     if values.shape[1] > width:
         _, axes = np.linalg.eigh(values.T @ values)
         values = values @ axes[:, ::-1][:, :width]
-    return values / max(float(np.sqrt(width * np.mean(values**2))), 1e-12)
+    return values * (DEVIATION / max(float(np.sqrt(np.mean(values**2))), 1e-12))
 
 
 def _lower_case(tokenizer: Tokenizer, size: int) -> Int[Tensor, " v"]:

@@ -117,4 +117,5 @@ def to_device(batch: ExampleBatch, device: torch.device) -> ExampleBatch:
     """The batch where the model is."""
     if device.type == "cpu":
         return batch
-    return ExampleBatch(**{name: None if value is None else value.to(device) for name, value in vars(batch).items()})
+    moved: dict[str, Any] = {name: None if value is None else value.to(device) for name, value in vars(batch).items()}
+    return ExampleBatch(**moved)

@@ -99,7 +99,8 @@ class Tag:
         known = {each.name for each in fields(cls)}
         if unknown := settings.keys() - known:
             raise RecipeError(f"the task tag has no setting {', '.join(sorted(unknown))}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+        given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+        return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -101,8 +101,8 @@ def _conllu(member: Member, lines: Sequence[str], notes: Notes, column: str, ids
     for sentence in parse_conllu(taken(), member.label):
         first = next(n for n, line in enumerate(lines[before:read], before + 1) if line.strip() and line[0] != "#")
         place, before = f"{member.label}:{first}", read
-        about = dict(comment.partition("=")[::2] for comment in sentence.comments if "=" in comment)
-        about = {key.strip(): value.strip() for key, value in about.items()}
+        told = (comment.partition("=") for comment in sentence.comments if "=" in comment)
+        about = {key.strip(): value.strip() for key, _, value in told}
         if again(about.get("sent_id"), ids):
             notes.mend(place, "the sent_id stands before, too; both are kept")
         tags = [] if column == "form" else sentence.column(column)

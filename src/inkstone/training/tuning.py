@@ -283,8 +283,8 @@ class _Tuning:
 
         loop = Loop(
             model,
-            lambda model, batch, generator, progress: self.task.loss(cast(Headed, model), batch, generator),
-            batches,
+            lambda model, batch, generator, progress: self.task.loss(cast(Headed, model), cast(Any, batch), generator),
+            cast(Any, batches),
             1,
             train,
             self.run,
