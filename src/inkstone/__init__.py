@@ -13,6 +13,7 @@ _HOMES: dict[str, str] = {
     "tune": "inkstone.studies.repeat",
     "search_settings": "inkstone.studies.search_settings",
     "predict": "inkstone.tasks.predict",
+    "search": "inkstone.tasks.search",
     "generate": "inkstone.inference.generation",
     "chat": "inkstone.inference.conversation",
     "eval": "inkstone.tasks.scoring",

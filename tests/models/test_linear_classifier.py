@@ -30,7 +30,9 @@ def reviews(number: int = 200, seed: int = 0) -> tuple[list[str], list[str]]:
 
 TEXTS, LABELS = reviews()
 DECIDED = [(text, label) for text, label in zip(TEXTS, LABELS, strict=True) if label != "mixed"]
-SEVERAL = [[kind for kind, words in (("praise", GOOD), ("blame", BAD)) if any(w in text for w in words)] for text in TEXTS]
+SEVERAL = [
+    [kind for kind, words in (("praise", GOOD), ("blame", BAD)) if any(w in text for w in words)] for text in TEXTS
+]
 
 
 def two_labels() -> LinearClassifier:
@@ -43,7 +45,9 @@ def pairs() -> tuple[list[tuple[str, str]], list[str]]:
     made, labels = [], []
     for number in range(200):
         mine = draw.permutation(THINGS + GOOD)[:4]
-        theirs = draw.permutation(mine) if number % 2 else draw.permutation([w for w in THINGS + GOOD if w not in mine])[:4]
+        theirs = (
+            draw.permutation(mine) if number % 2 else draw.permutation([w for w in THINGS + GOOD if w not in mine])[:4]
+        )
         made.append((" ".join(mine), " ".join(theirs)))
         labels.append("same" if number % 2 else "other")
     return made, labels
@@ -78,7 +82,9 @@ def test_probabilities_are_those_of_scikit_learn(kind):
         columns = [[name in labels for labels in SEVERAL] for name in model.labels]
         theirs = np.stack([peer.fit(x.dense(), column).predict_proba(new.dense())[:, 1] for column in columns], axis=1)
     else:
-        theirs = peer.fit(x.dense(), [label for _, label in DECIDED] if kind == "two" else LABELS).predict_proba(new.dense())
+        theirs = peer.fit(x.dense(), [label for _, label in DECIDED] if kind == "two" else LABELS).predict_proba(
+            new.dense()
+        )
         assert model.labels == list(peer.classes_)
     np.testing.assert_allclose(model.predict_proba(reviews(30, seed=5)[0]), theirs, atol=1e-3)
 
@@ -119,7 +125,9 @@ def test_a_folder_opens_again_with_the_same_answers(model, tmp_path):
     model.save(tmp_path / "yardstick")
     again = LinearClassifier.load(tmp_path / "yardstick")
     np.testing.assert_array_equal(again.predict_proba(inputs(model)), model.predict_proba(inputs(model)))
-    assert again.settings == model.settings and again.top_features(again.labels[0]) == model.top_features(model.labels[0])
+    assert again.settings == model.settings and again.top_features(again.labels[0]) == model.top_features(
+        model.labels[0]
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["yardstick"]
 
 

@@ -11,6 +11,7 @@ VERBS = {
     "tune": "tune a model for a task on labelled examples: classification and more",
     "search-settings": "try settings of a task one after another and say which did best",
     "predict": "ask a tuned model for its answers to texts",
+    "search": "find the passages of a folder that a question is about, and what they answer",
     "generate": "continue a prompt with a trained model",
     "chat": "talk with a model, turn by turn",
     "eval": "score a model on held-out text, or a tuned model on labelled examples",

@@ -57,7 +57,7 @@ def _places(examples: Sequence[Related], scores: Callable[[np.ndarray], np.ndarr
     places = []
     for begin in range(0, len(examples), AT_ONCE):
         rows = np.arange(begin, min(begin + AT_ONCE, len(examples)))
-        for row, found in zip(rows, scores(rows), strict=True):
+        for row, found in zip(rows.tolist(), scores(rows), strict=True):
             mine = found[own[row]]
             others = set(wanted_by[examples[int(row)].asked_and_wanted[0]]) - {int(own[row])}
             places.append(int((found >= mine).sum()) - sum(found[other] >= mine for other in others))

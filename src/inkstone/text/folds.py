@@ -3,7 +3,8 @@
 A group is what must not be torn apart: duplicates of one text (`text/leaks.py`), texts of one writer, lines of one file. Groups
 of several rows are dealt first, the largest ones foremost, each to where it brings the counts of its labels nearest
 to their shares; single rows then fill what is left, label by label. So single rows alone are dealt exactly, to within one row of
-each label, and groups as well as their sizes let them. Every draw comes from the seed.
+each label, and groups as well as their sizes let them. A row may have several labels, which bind it like a group, or none.
+Every draw comes from the seed.
 
 Sources: Kohavi 1995 for stratified folds; the greedy deal of groups is that of scikit-learn's StratifiedGroupKFold.
 """
@@ -14,6 +15,8 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 import numpy as np
 
 from inkstone.errors import TextError
+
+ALL = -1  # the column of all rows, beside those of the labels
 
 Label = Hashable | Collection[Hashable]  # one label, or a list or set of several
 
@@ -82,17 +85,19 @@ def _deal(
     members: dict[Hashable, list[int]] = defaultdict(list)
     for row, group in enumerate(range(len(labels)) if groups is None else groups):
         members[group].append(row)
-    bound = [group for group in members.values() if len(group) > 1 or len(rows[group[0]]) != 1]
+    bound: list[list[int]] = []
     alone: dict[int, list[int]] = defaultdict(list)  # the single rows of each label
     for group in members.values():
-        if len(group) == 1 and len(rows[group[0]]) == 1:
-            alone[rows[group[0]][0]].append(group[0])
+        if len(group) > 1 or len(rows[group[0]]) > 1:
+            bound.append(group)
+        else:
+            alone[rows[group[0]][0] if rows[group[0]] else ALL].append(group[0])
 
     ledger = _Ledger(rows, len(places), shares)
     part = np.zeros(len(labels), dtype=np.int64)
     for chosen in sorted(generator.permutation(len(bound)).tolist(), key=lambda number: -len(bound[number])):
         part[bound[chosen]] = ledger.take(bound[chosen])
-    for label in sorted(alone, key=lambda label: -len(alone[label])):
+    for label in sorted(alone, key=lambda label: (label == ALL, -len(alone[label]))):
         quota = ledger.quota(label, len(alone[label]))
         part[generator.permutation(alone[label])] = np.repeat(np.arange(len(shares)), quota)
     return part
@@ -111,27 +116,29 @@ class _Ledger:
     def take(self, group: list[int]) -> int:
         """Deal a group to the part where Σ (what is lacking)² falls most."""
         labels, counts = np.unique([label for row in group for label in self.rows[row]], return_counts=True)
-        labels, counts = np.append(labels, -1).astype(np.int64), np.append(counts, len(group))
+        labels, counts = np.append(labels, ALL).astype(np.int64), np.append(counts, len(group))
         change = counts * (counts - 2 * self.lacking[:, labels]) * self.weight[labels]
         part = int(change.sum(axis=1).round(12).argmin())
         self.lacking[part, labels] -= counts
         return part
 
     def quota(self, label: int, count: int) -> np.ndarray:
-        """How many of `count` single rows of a label each part gets, to within one of what it lacks."""
+        """How many of `count` single rows of a label, or of none, each part gets, to within one of what it lacks."""
         want = np.maximum(self.lacking[:, label], 0)
         want *= count / want.sum()
         quota = np.floor(want + 1e-9).astype(np.int64)
         over = want - quota > 1e-9  # a rest that is shared out by what is lacking in all
-        order = np.lexsort((-(self.lacking[:, -1] - quota), ~over))
+        order = np.lexsort((-(self.lacking[:, ALL] - quota), ~over))
         quota[order[: count - quota.sum()]] += 1
-        self.lacking[:, label] -= quota
-        self.lacking[:, -1] -= quota
+        for column in {label, ALL}:
+            self.lacking[:, column] -= quota
         return quota
 
 
 def _label_set(label: Label) -> list[Hashable]:
-    if isinstance(label, list | tuple | set | frozenset):
+    if isinstance(label, set | frozenset):
+        return sorted(label, key=repr)  # the order of a set is another in every process
+    if isinstance(label, list | tuple):
         return list(dict.fromkeys(label))
     return [label]  # pyright: ignore[reportReturnType]
 

@@ -37,6 +37,11 @@ class Passage:
     text: str
 
     @property
+    def last_line(self) -> int:
+        """The line on which it ends."""
+        return self.line + self.text.count("\n")
+
+    @property
     def place(self) -> str:
         """ "file:line", or "file#record:line" in a file of records."""
         return self.place_of(0)
