@@ -18,10 +18,13 @@ QUESTIONS = {
     "How well and how fast are words counted into a modified Kneser–Ney model, against KenLM?": "把词数成修正 Kneser–Ney 模型，有多好、多快？与 KenLM 比较",
     "How well and how fast do our taggers tag parts of speech, against CRFsuite with the same features?": "我们的标注器标词性有多好、多快？与用同样特征的 CRFsuite 比较",
     "How well are English words aligned with Chinese ones?": "英语词与汉语词对齐得有多好？",
+    "What does each family make of ten minutes of a CPU on WikiText-#?": "每个家族用 CPU 的十分钟在 WikiText-#1 上能做到什么？",
     "What did each idea in the history of the field buy, on the same text in the same minutes?": "同一文本、同样的分钟数，这个领域历史上的每个想法换来了什么？",
 }
 
 COLUMNS = {
+    "after # min": "#1 分钟后",
+    "perplexity of a word": "每词困惑度",
     "# % interval": "#1% 区间",
     "CPU seconds": "CPU 秒数",
     "KL, nats a line": "KL（nat/行）",
