@@ -104,7 +104,7 @@ def test_it_learns():
     texts, labels = reviews(60, seed=9)
     assert np.mean([a == b for a, b in zip(MODELS["three"]().predict(texts), labels, strict=True)]) > 0.8
     both = fit(TEXTS, SEVERAL).predict(["a fine stone, a dull brush", "ink and paper", "砚台漂亮"])
-    assert both == [["blame", "praise"], [], ["praise"]] or both[0] == ["blame", "praise"] and both[2] == ["praise"]
+    assert (both[0], both[2]) == (["blame", "praise"], ["praise"])
     texts, labels = pairs()
     model = fit(texts[:150], labels[:150])
     assert model.predict(texts[150:]) == labels[150:]
@@ -117,7 +117,7 @@ def test_the_heaviest_words_of_a_label_are_those_that_speak_for_it():
     weights = [weight for _, weight in model.top_features("good", 50)]
     assert weights == sorted(weights, reverse=True) and min(weights) > 0
     assert "shared of all" in [name for name, _ in fit(*pairs()).top_features("same", 3)]
-    with pytest.raises(TextError, match="'fair'.*bad, good"):
+    with pytest.raises(TextError, match=r"'fair'.*bad, good"):
         model.top_features("fair")
 
 
@@ -210,7 +210,7 @@ def test_c_is_chosen_on_examples_that_nothing_was_learned_from(monkeypatch):
 
 
 def labelled(path: Path, label_first: bool) -> tuple[list[str], list[str]]:
-    lines = lzma.open(path, "rt", encoding="utf-8", newline="\n").read().splitlines()
+    lines = lzma.decompress(path.read_bytes()).decode().removesuffix("\n").split("\n")
     rows = [line.split("\t", 1) if label_first else line.rsplit("\t", 1)[::-1] for line in lines[label_first:]]
     return [row[1] for row in rows if len(row) == 2], [row[0] for row in rows if len(row) == 2]
 

@@ -164,7 +164,7 @@ def variants(
     Raises RecipeError for a share outside (0, 1) or a negative number.
 
     >>> variants("Grind the ink slowly.", 2, np.random.default_rng(1))
-    ['Grind the slowly.', 'Ink the grind slowly.']
+    ['the Grind ink slowly.', 'Grind the ink.']
     """
     if not 0 < share < 1 or number < 0:
         raise RecipeError(
