@@ -25,7 +25,9 @@ def test_every_verb_has_a_file_options_and_help(verb, capsys):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_is_a_public_function_of_the_same_name(verb):
-    assert callable(getattr(inkstone, {"import": "import_model", "vectors": "learn_vectors"}.get(verb, verb.replace("-", "_"))))
+    assert callable(
+        getattr(inkstone, {"import": "import_model", "vectors": "learn_vectors"}.get(verb, verb.replace("-", "_")))
+    )
 
 
 def test_a_name_that_is_not_there():
