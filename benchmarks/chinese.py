@@ -148,6 +148,8 @@ NOTES = {
     "threads of every run: #": "每次运行的线程数：#1",
     "threads of every run: all cores": "每次运行用所有核心",
     "a pseudo-log-likelihood sees both sides of each token and is no probability of the text; a bound is at least as high as the true figure": "伪对数似然能看到每个词元的两侧，不是文本的概率；界不低于真实数值",
+    "decoder, recurrent, convolutional, neural_ngram, encoder_decoder, ngram, hmm: a core of its own. text_vae and encoder: on a core that other work shared, with about half of its time. One seed": "decoder、recurrent、convolutional、neural_ngram、encoder_decoder、ngram、hmm：独占一个核心。text_vae 与 encoder：与别的工作共用一个核心，约得其一半时间。一个种子",
+    "one core of its own and one thread; the other core did other work throughout, whose caches and memory it shared; one seed": "独占一个核心，单线程；另一个核心一直做别的工作，缓存与内存共用；一个种子",
     # generation
     "Qwen# layout, # M weights, prompt of # tokens, # new ones; # rounds in turn, medians; # threads": "Qwen#1 结构，#2 百万个权重，提示 #3 个词元，新写 #4 个；轮流 #5 轮，取中位数；线程数 #6",
     "several texts continue one prompt, which ours reads once and the peer once for each": "几份文本续写同一个提示：我们只读一遍，对照程序每份各读一遍",
