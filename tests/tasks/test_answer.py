@@ -314,3 +314,20 @@ def test_the_recipe_of_the_examples_runs(tmp_path):
     small = ["train.steps=2", "task.rows=4", "model.width=32", "model.n_layers=1", "tokenizer.vocab_size=300"]
     outcome = tune("", [data], recipe=recipe, settings=small, out=tmp_path / "run", quiet=True)
     assert outcome["task"] == "answer" and outcome["steps"] == 2
+
+
+@pytest.mark.data
+def test_public_sets_are_read_whole_and_their_doubtful_answers_are_named(data_mirror):
+    doubtful = {}
+    for name, questions in (
+        ("qa-drcd/DRCD_dev", 3524),
+        ("qa-cmrc2018/cmrc2018_trial", 1002),
+        ("qa-cmrc2018/cmrc2018_dev", 3219),
+    ):
+        understanding = Understanding("dev", [str(data_mirror / f"{name}.json.xz")])
+        found = ExtractAnswer().read(understanding.sources, understanding)
+        assert len(found) == questions and not understanding.refused
+        for each in found:
+            assert all(each.context[start : start + len(text)] == text for text, start in each.answers if start >= 0)
+        doubtful[name.rpartition("/")[2]] = sum(map(len, understanding.mended.values()))
+    assert doubtful["DRCD_dev"] == 0 and 0 < doubtful["cmrc2018_trial"] <= 5 and 0 < doubtful["cmrc2018_dev"] <= 200
