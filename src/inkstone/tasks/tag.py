@@ -267,7 +267,9 @@ class Tag:
             best, chance = best_chain(scores, outputs[0].chain, torch.tensor([scores.shape[1]]))
             tags, log_chance = best[0].tolist(), float(chance)
         said = self._said(example, [self.labels[tag] for tag in tags])
-        return said | {"probability": float(np.exp(log_chance))}
+        return said | {
+            "probability": float(np.exp(min(0.0, log_chance)))
+        }  # rounding may leave a little more than certainty
 
     def _said(self, example: Tagged, tags: list[str]) -> Answer:
         ends = [start + len(word) for start, word in zip(example.starts, example.words, strict=True)]
