@@ -38,7 +38,7 @@ def test_a_loss_that_is_not_finite_leaves_the_curve_and_valid_json(run):
 
 
 def test_scores_of_held_out_text_are_written(run):
-    Curves(run, LiveLine(quiet=True), 1.0, False).held_out(Position(step=5, seconds=2.0), 1.5)
+    Curves(run, LiveLine(quiet=True), Gauge.bits_per_byte(1.0), False).held_out(Position(step=5, seconds=2.0), 1.5)
     (entry,) = run.metrics("held-out")
     assert (entry["step"], entry["bits_per_byte"], entry["seconds"]) == (5, 1.5, 2.0)
 
@@ -53,7 +53,7 @@ def test_tensorboard_gets_the_same_curves(run):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    curves = Curves(run, LiveLine(quiet=True), 1.0, tensorboard=True)
+    curves = Curves(run, LiveLine(quiet=True), Gauge.bits_per_byte(1.0), tensorboard=True)
     curves.step(Position(step=3), 2.5, 1.0, 0.01, 1.0)
     curves.held_out(Position(step=3), 1.25)
     curves.close()

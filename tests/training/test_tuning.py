@@ -45,7 +45,7 @@ def test_a_word_that_decides_is_learned_and_the_run_answers(tuned):
     folder, outcome = tuned
     assert outcome["figures"]["test"]["accuracy"]["value"] > 0.9
     assert outcome["examples"] == {"train": 72, "dev": 8, "test": 40}
-    answers = predict(folder / "run", ["a great film", "an awful film"])
+    answers = predict(folder / "run", [f"this film number 6 is {word} in every way" for word in ("great", "awful")])
     assert [answer["label"] for answer in answers] == ["good", "bad"]
     assert sum(answers[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     figures = eval(folder / "run", [folder / "test.csv"])["figures"]
@@ -57,7 +57,9 @@ def test_a_word_that_decides_is_learned_and_the_run_answers(tuned):
 
 def test_files_are_answered_line_by_line_and_record_by_record(tuned, tmp_path):
     folder, _ = tuned
-    (tmp_path / "lines.txt").write_text("a lovely film\n\na dull film\n", encoding="utf-8")
+    (tmp_path / "lines.txt").write_text(
+        "this film number 5 is lovely in every way\n\nthis film number 8 is dull in every way\n", encoding="utf-8"
+    )
     (tmp_path / "records.jsonl").write_text(
         json.dumps({"text": "this film number 7 is weak in every way", "id": 1}), encoding="utf-8"
     )
