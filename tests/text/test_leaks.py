@@ -78,6 +78,14 @@ def test_near_leaks_against_comparing_all_with_all():
             assert similar.max() < 0.9
 
 
+def test_a_near_leak_is_named_for_every_earlier_part():
+    text = random_texts(1, seed=7, words=200)[0]
+    parts = {name: [changed(text, 1, number)] for number, name in enumerate(["train", "dev", "more", "test"])}
+    found = find_leaks(parts).matches.select("part", "other_part").rows()
+    names = list(parts)
+    assert found == [(name, other) for at, name in enumerate(names) for other in names[:at]]
+
+
 def test_case_width_punctuation_and_blanks_make_no_difference_but_points_in_numbers_do():
     texts = pl.Series(
         [

@@ -50,6 +50,12 @@ def test_texts_of_one_owner_count_as_one():
     assert index.names() == []
 
 
+def test_an_ngram_with_a_new_word_is_not_taken_for_one_of_known_words():
+    """The first new word has the number that would carry over: to a base of 2, "ink" and 2 is "stone ink"."""
+    index, _ = NgramIndex.learn(["ink stone ink"], np.zeros(1, dtype=np.int64), NgramSettings())
+    assert named_counts(index, ["ink paper"]) == [{"ink": 1}]
+
+
 def test_no_ngram_crosses_what_stands_between_two_runs():
     index, _ = NgramIndex.learn(["墨好。砚iPhone台"], np.zeros(1, dtype=np.int64), NgramSettings())
     assert sorted(index.names()) == sorted(["iphone", "墨", "好", "砚", "台", "墨好"])
