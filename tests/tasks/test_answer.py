@@ -317,17 +317,19 @@ def test_the_recipe_of_the_examples_runs(tmp_path):
 
 
 @pytest.mark.data
-def test_public_sets_are_read_whole_and_their_doubtful_answers_are_named(data_mirror):
-    doubtful = {}
-    for name, questions in (
-        ("qa-drcd/DRCD_dev", 3524),
-        ("qa-cmrc2018/cmrc2018_trial", 1002),
-        ("qa-cmrc2018/cmrc2018_dev", 3219),
-    ):
-        understanding = Understanding("dev", [str(data_mirror / f"{name}.json.xz")])
-        found = ExtractAnswer().read(understanding.sources, understanding)
-        assert len(found) == questions and not understanding.refused
-        for each in found:
-            assert all(each.context[start : start + len(text)] == text for text, start in each.answers if start >= 0)
-        doubtful[name.rpartition("/")[2]] = sum(map(len, understanding.mended.values()))
-    assert doubtful["DRCD_dev"] == 0 and 0 < doubtful["cmrc2018_trial"] <= 5 and 0 < doubtful["cmrc2018_dev"] <= 200
+@pytest.mark.parametrize(
+    "name, questions, left_out, mended",
+    [
+        ("qa-drcd/DRCD_dev", 3524, 0, 0),
+        ("qa-cmrc2018/cmrc2018_trial", 1000, 2, 5),  # two questions are empty, five offsets are wrong by one
+        ("qa-cmrc2018/cmrc2018_dev", 3219, 0, 177),  # of most of these an answer is in no place of the context
+    ],
+)
+def test_public_sets_are_read_and_what_is_doubtful_in_them_is_named(data_mirror, name, questions, left_out, mended):
+    understanding = Understanding("dev", [str(data_mirror / f"{name}.json.xz")])
+    found = ExtractAnswer().read(understanding.sources, understanding)
+    assert len(found) == questions
+    assert sum(map(len, understanding.refused.values())) == left_out
+    assert sum(map(len, understanding.mended.values())) == mended
+    for each in found:
+        assert all(each.context[start : start + len(text)] == text for text, start in each.answers if start >= 0)

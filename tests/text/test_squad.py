@@ -115,3 +115,4 @@ def test_of_several_places_the_one_nearby_is_meant():
     context = "ink " + "x" * 200 + " ink"
     assert placed_answer(context, "ink", 203)[0] == 205
     assert placed_answer(context, "ink", 100)[0] is None
+    assert placed_answer("ink, ink", "ink", 2)[0] is None  # two are nearby
