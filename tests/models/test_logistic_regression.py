@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from inkstone.models.logistic_regression import _Gathered, fit_logistic_regression, loss_and_slope, matrix
+from inkstone.models.logistic_regression import LogisticRegression, _Gathered, loss_and_slope, matrix
 from inkstone.text.sparse_rows import SparseRows
 
 
@@ -35,7 +35,7 @@ def test_probabilities_are_those_of_scikit_learn(n_labels, c):
     labels = some_labels(rows, n_labels)
     labels[:n_labels] = np.arange(n_labels)  # each is there
     targets = labels if n_labels > 2 else labels[:, None].astype(float)
-    weights, bias = fit_logistic_regression(rows, targets, n_labels if n_labels > 2 else 1, c)
+    weights, bias = LogisticRegression(rows, targets, n_labels if n_labels > 2 else 1).fit(c)
     theirs = peer.fit(rows.dense(), labels).predict_proba(rows.dense())
     ours = probabilities(rows, weights, bias)
     np.testing.assert_allclose(ours, theirs if n_labels > 2 else theirs[:, 1:], atol=1e-3)
@@ -45,10 +45,34 @@ def test_each_of_several_labels_is_a_regression_of_its_own():
     peer = pytest.importorskip("sklearn.linear_model").LogisticRegression(C=2.0, tol=1e-8, max_iter=5000)
     rows = some_rows()
     table = np.stack([some_labels(rows, 2, seed) for seed in range(4)], axis=1).astype(float)
-    weights, bias = fit_logistic_regression(rows, table, 4, 2.0)
+    weights, bias = LogisticRegression(rows, table, 4).fit(2.0)
     ours = torch.from_numpy(rows.dense() @ weights + bias).sigmoid().numpy()
     theirs = [peer.fit(rows.dense(), column).predict_proba(rows.dense())[:, 1] for column in table.T]
     np.testing.assert_allclose(ours, np.stack(theirs, axis=1), atol=1e-3)
+
+
+def test_where_it_begins_makes_no_difference():
+    rows = some_rows()
+    labels = some_labels(rows, 5)
+    labels[:5] = np.arange(5)
+    again = LogisticRegression(rows, labels, 5)
+    for c in (0.1, 30.0, 1.0):
+        warm = probabilities(rows, *again.fit(c))
+        cold = probabilities(rows, *LogisticRegression(rows, labels, 5).fit(c))
+        np.testing.assert_allclose(warm, cold, atol=1e-3)
+
+
+def test_it_ends_where_every_logit_is_near_its_best():
+    rows = some_rows()
+    labels = some_labels(rows, 2)[:, None].astype(float)
+    best = probabilities(rows, *LogisticRegression(rows, labels, 1).fit(3.0, close=1e-9))
+    evaluations = []
+    for close in (1.0, 0.1, 0.01):
+        seen: list[str] = []
+        found = probabilities(rows, *LogisticRegression(rows, labels, 1).fit(3.0, close, seen.append))
+        assert abs(found - best).max() <= close / 4
+        evaluations.append(len(seen))
+    assert evaluations == sorted(evaluations) and evaluations[0] < evaluations[2]
 
 
 def test_the_slope_is_that_of_autograd():
@@ -81,17 +105,17 @@ def test_columns_that_a_row_has_alone_may_be_one_column():
 
 def test_without_columns_there_are_only_the_shares_of_the_labels():
     empty = SparseRows.of_dense(np.zeros((8, 0)))
-    weights, bias = fit_logistic_regression(empty, np.array([0, 0, 0, 0, 1, 1, 2, 2]), 3, 1.0)
+    weights, bias = LogisticRegression(empty, np.array([0, 0, 0, 0, 1, 1, 2, 2]), 3).fit(1.0)
     assert weights.shape == (0, 3)
     np.testing.assert_allclose(torch.from_numpy(bias).softmax(0).numpy(), [0.5, 0.25, 0.25], atol=1e-3)
     nothing = SparseRows.of_dense(np.zeros((8, 3)))
-    weights, bias = fit_logistic_regression(nothing, np.array([[0.0]] * 6 + [[1.0]] * 2), 1, 1.0)
+    weights, bias = LogisticRegression(nothing, np.array([[0.0]] * 6 + [[1.0]] * 2), 1).fit(1.0)
     assert not weights.any() and abs(1 / (1 + np.exp(-bias[0])) - 0.25) < 1e-3
 
 
 def test_labels_that_all_have_stay_finite():
     rows = some_rows(30)
-    weights, bias = fit_logistic_regression(rows, np.ones((30, 1)), 1, 10.0)
+    weights, bias = LogisticRegression(rows, np.ones((30, 1)), 1).fit(10.0)
     assert np.isfinite(weights).all() and np.isfinite(bias).all()
     assert probabilities(rows, weights, bias).min() > 0.95
 

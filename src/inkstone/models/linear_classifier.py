@@ -12,7 +12,7 @@ Sources: Joachims 1998 and Wang and Manning 2012 for how strong it is.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 
 from inkstone.errors import CheckpointError, RecipeError, RunError, TextError
 from inkstone.files import whole_folder, write_json
-from inkstone.models.logistic_regression import fit_logistic_regression, loss_and_slope, matrix
+from inkstone.models.logistic_regression import LogisticRegression, loss_and_slope, matrix
 from inkstone.models.tagger import read_object
 from inkstone.text.folds import grouped_split
 from inkstone.text.ngram_rows import NgramRows, Text
@@ -33,6 +33,7 @@ from inkstone.text.sparse_rows import SparseRows
 MODEL_TYPE = "inkstone-linear-classifier"
 CANDIDATES = (0.3, 1.0, 3.0, 10.0, 30.0)
 INNER_SHARE = 0.2  # of the examples, to choose C by
+CLOSE_ENOUGH = 0.1  # to the best logits, to choose C by; on real texts they are some ten times nearer than that
 
 Labels = Sequence[str] | Sequence[Collection[str]]  # one label of each text, or any number of them
 
@@ -148,7 +149,8 @@ def fit(
     names, several, targets = label_targets(texts, labels)
     rows, x = NgramRows.learn(texts, settings)
     report(f"{len(texts):,} texts, {x.width:,} columns, {len(names)} labels")
-    return _fitted(settings, names, several, rows, x, targets, report)
+    weights, bias = LogisticRegression(x, targets, _outputs(targets, names)).fit(settings.c, report=report)
+    return LinearClassifier(settings, names, several, rows, weights.astype(np.float32), bias.astype(np.float32))
 
 
 def choose_c(
@@ -169,16 +171,17 @@ def choose_c(
     settings = settings or LinearSettings()
     if not candidates:
         raise RecipeError("there is no candidate for C; give some, such as 1 and 10")
-    names, several, targets = label_targets(texts, labels)
+    names, _, targets = label_targets(texts, labels)
     parts = grouped_split(labels, {"inner": 1 - INNER_SHARE, "aside": INNER_SHARE}, groups=groups, seed=seed)
     inner: list[Text] = [texts[int(row)] for row in parts["inner"]]
     kept: list[Text] = [texts[int(row)] for row in parts["aside"]]
     rows, x = NgramRows.learn(inner, settings)
     aside = rows(kept)
     nats = {}
-    for c in candidates:
-        found = _fitted(replace(settings, c=c), names, several, rows, x, targets[parts["inner"]], lambda line: None)
-        logits = torch.from_numpy(_product(aside, found.weights) + found.bias)
+    regression = LogisticRegression(x, targets[parts["inner"]], _outputs(targets, names))
+    for c in sorted(candidates):
+        weights, bias = regression.fit(c, close=CLOSE_ENOUGH)
+        logits = torch.from_numpy(_product(aside, weights.astype(np.float32)) + bias)
         nats[c] = float(loss_and_slope(logits, torch.from_numpy(targets[parts["aside"]]))[0]) / len(aside)
         report(f"C = {c:g}: {nats[c]:.4f} nats per text")
     return min(nats, key=lambda c: nats[c])
@@ -211,18 +214,8 @@ def label_targets(
     return names, False, numbers if len(names) > 2 else numbers[:, None].astype(np.float64)
 
 
-def _fitted(
-    settings: LinearSettings,
-    names: list[str],
-    several: bool,
-    rows: NgramRows,
-    x: SparseRows,
-    targets: Int[np.ndarray, " n"] | Float[np.ndarray, "n outputs"],
-    report: Callable[[str], None],
-) -> LinearClassifier:
-    outputs = len(names) if targets.ndim == 1 else targets.shape[1]
-    weights, bias = fit_logistic_regression(x, targets, outputs, settings.c, report)
-    return LinearClassifier(settings, names, several, rows, weights.astype(np.float32), bias.astype(np.float32))
+def _outputs(targets: Int[np.ndarray, " n"] | Float[np.ndarray, "n outputs"], names: list[str]) -> int:
+    return len(names) if targets.ndim == 1 else targets.shape[1]
 
 
 def _product(rows: SparseRows, weights: Float[np.ndarray, "columns outputs"]) -> Float[np.ndarray, "n outputs"]:

@@ -18,7 +18,7 @@ Sources: Berkson 1944; L-BFGS: Liu and Nocedal 1989. scikit-learn's LogisticRegr
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -63,60 +63,95 @@ class _Enough(Exception):
     """The minimum is near enough, or comes no nearer."""
 
 
-def fit_logistic_regression(
-    rows: SparseRows,
-    targets: Int[np.ndarray, " n"] | Float[np.ndarray, "n outputs"],
-    outputs: int,
-    c: float,
-    report: Callable[[str], None] = lambda line: None,
-) -> tuple[Float[np.ndarray, "columns outputs"], Float[np.ndarray, " outputs"]]:
-    """Weights and intercepts of the lowest loss; `targets` are numbers of labels, or a table of 0 and 1."""
-    together = _Gathered(rows)
-    rows = together.rows
-    dtype = torch.float64 if outputs <= WIDE else torch.float32
-    forth, back = matrix(rows, dtype), matrix(rows.transposed(), dtype)
-    aim = torch.from_numpy(targets)
-    aim = aim if aim.dim() == 1 else aim.to(dtype)
-    often = (np.bincount(targets, minlength=outputs) if targets.ndim == 1 else targets.sum(axis=0)) + 0.5
-    often = torch.from_numpy(often / (len(rows) + 1)).to(dtype)
-    start = often.log() if targets.ndim == 1 else often.logit()  # the best intercepts without any weight
-    curvature = len(rows) * often * (1 - often)  # of the loss along an intercept, there
-    scale = INTERCEPT / curvature.sqrt()
-    weights = torch.zeros(rows.width, outputs, dtype=dtype, requires_grad=True)
-    shift = torch.zeros(outputs, dtype=dtype, requires_grad=True)
-    longest = float(np.sqrt(np.bincount(rows.rows, rows.values**2, minlength=1).max()))
-    best = (weights.detach().clone(), shift.detach().clone())
-    losses: list[float] = []
+class LogisticRegression:
+    """Rows and what they are: `targets` are numbers of labels, or a table of 0 and 1. Each `fit` begins where the last one ended."""
+
+    def __init__(
+        self, rows: SparseRows, targets: Int[np.ndarray, " n"] | Float[np.ndarray, "n outputs"], outputs: int
+    ) -> None:
+        self.gathered = _Gathered(rows)
+        rows = self.gathered.rows
+        dtype = torch.float64 if outputs <= WIDE else torch.float32
+        self.n = len(rows)
+        self.forth, self.back = matrix(rows, dtype), matrix(rows.transposed(), dtype)
+        self.longest = float(np.sqrt(np.bincount(rows.rows, rows.values**2, minlength=1).max()))
+        aim = torch.from_numpy(targets)
+        self.targets = aim if aim.dim() == 1 else aim.to(dtype)
+        often = (np.bincount(targets, minlength=outputs) if targets.ndim == 1 else targets.sum(axis=0)) + 0.5
+        often = torch.from_numpy(often / (len(rows) + 1)).to(dtype)
+        self.start = often.log() if targets.ndim == 1 else often.logit()  # the best intercepts without any weight
+        self.curvature = len(rows) * often * (1 - often)  # of the loss along an intercept, there
+        self.scale = INTERCEPT / self.curvature.sqrt()
+        self.weights = torch.zeros(rows.width, outputs, dtype=dtype, requires_grad=True)
+        self.shift = torch.zeros(outputs, dtype=dtype, requires_grad=True)
+
+    def fit(
+        self, c: float, close: float = CLOSE, report: Callable[[str], None] = lambda line: None
+    ) -> tuple[Float[np.ndarray, "columns outputs"], Float[np.ndarray, " outputs"]]:
+        """Weights and intercepts of the lowest loss under this C, every logit to within `close` of its best."""
+        minimum = _Minimum([self.weights, self.shift])
+
+        @torch.no_grad()
+        def evaluate() -> Tensor:
+            loss, bound = self._look(c)
+            count = minimum.note(float(loss))
+            report(f"evaluation {count}, {float(loss) / self.n:.4f} nats per text, logits to within {bound:.2g}")
+            if bound <= close or minimum.is_slow() or count >= EVALUATIONS:
+                raise _Enough
+            return loss
+
+        optimiser = torch.optim.LBFGS(
+            [self.weights, self.shift],
+            max_iter=EVALUATIONS,
+            max_eval=EVALUATIONS,
+            history_size=MEMORY,
+            tolerance_grad=0,
+            tolerance_change=0,
+            line_search_fn="strong_wolfe",
+        )
+        with suppress(_Enough):
+            optimiser.step(evaluate)
+        minimum.restore()
+        intercepts = self.start + self.scale * self.shift.detach()
+        return self.gathered.weights(self.weights.detach().double().numpy()), intercepts.double().numpy()
+
+    def _look(self, c: float) -> tuple[Float[Tensor, ""], float]:
+        """The loss, its gradient into the parameters, and the bound on how far the logits are from their best."""
+        weights, shift = self.weights, self.shift
+        loss, slope = loss_and_slope(self.forth @ weights + self.start + self.scale * shift, self.targets)
+        loss += weights.square().sum(dtype=torch.float64) / (2 * c)
+        weights.grad = (self.back @ slope).add_(weights, alpha=1 / c)
+        shift.grad = self.scale * slope.sum(dim=0)
+        newton = slope.sum(dim=0) / self.curvature
+        return loss, c * self.longest * float(weights.grad.norm()) + float(newton.norm())
+
+
+class _Minimum:
+    """The lowest loss that was seen, and the parameters there."""
+
+    def __init__(self, parameters: Sequence[Tensor]):
+        self.parameters = parameters
+        self.best = [parameter.detach().clone() for parameter in parameters]
+        self.losses: list[float] = []
+
+    def note(self, loss: float) -> int:
+        """Note the loss of the parameters as they are; how many were noted."""
+        if not self.losses or loss <= min(self.losses):
+            for kept, parameter in zip(self.best, self.parameters, strict=True):
+                kept.copy_(parameter)
+        self.losses.append(loss)
+        return len(self.losses)
+
+    def is_slow(self) -> bool:
+        """Whether the last evaluations brought next to nothing."""
+        gain = min(self.losses[:-RECENT], default=float("inf")) - min(self.losses)
+        return gain < LITTLE * min(self.losses)
 
     @torch.no_grad()
-    def evaluate() -> Tensor:
-        loss, slope = loss_and_slope(forth @ weights + start + scale * shift, aim)
-        loss += weights.square().sum(dtype=torch.float64) / (2 * c)
-        weights.grad = (back @ slope).add_(weights, alpha=1 / c)
-        shift.grad = scale * slope.sum(dim=0)
-        if not losses or float(loss) <= min(losses):
-            best[0].copy_(weights)
-            best[1].copy_(shift)
-        losses.append(float(loss))
-        bound = c * longest * float(weights.grad.norm()) + float((slope.sum(dim=0) / curvature).norm())
-        report(f"evaluation {len(losses)}, {losses[-1] / len(rows):.4f} nats per text, logits to within {bound:.2g}")
-        slow = len(losses) > RECENT and min(losses[:-RECENT]) - min(losses) < LITTLE * min(losses)
-        if bound <= CLOSE or slow or len(losses) >= EVALUATIONS:
-            raise _Enough
-        return loss
-
-    optimiser = torch.optim.LBFGS(
-        [weights, shift],
-        max_iter=EVALUATIONS,
-        max_eval=EVALUATIONS,
-        history_size=MEMORY,
-        tolerance_grad=0,
-        tolerance_change=0,
-        line_search_fn="strong_wolfe",
-    )
-    with suppress(_Enough):
-        optimiser.step(evaluate)
-    return together.weights(best[0].double().numpy()), (start + scale * best[1]).double().numpy()
+    def restore(self) -> None:
+        """Put the parameters back to where the loss was lowest."""
+        for kept, parameter in zip(self.best, self.parameters, strict=True):
+            parameter.copy_(kept)
 
 
 class _Gathered:
