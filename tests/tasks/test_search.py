@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from inkstone import search, tune
+from inkstone import predict, search, tune
 from inkstone.cli import main
 from inkstone.errors import RunError, TextError
 from inkstone.evaluation.ranking import ndcg
@@ -178,3 +178,5 @@ def test_runs_of_other_tasks_are_refused(runs, folder):
         search(folder, "x", run=runs / "answers", quiet=True)
     with pytest.raises(RunError, match="tuned for the task embed, and answers no questions"):
         search(folder, "x", answer=runs / "vectors", quiet=True)
+    with pytest.raises(RunError, match="a context is for runs that answer questions"):
+        predict(runs / "vectors", ["x"], context=folder / "a.txt")

@@ -8,6 +8,7 @@ import torch
 
 from evaluation.tiny_runs import texts
 from inkstone import eval, load, predict, tune
+from inkstone.cli import main
 from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.run import Run
 from inkstone.training.loop import Loop
@@ -53,6 +54,15 @@ def test_a_word_that_decides_is_learned_and_the_run_answers(tuned):
     facts = Run(folder / "run").facts()
     assert facts["data"]["train"]["columns"] == {"text": "text", "label": "label"}
     assert any("kept aside" in notice for notice in facts["data"]["train"]["notices"])
+
+
+def test_the_command_scores_a_tuned_run_on_examples_and_on_its_own_parts(tuned, capsys):
+    folder, outcome = tuned
+    assert main(["eval", str(folder / "run"), str(folder / "test.csv")]) == 0
+    assert "40 examples" in (said := capsys.readouterr().out) and "macro-F1" in said
+    assert f"{100 * outcome['figures']['test']['accuracy']['value']:.1f} %" in said
+    assert main(["eval", str(folder / "run")]) == 0
+    assert "on dev" in (said := capsys.readouterr().out) and "on test" in said
 
 
 def test_files_are_answered_line_by_line_and_record_by_record(tuned, tmp_path):

@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Score, print the table, return the figures."""
     from inkstone.errors import InkstoneError
-    from inkstone.evaluation.evaluate import eval as evaluate
+    from inkstone.tasks.scoring import eval as evaluate, is_tuned
 
     if not 0 < options.share <= 1:
         raise InkstoneError(f"--share {options.share} is not a share; it takes more than 0, at most 1")
@@ -43,6 +43,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         return run_suites(options)
     if options.run is None:
         raise InkstoneError("name what to score: inkstone eval RUN")
+    if is_tuned(options.run):
+        figures = evaluate(options.run, options.text or None, device=options.device, seed=options.seed)
+        if not options.json:
+            print(task_table(figures))
+        return figures
     figures = evaluate(
         options.run,
         options.text or None,
@@ -58,6 +63,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         print(table(figures))
     return figures
+
+
+def task_table(figures: dict[str, Any]) -> str:
+    """The figures of a run that was tuned for a task: of examples that were named, or as it recorded them of its own parts."""
+    from inkstone.cli.tune_verb import as_percent
+
+    if figures["text"] == "held-out":
+        parts = figures["figures"]
+    else:
+        parts = {f"{', '.join(figures['text'])}, {figures['examples']:,} examples": figures["figures"]}
+    lines = []
+    for part, own in parts.items():
+        lines += [f"{figures['run']} on {part}", *(f"  {name:<20}{as_percent(figure)}" for name, figure in own.items())]
+    return "\n".join([*lines, "", f'next: inkstone predict {figures["run"]} "..."'])
 
 
 def table(figures: dict[str, Any]) -> str:

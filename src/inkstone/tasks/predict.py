@@ -91,6 +91,10 @@ def predict(
     inputs = [*inputs, *(given for file in files for given in inputs_of(file, predictor.task))]
     given = inputs
     if context is not None:
+        if predictor.task.name != "answer":
+            raise RunError(
+                f"{run} was tuned for the task {predictor.task.name}; a context is for runs that answer questions"
+            )
         about = "\n\n".join(text for frame in read([context]) for text in frame["text"].to_list())
         given = [[question, about] for question in inputs]
     answers = predictor.answers(predictor.task.asked(given))

@@ -25,7 +25,7 @@ def eval(
 
     `text` names the examples of a task in the form it was trained on; none: the part kept aside, as the run recorded it.
     """
-    if not is_headed(read_config(local_folder(run))):
+    if not is_tuned(run):
         return evaluate.eval(run, text, seed=seed, device=device, **how)
     if not text:
         facts = Run(local_folder(run)).facts().get("evaluation")
@@ -44,6 +44,11 @@ def eval(
         "figures": figures_of(predictor.task.measures(examples, answers), seed),
         "understood": understanding.to_dict(),
     }
+
+
+def is_tuned(run: Path | str) -> bool:
+    """Whether a run was tuned for a task. Raises RunError for a folder that is no model."""
+    return is_headed(read_config(local_folder(run)))
 
 
 def figures_of(measures: Mapping[str, Measure], seed: int = 0) -> dict[str, dict[str, float | None]]:
