@@ -1,5 +1,6 @@
 """Tuning: from examples to a run that answers, the same bit for bit after an interruption, and nothing lost to bad input."""
 
+import errno
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from inkstone import eval, load, predict, tune
 from inkstone.cli import main
 from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.run import Run
+from inkstone.training import tuning
 from inkstone.training.loop import Loop
 
 GOOD, BAD = ("fine", "lovely", "great", "好看"), ("dull", "awful", "weak", "难看")
@@ -193,3 +195,18 @@ def test_settings_that_exclude_each_other_are_refused(tmp_path):
             out=tmp_path / "r",
             quiet=True,
         )
+
+
+def test_a_full_disk_is_said_with_the_way_to_go_on(tmp_path, monkeypatch):
+    data = write_examples(tmp_path / "train.csv", 20)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(RunError, match=r"No space left.*make room.*inkstone tune --resume"),
+    ):
+        patch.setattr(tuning, "save_headed", full)
+        tune("classify", [data], settings=[*STEPS, "train.steps=2"], out=tmp_path / "run", quiet=True)
+    assert tune(resume=tmp_path / "run", quiet=True)["steps"] == 2

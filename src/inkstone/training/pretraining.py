@@ -3,8 +3,7 @@
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,16 +11,16 @@ import torch
 from torch import nn
 
 from inkstone.environment import environment, pick_device
-from inkstone.errors import InkstoneError, RecipeError, RunError
+from inkstone.errors import RecipeError, RunError
 from inkstone.evaluation.affordable import affordable
 from inkstone.evaluation.evaluate import window_of
 from inkstone.evaluation.likelihood import score
 from inkstone.evaluation.report import report as write_report
-from inkstone.files import clear_unfinished, write_json, writing_fault
+from inkstone.files import clear_unfinished, write_json
 from inkstone.hub.folder import load, save
 from inkstone.models import family as family_of
 from inkstone.models.base import CountedModel
-from inkstone.progress import LiveLine, human_bytes, human_count, human_time
+from inkstone.progress import LiveLine, human_count, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import Run
 from inkstone.tasks.language_modelling import training_loss
@@ -34,10 +33,11 @@ from inkstone.training.fitting import batches_of, begin, count, facts_of
 from inkstone.training.interruption import Interruption
 from inkstone.training.loop import Loop
 from inkstone.training.machine import Machine, measure_machine
-from inkstone.training.placing import is_planned, let_go, new_run
+from inkstone.training.placing import let_go, new_run
 from inkstone.training.planner import make_plan, plan_counts, predict_bits_per_byte
 from inkstone.training.preparing import prepare, prepared
 from inkstone.training.sizing import LADDER, given_settings, settings_for
+from inkstone.training.supervision import supervised
 from inkstone.vectors.formats import file_of, promised
 
 DEFAULT_MINUTES = 5.0
@@ -126,22 +126,8 @@ def check(recipe: Recipe) -> None:
 
 
 def _train(run: Run, recipe: Recipe, began: float, line: LiveLine, resumed: bool) -> dict[str, Any]:
-    message = f"stopped; the run is saved, go on with: inkstone train --resume {run.folder}"
-    unsaved = f"stopped, but the last steps could not be saved; go on from the step before with: inkstone train --resume {run.folder}"
-    try:
-        with Interruption(message, unsaved) as interruption, flushed_denormals():
-            return _Training(run, recipe, began, line, interruption, resumed).complete()
-    except InkstoneError:
-        raise
-    except Exception as error:
-        reason = writing_fault(error)
-        if reason is None:
-            raise
-        again = f"go on with: inkstone train --resume {run.folder}" if resumed or is_planned(run) else "start again"
-        raise RunError(
-            f"{run.folder}: the run could not be written ({reason}; {human_bytes(shutil.disk_usage(run.folder).free)} free "
-            f"there); make room, then {again}"
-        ) from error
+    with supervised(run, "train", resumed) as interruption:
+        return _Training(run, recipe, began, line, interruption, resumed).complete()
 
 
 class _Training:
@@ -314,13 +300,3 @@ class _Training:
         """Score, sample, report."""
         conclude(self.run, self.recipe, model, shards, held_out, self.line, self.elapsed)
         return self.run.facts()["outcome"]
-
-
-@contextmanager
-def flushed_denormals() -> Iterator[None]:
-    """Numbers too near zero count as zero, for they are slow; afterwards the process is as it was."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)

@@ -10,13 +10,10 @@ import numpy as np
 import torch
 
 from inkstone.environment import environment, pick_device
-from inkstone.errors import CheckpointError, RecipeError, RunError
+from inkstone.errors import RecipeError, RunError
 from inkstone.evaluation.report import report as write_report
 from inkstone.evaluation.task_report import ERRORS
 from inkstone.files import clear_unfinished, write_json
-from inkstone.hub.bert_tasks import pooler_of
-from inkstone.hub.download import local_folder
-from inkstone.hub.folder import load
 from inkstone.hub.headed_layout import save_headed
 from inkstone.hub.peft_layout import ADAPTER
 from inkstone.layers.lora import merge_lora
@@ -28,32 +25,21 @@ from inkstone.run import Run
 from inkstone.tasks import task_class
 from inkstone.tasks.base import HasDetails, HasYardstick, SettlesOnDev, Task, Varies
 from inkstone.tasks.errors import write_errors
-from inkstone.tasks.framing import Frame
 from inkstone.tasks.parts import Parts, read_parts
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.scoring import figures_of
 from inkstone.text.augmentation import Neighbours
 from inkstone.tokens.example_batches import ExampleBatches
-from inkstone.tokens.learning import learn_tokenizer
-from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.curves import Gauge
-from inkstone.training.head_choice import begin_at_head, head_for
 from inkstone.training.interruption import Interruption
 from inkstone.training.known_words import begin_at_words
 from inkstone.training.loop import Loop
 from inkstone.training.machine import measure_machine
 from inkstone.training.placing import let_go, new_run
-from inkstone.training.planner import GIVEN, Choice
-from inkstone.training.pretraining import flushed_denormals
+from inkstone.training.supervision import supervised
+from inkstone.training.tuned_model import tuned_model
 from inkstone.training.tuning_plan import (
-    LONGEST_CONTEXT,
-    body_that_fits,
-    context_for_texts,
-    fresh_body,
-    learning_rate_for,
     plan_steps,
-    vocabulary_for_examples,
-    with_dropout,
 )
 from inkstone.training.what_learns import choose_what_learns, keep_changes
 from inkstone.vectors.formats import read_vectors
@@ -153,14 +139,8 @@ OF_TUNING = (
 
 
 def _tune(run: Run, recipe: Recipe, began: float, line: LiveLine, watch: Watch | None, resumed: bool) -> dict[str, Any]:
-    again = f"go on with: inkstone tune --resume {run.folder}"
-    with (
-        Interruption(
-            f"stopped; the run is saved, {again}", f"stopped, but the last steps could not be saved; {again}"
-        ) as i,
-        flushed_denormals(),
-    ):
-        return _Tuning(run, recipe, began, line, i, watch, resumed).complete()
+    with supervised(run, "tune", resumed) as interruption:
+        return _Tuning(run, recipe, began, line, interruption, watch, resumed).complete()
 
 
 class _Tuning:
@@ -243,7 +223,9 @@ class _Tuning:
     def fit(self, parts: Parts, device: str) -> Predictor:
         """Build the model, train it, and save it."""
         recipe, train = self.recipe, self.recipe.train
-        model, context, choices = self.model(parts, device)
+        self.line.show("building the model", force=True)
+        model, context, choices = tuned_model(recipe, self.task, parts.train, self.run.folder, self.resumed)
+        model.to(device)
         predictor = Predictor(model, self.task, context)
         self.line.show("tokenising the examples", force=True)
         examples = parts.train
@@ -323,65 +305,6 @@ class _Tuning:
             }
         )
         return predictor
-
-    def model(self, parts: Parts, device: str) -> tuple[Headed, int, list[Choice]]:
-        """Body and head on the device, the context, and the choices that led to them."""
-        recipe, train, texts = self.recipe, self.recipe.train, self.task.texts(parts.train)
-        choices, source, pooler = [], None, None
-        if recipe.task.model is not None:
-            self.line.show(f"loading {recipe.task.model}", force=True)
-            source, pooler = load(recipe.task.model, dtype=torch.float32), pooler_of(local_folder(recipe.task.model))
-            body = body_that_fits(source)
-            body = with_dropout(body, 0.1 if recipe.model.dropout is None else recipe.model.dropout)
-            longest = min(LONGEST_CONTEXT, getattr(body.settings, "context", LONGEST_CONTEXT))
-            choices.append(
-                Choice("body", recipe.task.model, f"{body.family}, {body.settings.width} wide, as it was trained")
-            )
-            tokenizer = body.tokenizer
-        else:
-            tokenizer = self.tokenizer(texts)
-            longest = LONGEST_CONTEXT
-        lengths = [len(ids) for ids in tokenizer.encode_batch(texts)]
-        probe = Frame.of(tokenizer, 1 << 20)
-        extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
-        kind = body_family(recipe.model.family) if recipe.task.model is None else type(body)
-        any_length = getattr(kind, "longest_input", None)
-        context = recipe.model.context or any_length or context_for_texts(lengths, extra, longest)
-        if recipe.task.model is None:
-            family = recipe.model.family
-            body = fresh_body(recipe, family, tokenizer, len(parts.train), context)
-            why = f"for {len(parts.train):,} examples, from the start"
-            choices.append(Choice("body", f"{family}, {body.settings.width} wide", why))
-        fresh = recipe.task.model is None
-        holds = f"reads up to {any_length:,} tokens" if any_length else "holds 99 % of the texts whole"
-        choices.append(Choice("context", context, GIVEN if recipe.model.context else holds))
-        head, choice = head_for(self.task.head(), recipe.task, source)
-        model = Headed(body, head).initialise_head(torch.Generator().manual_seed(train.seed))
-        choices += choice + begin_at_head(model, source, pooler)
-        model.to(device)
-        train.optimizer = "adamw"
-        why = GIVEN if train.learning_rate else f"width {body.settings.width}, {'from the start' if fresh else 'tuned'}"
-        train.learning_rate = train.learning_rate or learning_rate_for(body, fresh)
-        train.scalar_learning_rate = train.scalar_learning_rate or train.learning_rate
-        train.weight_decay = 0.01 if train.weight_decay is None else train.weight_decay
-        choices.append(Choice("learning rate", float(f"{train.learning_rate:.3g}"), why))
-        return model, context, choices
-
-    def tokenizer(self, texts: Sequence[str]) -> Tokenizer:
-        """The one that an earlier call saved, the one that the recipe names, or one that is learned from the examples."""
-        section = self.recipe.tokenizer
-        if self.resumed and (self.run.folder / "tokenizer.json").exists():
-            try:
-                return Tokenizer.load(self.run.folder)
-            except (CheckpointError, RunError):
-                pass
-        if section.path:
-            return Tokenizer.load(section.path)
-        size = section.vocab_size or vocabulary_for_examples(texts, section.kind)
-        self.line.show(f"learning a tokenizer of {size} tokens", force=True)
-        learned = learn_tokenizer(texts, section.kind, size, seed=self.recipe.train.seed)
-        learned.save(self.run.folder)
-        return learned
 
     def conclude(self, predictor: Predictor, parts: Parts) -> dict[str, Any]:
         """Score dev and test, and the yardstick beside them; record what came of the run."""

@@ -1,0 +1,94 @@
+"""The model that is tuned: the body of a run or a checkpoint, or a fresh one, and on it the head of the task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inkstone.errors import CheckpointError, RunError
+from inkstone.hub.bert_tasks import pooler_of
+from inkstone.hub.download import local_folder
+from inkstone.hub.folder import load
+from inkstone.models import body_family
+from inkstone.models.headed import Headed
+from inkstone.recipe import Recipe
+from inkstone.tasks.base import Task
+from inkstone.tasks.framing import Frame
+from inkstone.tokens.learning import learn_tokenizer
+from inkstone.tokens.tokenizer import Tokenizer
+from inkstone.training.head_choice import begin_at_head, head_for
+from inkstone.training.planner import GIVEN, Choice
+from inkstone.training.tuning_plan import (
+    LONGEST_CONTEXT,
+    body_that_fits,
+    context_for_texts,
+    fresh_body,
+    learning_rate_for,
+    vocabulary_for_examples,
+    with_dropout,
+)
+
+
+def tuned_model(
+    recipe: Recipe, task: Task, examples: Sequence[Any], folder: Path, resumed: bool
+) -> tuple[Headed, int, list[Choice]]:
+    """Body and head, the context, and the choices that led to them; what they settle is written into the recipe.
+
+    A tokenizer that is learned is kept in the run's `folder`, where a `resumed` call finds it.
+    Raises RunError and CheckpointError for a model that cannot be opened, RecipeError for one that no head can stand on.
+    """
+    train, texts = recipe.train, task.texts(examples)
+    choices, source, pooler = [], None, None
+    if recipe.task.model is not None:
+        source, pooler = load(recipe.task.model, dtype=torch.float32), pooler_of(local_folder(recipe.task.model))
+        body = body_that_fits(source)
+        body = with_dropout(body, 0.1 if recipe.model.dropout is None else recipe.model.dropout)
+        longest = min(LONGEST_CONTEXT, getattr(body.settings, "context", LONGEST_CONTEXT))
+        choices.append(
+            Choice("body", recipe.task.model, f"{body.family}, {body.settings.width} wide, as it was trained")
+        )
+        tokenizer = body.tokenizer
+    else:
+        tokenizer = _tokenizer(recipe, texts, folder, resumed)
+        longest = LONGEST_CONTEXT
+    lengths = [len(ids) for ids in tokenizer.encode_batch(texts)]
+    probe = Frame.of(tokenizer, 1 << 20)
+    extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
+    kind = body_family(recipe.model.family) if recipe.task.model is None else type(body)
+    any_length = getattr(kind, "longest_input", None)
+    context = recipe.model.context or any_length or context_for_texts(lengths, extra, longest)
+    if recipe.task.model is None:
+        family = recipe.model.family
+        body = fresh_body(recipe, family, tokenizer, len(examples), context)
+        why = f"for {len(examples):,} examples, from the start"
+        choices.append(Choice("body", f"{family}, {body.settings.width} wide", why))
+    fresh = recipe.task.model is None
+    holds = f"reads up to {any_length:,} tokens" if any_length else "holds 99 % of the texts whole"
+    choices.append(Choice("context", context, GIVEN if recipe.model.context else holds))
+    head, choice = head_for(task.head(), recipe.task, source)
+    model = Headed(body, head).initialise_head(torch.Generator().manual_seed(train.seed))
+    choices += choice + begin_at_head(model, source, pooler)
+    train.optimizer = "adamw"
+    why = GIVEN if train.learning_rate else f"width {body.settings.width}, {'from the start' if fresh else 'tuned'}"
+    train.learning_rate = train.learning_rate or learning_rate_for(body, fresh)
+    train.scalar_learning_rate = train.scalar_learning_rate or train.learning_rate
+    train.weight_decay = 0.01 if train.weight_decay is None else train.weight_decay
+    choices.append(Choice("learning rate", float(f"{train.learning_rate:.3g}"), why))
+    return model, context, choices
+
+
+def _tokenizer(recipe: Recipe, texts: Sequence[str], folder: Path, resumed: bool) -> Tokenizer:
+    """The one that an earlier call saved, the one that the recipe names, or one that is learned from the examples."""
+    section = recipe.tokenizer
+    if resumed and (folder / "tokenizer.json").exists():
+        try:
+            return Tokenizer.load(folder)
+        except (CheckpointError, RunError):
+            pass
+    if section.path:
+        return Tokenizer.load(section.path)
+    size = section.vocab_size or vocabulary_for_examples(texts, section.kind)
+    learned = learn_tokenizer(texts, section.kind, size, seed=recipe.train.seed)
+    learned.save(folder)
+    return learned
