@@ -7,7 +7,7 @@ from typing import Any
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument("run", metavar="RUN", help="a run that was tuned for a task")
+    parser.add_argument("run", metavar="RUN", help="a run or a checkpoint tuned for a task")
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="texts; none: lines of standard input")
     parser.add_argument("--file", dest="files", action="append", default=[], metavar="FILE", help="lines or records")
     parser.add_argument("--out", metavar="FILE", help="write the answers there, as JSON lines; NAME.conllu: as CoNLL-U")

@@ -55,6 +55,31 @@ def with_head(body: Encoder, config: dict[str, Any], tensors: Mapping[str, Tenso
     return model
 
 
+def is_task(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is of a checkpoint that was tuned for a task: its head gives labels, tags or answers."""
+    if config.get("model_type") not in bert.MODEL_TYPES:
+        return False
+    name = str((config.get("architectures") or [""])[0])
+    return any(name.endswith(end) for end, kind in bert.HEAD_KINDS.items() if kind != "vector")
+
+
+def several_labels(config: Mapping[str, Any], labels: int, place: Path) -> bool:
+    """Whether a text may have any number of the labels. Raises RunError for a checkpoint that tells an amount instead."""
+    problem = config.get("problem_type") or ("regression" if labels == 1 else "single_label_classification")
+    if problem == "regression":
+        raise RunError(f"{place}: it tells an amount (problem_type 'regression', {labels} scores), and no labels")
+    return problem == "multi_label_classification"
+
+
+def longest_input(folder: Path, context: int) -> int:
+    """Tokens that a checkpoint is to read at once: what its tokenizer_config.json says, at most its `context`."""
+    try:
+        said = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("model_max_length")
+    except (OSError, ValueError, AttributeError):
+        return context
+    return min(context, int(said)) if isinstance(said, int | float) and said >= 1 else context
+
+
 def pooler_of(folder: Path) -> dict[str, Tensor] | None:
     """Weight and bias of the pooler, where a folder is a checkpoint of BERT or RoBERTa that has one.
 

@@ -17,11 +17,10 @@ from inkstone.evaluation.evaluate import texts_of, window_of
 from inkstone.evaluation.intervals import difference_interval, ratio
 from inkstone.evaluation.likelihood import score
 from inkstone.evaluation.significance import mcnemar_test, permutation_test
-from inkstone.hub.download import local_folder
-from inkstone.hub.folder import load, read_config
-from inkstone.hub.headed_layout import is_headed
+from inkstone.hub.folder import load
 from inkstone.tasks.base import Measure
 from inkstone.tasks.predict import Predictor
+from inkstone.tasks.scoring import is_tuned
 from inkstone.tasks.understanding import Understanding
 
 
@@ -34,7 +33,7 @@ def compare_runs(
     """
     if len(runs) != 2:
         raise RunError(f"--on compares two runs, not {len(runs)}: inkstone compare RUN1 RUN2 --on DATA")
-    tuned = [is_headed(read_config(local_folder(run))) for run in runs]
+    tuned = [is_tuned(run) for run in runs]
     if tuned[0] != tuned[1]:
         raise RunError(f"{runs[tuned.index(True)]} was tuned for a task and {runs[tuned.index(False)]} was not")
     first, second = (_task_measures(run, on, device) if tuned[0] else _likelihood(run, on, device) for run in runs)

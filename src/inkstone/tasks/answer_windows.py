@@ -117,10 +117,7 @@ def said(
     starts, stops = characters[allowed].T if allowed.any() else (np.zeros(0, int), np.zeros(0, int))
     none = float(first[-1]) + float(last[-1])
     low = np.searchsorted(starts, stops - longest)  # the first token that is near enough to each last one
-    best, pair = -np.inf, (0, 0)
-    for begin, end in _best_starts(a, low):
-        if a[begin] + b[end] > best:
-            best, pair = a[begin] + b[end], (begin, end)
+    best, pair = best_stretch(a, b, low)
     high = max(a.max(initial=-np.inf) + b.max(initial=-np.inf), none)
     total = np.exp(none - high)
     if len(a):
@@ -132,6 +129,17 @@ def said(
     if best == -np.inf:
         return Said(0, 0, -np.inf, none - log_total)
     return Said(int(starts[pair[0]]), int(stops[pair[1]]), float(best - log_total), float(none - log_total))
+
+
+def best_stretch(
+    a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"], low: Int[np.ndarray, " n"]
+) -> tuple[float, tuple[int, int]]:
+    """The highest a[i] + b[j] with low[j] ≤ i ≤ j, and (i, j); −∞ where there are no tokens."""
+    best, pair = -np.inf, (0, 0)
+    for begin, end in _best_starts(a, low):
+        if a[begin] + b[end] > best:
+            best, pair = a[begin] + b[end], (begin, end)
+    return float(best), pair
 
 
 def _best_starts(scores: Float[np.ndarray, " n"], low: Int[np.ndarray, " n"]) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from inkstone.errors import RunError
+from inkstone.hub.bert_tasks import is_task
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load, read_config
 from inkstone.hub.headed_layout import is_headed
@@ -31,9 +32,18 @@ class Predictor:
 
     @classmethod
     def load(cls, run: Path | str, device: str = "auto") -> "Predictor":
-        """The model of a run that was tuned for a task. Raises RunError for any other folder."""
+        """The model of a run that was tuned for a task, or of a checkpoint of BERT or RoBERTa that others tuned for one.
+
+        Raises RunError for any other folder.
+        """
         folder = local_folder(run)
         config = read_config(folder)
+        if is_task(config):
+            from inkstone.tasks.foreign import task_of_checkpoint
+
+            model = load(folder, device=device)
+            assert isinstance(model, Headed)
+            return cls(model, *task_of_checkpoint(model, config, folder))
         if not is_headed(config):
             raise RunError(f"{folder} was not tuned for a task; do so by: inkstone tune TASK DATA --from {run}")
         try:

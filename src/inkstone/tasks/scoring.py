@@ -1,14 +1,15 @@
 """`inkstone eval`: a language model on text, or a model that was tuned for a task on examples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inkstone.errors import RunError
+from inkstone.errors import RunError, TextError
 from inkstone.evaluation import evaluate
 from inkstone.evaluation.intervals import figure_interval
+from inkstone.hub.bert_tasks import is_task
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import read_config
 from inkstone.hub.headed_layout import is_headed
@@ -28,13 +29,19 @@ def eval(
     if not is_tuned(run):
         return evaluate.eval(run, text, seed=seed, device=device, **how)
     if not text:
-        facts = Run(local_folder(run)).facts().get("evaluation")
+        folder = local_folder(run)
+        facts = {} if is_task(read_config(folder)) else Run(folder).facts().get("evaluation")
         if not facts:
             raise RunError(f"{run} has no figures of its own; name examples to score it on: inkstone eval {run} DATA")
         return {"run": str(run), "text": "held-out", **facts}
     predictor = Predictor.load(run, device)
     understanding = Understanding("data", [str(source) for source in text])
     examples = predictor.task.read(understanding.sources, understanding)
+    if predictor.task.labels and understanding.labels and not understanding.labels.keys() & set(predictor.task.labels):
+        raise TextError(
+            f"{understanding.sources[0]}: its labels ({_some(understanding.labels)}) are none of those that {run} gives "
+            f"({_some(predictor.task.labels)})"
+        )
     answers = predictor.answers(examples)
     return {
         "run": str(run),
@@ -47,8 +54,14 @@ def eval(
 
 
 def is_tuned(run: Path | str) -> bool:
-    """Whether a run was tuned for a task. Raises RunError for a folder that is no model."""
-    return is_headed(read_config(local_folder(run)))
+    """Whether a run, or a checkpoint of others, was tuned for a task. Raises RunError for a folder that is no model."""
+    config = read_config(local_folder(run))
+    return is_headed(config) or is_task(config)
+
+
+def _some(labels: Iterable[str], most: int = 5) -> str:
+    names = sorted(labels)
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def figures_of(measures: Mapping[str, Measure], seed: int = 0) -> dict[str, dict[str, float | None]]:
