@@ -126,6 +126,9 @@ def test_a_language_model_is_tuned_from_where_it_stands(tmp_path, family):
     assert outcome["steps"] == 4
     tokenizers = [(tmp_path / name / "tokenizer.json").read_text() for name in ("base", "run")]
     assert tokenizers[0] == tokenizers[1]
+    choices = {choice["name"]: choice for choice in Run(tmp_path / "run").facts()["plan"]["choices"]}
+    own = load(tmp_path / "base").settings.dropout
+    assert choices["dropout"]["value"] == load(tmp_path / "run").settings.dropout == (own or 0.1)
     assert len(predict(tmp_path / "run", ["fine"])[0]["probabilities"]) == 2
 
 

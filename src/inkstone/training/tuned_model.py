@@ -43,11 +43,12 @@ def tuned_model(
     if recipe.task.model is not None:
         source, pooler = load(recipe.task.model, dtype=torch.float32), pooler_of(local_folder(recipe.task.model))
         body = body_that_fits(source)
-        body = with_dropout(body, 0.1 if recipe.model.dropout is None else recipe.model.dropout)
         longest = min(LONGEST_CONTEXT, getattr(body.settings, "context", LONGEST_CONTEXT))
         choices.append(
             Choice("body", recipe.task.model, f"{body.family}, {body.settings.width} wide, as it was trained")
         )
+        body, chosen = with_dropout(body, recipe.model.dropout)
+        choices += chosen
         tokenizer = body.tokenizer
     else:
         tokenizer = _tokenizer(recipe, texts, folder, resumed)

@@ -33,6 +33,7 @@ BYTES_OF_WORD = 120  # of training text for each entry of the vocabulary
 SHAPES = ((128, 2), (192, 3), (256, 4))  # (width, layers) from few examples to many
 EXAMPLES_FOR = (50_000, 500_000)  # from which on the next shape is taken
 FRESH_RATE = 1e-3  # of AdamW at width 128
+TUNED_DROPOUT = 0.1  # of a body that was trained without
 TUNED_RATE = 3e-4  # of a body that knows something already, at width 128
 
 
@@ -76,14 +77,26 @@ def body_that_fits(model: Any) -> Any:
     return model
 
 
-def with_dropout(body: Any, dropout: float) -> Any:
-    """The same weights in a body that drops this share of its states while it learns, where the family can."""
+def with_dropout(body: Any, given: float | None) -> tuple[Any, list[Choice]]:
+    """The same weights in a body that drops a share of its states while it learns, where the family can, and the choice of it.
+
+    It is the share that is `given`, or the one that the model was trained with. Of one that was trained without, as on a great
+    deal of text, it is `TUNED_DROPOUT`: the examples are few and are read many times.
+    """
     settings = body.settings
-    if not hasattr(settings, "dropout") or settings.dropout == dropout:
-        return body
-    other = type(body)(replace(settings, dropout=dropout), body.tokenizer)
-    other.load_state_dict(body.state_dict())
-    return other.to(next(body.parameters()).device)
+    if not hasattr(settings, "dropout"):
+        return body, []
+    if given is not None:
+        dropout, why = given, GIVEN
+    elif settings.dropout > 0:
+        dropout, why = settings.dropout, "as it was trained"
+    else:
+        dropout, why = TUNED_DROPOUT, "it was trained without, on more text than there is now"
+    if dropout != settings.dropout:
+        other = type(body)(replace(settings, dropout=dropout), body.tokenizer)
+        other.load_state_dict(body.state_dict())
+        body = other.to(next(body.parameters()).device)
+    return body, [Choice("dropout", dropout, why)]
 
 
 def context_for_texts(lengths: Sequence[int], extra: int, longest: int) -> int:
