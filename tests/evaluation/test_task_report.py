@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -19,7 +20,7 @@ def run(tmp_path):
     yardstick = {"name": "TF–IDF", "figures": {"dev": {"accuracy": other, "macro-F1": other}}}
     part = {
         "sources": ["a<b>.csv"], "columns": {"text": "review"}, "examples": 90, "labels": {"good": 60, "bad": 30},
-        "languages": {"en": 9}, "characters": [1, 50.0, 90, 200], "mended": {},
+        "languages": {"en": 9}, "characters": [1, 50.0, 90, 200], "mended": {}, "files": {"a<b>.csv": "9f86d081"},
         "refused": {"the label is missing": [2, "a.csv:7", "a.csv:9"]}, "malformed": 0, "notices": ["told"],
     }  # fmt: skip
     run.record(
@@ -61,3 +62,41 @@ def test_an_unfinished_or_torn_run_has_a_report_too(run):
     assert "inkstone tune --resume" in report(run.folder).read_text(encoding="utf-8")
     (run.folder / "facts.json").write_text("{", encoding="utf-8")
     assert report(run.folder).exists()
+
+
+def test_the_card_tells_task_labels_data_figures_and_use(run):
+    report(run.folder)
+    card = (run.folder / "README.md").read_text(encoding="utf-8")
+    for part in (
+        "pipeline_tag: text-classification",
+        "language:\n  - en\n",
+        "A model that gives texts labels, tuned by Inkstone for the task `classify` on its owner's examples.",
+        "| labels | 2: `good`, `bad` |",
+        "| body | `encoder`: `for 90 examples` |",
+        "**train**: 90 examples; text: `review`.",
+        "| `a<b>.csv` | `9f86d081` |",
+        "- 2 left out: `the label is missing`",
+        "| part | figure | this model | `TF–IDF` |\n|---|---|---|---|\n",
+        "| `dev` | `accuracy` | **87.5 % (80.0 to 93.0)** | 90.0 % (85.0 to 95.0) |",
+        "| `dev` | `macro-F1` | **71.0 %** | 90.0 % (85.0 to 95.0) |",
+        "It is not better than the simple method beside it",
+        f"inkstone predict {run.folder}",
+        "`dev` 上 `accuracy` **87.5 % (80.0 至 93.0)**",
+        "并不比旁边的简单方法更好",
+    ):
+        assert part in card, part
+    assert "\n\n\n" not in card and "generate" not in card
+    for before, line in pairwise(card.splitlines()):
+        if line.startswith("|---"):
+            assert before.count("|") == line.count("|")
+
+
+def test_the_card_of_an_unfinished_or_torn_run(run):
+    facts = json.loads((run.folder / "facts.json").read_text(encoding="utf-8"))
+    del facts["outcome"], facts["evaluation"]
+    facts["data"]["train"] |= {"labels": ["odd"], "sources": 3, "notices": 4, "refused": {"torn": 5}, "files": None}
+    (run.folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    report(run.folder)
+    card = (run.folder / "README.md").read_text(encoding="utf-8")
+    assert "this run is not finished" in card and "## Use" not in card and "## Evaluation" not in card
+    assert "None" not in card and "Undefined" not in card

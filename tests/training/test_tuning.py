@@ -1,6 +1,7 @@
 """Tuning: from examples to a run that answers, the same bit for bit after an interruption, and nothing lost to bad input."""
 
 import errno
+import hashlib
 import json
 
 import numpy as np
@@ -56,6 +57,17 @@ def test_a_word_that_decides_is_learned_and_the_run_answers(tuned):
     facts = Run(folder / "run").facts()
     assert facts["data"]["train"]["columns"] == {"text": "text", "label": "label"}
     assert any("kept aside" in notice for notice in facts["data"]["train"]["notices"])
+
+
+def test_the_card_of_a_tuned_run_names_its_files_with_their_checksums(tuned):
+    folder, outcome = tuned
+    card = (folder / "run" / "README.md").read_text(encoding="utf-8")
+    for name in ("train.csv", "test.csv"):
+        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        assert f"| `{folder / name}` | `{digest}` |" in card
+    value = outcome["figures"]["test"]["accuracy"]["value"]
+    assert f"| `test` | `accuracy` | **{100 * value:.1f} %" in card
+    assert "`TF–IDF + logistic regression` |" in card and "2: `bad`, `good`" in card
 
 
 def test_the_command_scores_a_tuned_run_on_examples_and_on_its_own_parts(tuned, capsys):

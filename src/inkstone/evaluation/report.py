@@ -9,7 +9,7 @@ from inkstone.evaluation.curve_plot import CurvePlot, curve_plot
 from inkstone.evaluation.model_card import model_card
 from inkstone.evaluation.page import NONE, rendered, shown, source
 from inkstone.evaluation.record import Record, number, read_record
-from inkstone.evaluation.task_report import is_task, task_report
+from inkstone.evaluation.task_report import task_page
 from inkstone.files import write_text
 from inkstone.progress import human_count, human_time
 from inkstone.run import Run
@@ -26,11 +26,9 @@ def report(run_folder: Path | str) -> Path:
     folder is no run.
     """
     run = Run.open(run_folder)
-    if is_task(run):
-        return task_report(run_folder)
     record = read_record(run)
     path = run.folder / "report.html"
-    write_text(path, page(record))
+    write_text(path, task_page(run, record) if record.stages["data"] else page(record))
     write_text(run.folder / "README.md", model_card(record))
     return path
 

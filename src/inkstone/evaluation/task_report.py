@@ -1,39 +1,19 @@
 """The report of a run that was tuned for a task: its figures beside the yardstick's, the curves, the plan, the data."""
 
 import shlex
-from pathlib import Path
 from typing import Any
 
-from inkstone.errors import InkstoneError
 from inkstone.evaluation.curve_plot import curve_plot
 from inkstone.evaluation.page import rendered, source
-from inkstone.evaluation.record import number, printable, read_record
-from inkstone.files import write_text
+from inkstone.evaluation.record import Record, number, printable
 from inkstone.run import Run
 
 ERRORS = "errors.html"  # the error page of the last part that was scored, beside the report
 LABELS_SHOWN = 12
 
 
-def task_report(run_folder: Path | str) -> Path:
-    """Write report.html of a tuned run anew, and return its path. Raises RunError where the folder is no run."""
-    run = Run.open(run_folder)
-    path = run.folder / "report.html"
-    write_text(path, task_page(run))
-    return path
-
-
-def is_task(run: Run) -> bool:
-    """Whether a run was made by `tune`, as far as its facts can be read."""
-    try:
-        return "data" in run.facts()
-    except (InkstoneError, OSError):
-        return False
-
-
-def task_page(run: Run) -> str:
+def task_page(run: Run, record: Record) -> str:
     """The report as HTML, of a run that is unfinished of what there is."""
-    record = read_record(run)
     outcome, evaluation = record.stages["outcome"], record.stages["evaluation"]
     figures, yardstick = _table(evaluation.get("figures")), evaluation.get("yardstick") or {}
     beside = _table(yardstick.get("figures")) if isinstance(yardstick, dict) else {}
@@ -62,7 +42,7 @@ def task_page(run: Run) -> str:
         temperature=details.get("temperature"),
         loss=curve_plot("seconds", _points(run, "train", "nats"), []),
         score=curve_plot("seconds", [], _points(run, "held-out", _journal_key(score))),
-        understood=_understood(printable(run.facts().get("data"))),
+        understood=_understood(record.stages["data"]),
     )
 
 
@@ -122,6 +102,7 @@ def _understood(data: Any) -> list[dict[str, Any]]:
             for reason, entry in _table(each.get(kind)).items()
             if isinstance(entry, list) and entry
         ]
+        notices = each.get("notices")
         found.append(
             {
                 "part": part,
@@ -133,7 +114,7 @@ def _understood(data: Any) -> list[dict[str, Any]]:
                     f"{code} {(number(count) or 0) / spoken:.0%}" for code, count in list(languages.items())[:5]
                 ),
                 "lengths": " – ".join(f"{value:,.0f}" for value in lengths if value is not None),
-                "faults": faults + [str(notice) for notice in each.get("notices") or []],
+                "faults": faults + [str(notice) for notice in (notices if isinstance(notices, list) else [])],
             }
         )
     return found

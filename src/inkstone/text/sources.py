@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inkstone.errors import TextError, nearest
+from inkstone.files import sha256
 from inkstone.text import datasets
 
 STANDARD_INPUT = "-"
@@ -136,3 +137,9 @@ def total_bytes(sources: Sequence[str | Path], opens: Callable[[SourceFile], boo
             status = _status(file.path)
             total += status.st_size if status else 0
     return total
+
+
+def checksums(sources: Sequence[str | Path]) -> dict[str, str]:
+    """The SHA-256 of each file behind the sources, by its name; `-` and `python:` have none."""
+    found = once(sources, lambda source, reason: None)
+    return {file.label: sha256(file.path) for file in found if isinstance(file, SourceFile) and _status(file.path)}

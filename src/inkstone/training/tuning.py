@@ -29,6 +29,7 @@ from inkstone.tasks.parts import Parts, read_parts
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.scoring import figures_of
 from inkstone.text.augmentation import Neighbours
+from inkstone.text.sources import checksums
 from inkstone.tokens.example_batches import ExampleBatches
 from inkstone.training.curves import Gauge
 from inkstone.training.interruption import Interruption
@@ -200,7 +201,8 @@ class _Tuning:
                 f"{self.run.folder}: the examples are not those any more that this run began with; bring them back, or "
                 "start a new run"
             )
-        self.run.record(data={"checksum": digest, **{each.part: each.to_dict() for each in parts.understood}})
+        read = {each.part: {**each.to_dict(), "files": checksums(each.sources)} for each in parts.understood}
+        self.run.record(data={"checksum": digest, **read})
         return parts
 
     def elapsed(self) -> float:
