@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from inkstone import eval, load, predict, tune
 from inkstone.cli import main
 from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.run import Run
+from inkstone.tasks.classify import Classify
 from inkstone.training import tuning
 from inkstone.training.loop import Loop
 
@@ -106,6 +108,35 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
     tune(resume=tmp_path / "broken", quiet=True)
     one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "broken"))
     assert one == other
+
+
+def test_the_yardstick_is_trained_first_and_its_time_counts(tmp_path, monkeypatch):
+    data, later = write_examples(tmp_path / "train.csv"), 0.0
+    now, yardstick = time.perf_counter, Classify.yardstick
+
+    def slow(task, train, parts, seed):
+        nonlocal later
+        later += 1000
+        return yardstick(task, train, parts, seed)
+
+    monkeypatch.setattr(Classify, "yardstick", slow)
+    monkeypatch.setattr(tuning.time, "perf_counter", lambda: now() + later)
+    small = [setting for setting in STEPS if "steps" not in setting]
+    with pytest.raises(RunError, match=r"before training took 16m.*left of 5m.*task\.yardstick=false"):
+        tune("classify", [data], minutes=5, settings=small, out=tmp_path / "short", quiet=True)
+    step = Loop.step
+
+    def stopping(loop, factor):
+        loop.interruption.requested = True
+        return step(loop, factor)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Loop, "step", stopping)
+        tune("classify", [data], settings=STEPS, out=tmp_path / "run", quiet=True)
+    before = Run(tmp_path / "run").facts()["yardstick"]
+    outcome = tune(resume=tmp_path / "run", quiet=True)
+    assert later == 2000  # the resumed run has what the first call found
+    assert outcome["yardstick"] == before and before["seconds"] > 1000 and outcome["seconds"] > 1000
 
 
 def test_a_resumed_run_refuses_other_examples(tmp_path, monkeypatch):

@@ -174,6 +174,7 @@ class _Tuning:
         parts = self.parts()
         self.recipe.train.device, self.recipe.train.threads = machine.device, machine.threads
         torch.set_num_threads(machine.threads)
+        yardstick = self.yardstick(parts)
         torch.manual_seed(self.recipe.train.seed)
         if "training" in facts:
             predictor = Predictor.load(self.run.folder, machine.device)
@@ -183,7 +184,7 @@ class _Tuning:
             predictor = self.fit(parts, machine.device)
         self.interruption.resume_immediate()
         self.run.record(machine=machine.to_dict())
-        return self.conclude(predictor, parts)
+        return self.conclude(predictor, parts, yardstick)
 
     def parts(self) -> Parts:
         """Read and split the examples. Raises RunError where a resumed run finds others than it began with."""
@@ -205,6 +206,27 @@ class _Tuning:
         self.run.record(data={"checksum": digest, **read})
         return parts
 
+    def yardstick(self, parts: Parts) -> dict[str, Any] | None:
+        """Name and figures of the yardstick, and the seconds that it took; an earlier call may have them already.
+
+        It is trained before the model, so that what is left of the minutes is known.
+        """
+        if not (self.recipe.task.yardstick and isinstance(self.task, HasYardstick)):
+            return None
+        if "yardstick" in (facts := self.run.facts()):
+            self.before += facts["yardstick"]["seconds"]
+            return facts["yardstick"]
+        self.line.show("training the yardstick", force=True)
+        began, seed, scored = time.perf_counter(), self.recipe.train.seed, parts.scored()
+        name, answers = self.task.yardstick(parts.train, list(scored.values()), seed)
+        figures = {
+            part: figures_of(self.task.measures(examples, told), seed)
+            for (part, examples), told in zip(scored.items(), answers, strict=True)
+        }
+        yardstick = {"name": name, "figures": figures, "seconds": time.perf_counter() - began}
+        self.run.record(yardstick=yardstick)
+        return yardstick
+
     def elapsed(self) -> float:
         """Seconds that the run has cost so far, those of earlier calls included."""
         return time.perf_counter() - self.began + self.before
@@ -217,8 +239,8 @@ class _Tuning:
         left = total * (1 - SHARE_AT_THE_END) - self.elapsed()
         if left < 1:
             raise RunError(
-                f"reading the examples took {human_time(self.elapsed())}, and nothing is left of {human_time(total)} to "
-                "train in; give more minutes"
+                f"what comes before training took {human_time(self.elapsed())}, and nothing is left of {human_time(total)} to "
+                "train in; give more minutes, or leave the yardstick out: --set task.yardstick=false"
             )
         return left
 
@@ -308,8 +330,8 @@ class _Tuning:
         )
         return predictor
 
-    def conclude(self, predictor: Predictor, parts: Parts) -> dict[str, Any]:
-        """Score dev and test, and the yardstick beside them; record what came of the run."""
+    def conclude(self, predictor: Predictor, parts: Parts, yardstick: dict[str, Any] | None) -> dict[str, Any]:
+        """Score dev and test, with the yardstick beside them; record what came of the run."""
         self.line.show("scoring", force=True)
         seed = self.recipe.train.seed
         scored = parts.scored()
@@ -320,17 +342,6 @@ class _Tuning:
         details = {}
         if isinstance(self.task, HasDetails):
             details = {part: self.task.details(examples, given[part]) for part, examples in scored.items()}
-        yardstick = None
-        if self.recipe.task.yardstick and isinstance(self.task, HasYardstick):
-            self.line.show("training the yardstick", force=True)
-            name, answers = self.task.yardstick(parts.train, list(scored.values()), seed)
-            yardstick = {
-                "name": name,
-                "figures": {
-                    part: figures_of(self.task.measures(examples, told), seed)
-                    for (part, examples), told in zip(scored.items(), answers, strict=True)
-                },
-            }
         training = self.run.facts()["training"]
         outcome = {
             "folder": str(self.run.folder),
