@@ -29,6 +29,31 @@ def jaccard(a: str, b: str) -> float:
     return len(one & other) / len(one | other)
 
 
+def test_a_text_of_many_rows_is_looked_at_once(monkeypatch):
+    own = random_texts(12, seed=0)
+    own = [*own, changed(own[2], 1, 3), own[4].upper()]
+    draw = np.random.default_rng(1)
+    rows = draw.permutation(np.repeat(np.arange(len(own)), 5))
+    looked_at = {"signatures": [], "content_digests": []}
+    for name, seen in looked_at.items():
+        whole = getattr(leaks, name)
+        monkeypatch.setattr(leaks, name, lambda texts, whole=whole, seen=seen: (seen.extend(texts), whole(texts))[1])
+    group = duplicate_groups(own[row] for row in rows)
+    assert sorted(looked_at["signatures"]) == sorted(own)
+    assert sorted(looked_at["content_digests"]) == sorted(text.replace(" ", "") for text in own)
+    alike = {12: 2, 13: 4}
+    firsts = {}
+    assert group.tolist() == [firsts.setdefault(alike.get(row, row), at) for at, row in enumerate(rows.tolist())]
+
+    looked_at["signatures"].clear()
+    dev = [own[12], random_texts(1, seed=5)[0], own[12], own[13], own[1], own[1]]
+    found = find_leaks({"train": [own[row] for row in rows if row < 12], "dev": dev}).matches
+    train = [row for row in rows.tolist() if row < 12]
+    expected = [(at, train.index(row)) for at, row in ((0, 2), (2, 2), (3, 4), (4, 1), (5, 1))]
+    assert found.select("row", "other_row").rows() == expected
+    assert sorted(looked_at["signatures"]) == sorted([*own[:12], *dict.fromkeys(dev)])
+
+
 def test_planted_leaks_are_found_and_named():
     train = random_texts(100, seed=0, words=200)
     dev = [*random_texts(20, seed=1, words=200), train[7].upper(), changed(train[9], 1, 5)]

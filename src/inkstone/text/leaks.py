@@ -7,6 +7,7 @@ Texts of fewer than five such units are only compared word for word.
 
 The time is linear in the rows: a row is compared with those that share a band of the signature, and of a band that very many
 share (a thousand mails of one template) with `LOOKED_AT` of each part. A match can then be missed, if no other band shows it.
+A text that stands in many rows, as the context of many questions, is looked at once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -87,14 +88,19 @@ def find_leaks(parts: Mapping[str, Iterable[str]], threshold: float = THRESHOLD)
                 found[row, other] = (held[text, other], 1.0)
         held.setdefault((text, mine), row)
     exact = set(found)
-    for rows, others, alike in near_pairs(everything, part, threshold, within=False):
-        swap = part[rows] < part[others]
-        rows, others = np.where(swap, others, rows), np.where(swap, rows, others)
+    first_with: dict[tuple[str, int], int] = {}  # the first row of a part with this text, which stands for the others
+    leader = [first_with.setdefault(key, row) for row, key in enumerate(zip(everything.to_list(), part.tolist(), strict=True))]
+    leaders = np.fromiter(first_with.values(), np.int64, len(first_with))
+    for rows, others, alike in near_pairs(everything[leaders], part[leaders], threshold, within=False):
+        swap = part[leaders[rows]] < part[leaders[others]]
+        rows, others = leaders[np.where(swap, others, rows)], leaders[np.where(swap, rows, others)]
         for row, other, value in zip(rows.tolist(), others.tolist(), alike.tolist(), strict=True):
             key = (row, int(part[other]))
             known, best = found.get(key, (other, 0.0))
             if key not in exact and (-value, other) <= (-best, known):
                 found[key] = (other, value)
+    for row, first in enumerate(leader):
+        found |= {(row, other): found[first, other] for other in range(part[row]) if (first, other) in found}
     names = list(texts)
     lines = [
         (names[part[row]], row - first_row[part[row]], names[of], other - first_row[of], value, (row, of) in exact)
@@ -108,14 +114,14 @@ def duplicate_groups(texts: Iterable[str], threshold: float | None = THRESHOLD) 
 
     The groups for `text/folds.py`. Without a threshold only texts that are the same are put together.
     """
-    column = _column("texts", texts)
+    column, number, firsts = _distinct(_column("texts", texts))
     group = same_texts(column)
     if threshold is not None:
         for rows, others, _ in near_pairs(column, np.zeros(len(column), dtype=np.int64), threshold, within=True):
             for row, other in zip(rows.tolist(), others.tolist(), strict=True):
                 a, b = _root(group, row), _root(group, other)
                 group[max(a, b)] = min(a, b)
-    return np.array([_root(group, row) for row in range(len(group))], dtype=np.int64)
+    return firsts[np.array([_root(group, row) for row in range(len(group))], dtype=np.int64)][number]
 
 
 def same_texts(texts: pl.Series) -> np.ndarray:
@@ -123,9 +129,10 @@ def same_texts(texts: pl.Series) -> np.ndarray:
 
     Of a text of punctuation alone, punctuation counts.
     """
-    plain = texts.str.normalize("NFKC")
+    distinct, number, _ = _distinct(texts)
+    plain = distinct.str.normalize("NFKC")
     bare = pl.Series([_MARKS.sub("", text) or text for text in plain.to_list()], dtype=pl.String)
-    digests = content_digests(bare)
+    digests = content_digests(bare)[number]
     _, first, place = np.unique(digests, axis=0, return_index=True, return_inverse=True)
     return first[place.ravel()]
 
@@ -178,6 +185,13 @@ def _column(part: str, rows: Iterable[str]) -> pl.Series:
         if not isinstance(text, str):
             raise TextError(f"{part}: row {number} is {text!r}, and no text; leave it out or give it one")
     return pl.Series(texts, dtype=pl.String)
+
+
+def _distinct(texts: pl.Series) -> tuple[pl.Series, np.ndarray, np.ndarray]:
+    """Each text once, in the order in which they come first; the number of each row's text; the first row of each text."""
+    numbers: dict[str, int] = {}
+    number = np.array([numbers.setdefault(text, len(numbers)) for text in texts.to_list()], dtype=np.int64)
+    return pl.Series(list(numbers), dtype=pl.String), number, np.unique(number, return_index=True)[1]
 
 
 def _root(group: np.ndarray, row: int) -> int:
