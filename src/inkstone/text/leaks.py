@@ -89,7 +89,9 @@ def find_leaks(parts: Mapping[str, Iterable[str]], threshold: float = THRESHOLD)
         held.setdefault((text, mine), row)
     exact = set(found)
     first_with: dict[tuple[str, int], int] = {}  # the first row of a part with this text, which stands for the others
-    leader = [first_with.setdefault(key, row) for row, key in enumerate(zip(everything.to_list(), part.tolist(), strict=True))]
+    leader = [
+        first_with.setdefault(key, row) for row, key in enumerate(zip(everything.to_list(), part.tolist(), strict=True))
+    ]
     leaders = np.fromiter(first_with.values(), np.int64, len(first_with))
     for rows, others, alike in near_pairs(everything[leaders], part[leaders], threshold, within=False):
         swap = part[leaders[rows]] < part[leaders[others]]
