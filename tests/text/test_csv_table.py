@@ -38,6 +38,27 @@ def test_quotation_marks_of_tsv_quote_when_a_field_needs_them(tmp_path):
     assert texts(path) == ["two\nlines\tand a tab", "plain"]
 
 
+def test_a_quotation_mark_far_down_in_a_tsv_takes_no_lines_for_its_own(tmp_path):
+    """As in ChnSentiCorp: prose that begins with a quotation mark, which another row closes hundreds of lines below."""
+    rows = [f"1\tthe stone of row {number} is smooth" for number in range(400)]
+    rows[150], rows[300] = '0\t"Smooth" they say, and it is rough', '1\t"So it is'
+    path = tmp_path / "a.tsv"
+    path.write_text("\n".join(["label\ttext", *rows]) + "\n")
+    report = ReadingReport()
+    assert texts(path, report=report) == [row[2:] for row in rows] and report.malformed == 0
+
+
+def test_a_first_row_that_comes_again_in_its_columns_holds_no_names(tmp_path):
+    rows = [
+        ("to category", f"the ink of stone {number} is dark", "art" if number % 2 else "craft") for number in range(9)
+    ]
+    path = tmp_path / "a.tsv"
+    path.write_text("\n".join(map("\t".join, rows)) + "\n")
+    assert texts(path) == [text for _, text, _ in rows]
+    path.write_text("\n".join(map("\t".join, [("task", "title", "field"), *rows, ("task", "title", "field")])) + "\n")
+    assert texts(path) == [*(text for _, text, _ in rows), "title"]
+
+
 def test_a_table_without_a_header(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("1\tThe ink is ground slowly on the stone.\n2\tThe water is poured with care into the dish.\n")
@@ -71,7 +92,7 @@ def test_a_quotation_mark_that_never_closes(tmp_path):
     path.write_text('id,text\n1,one\n2,"never closed\n3,three\n')
     report = ReadingReport()
     assert texts(path, report=report) == ["one"]
-    assert report.malformed == 1
+    assert report.malformed == 2  # each line that it takes is counted
 
 
 def test_a_field_beyond_the_limit_is_left_out(tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ def comma_separated(member: Member) -> Iterator[pl.Series]:
 
 
 def tab_separated(member: Member) -> Iterator[pl.Series]:
-    """The text column of a .tsv file, where quotation marks quote only if the first rows are then all equally long."""
+    """The text column of a .tsv file, where quotation marks quote only if they do so in the first rows (`_quotes_tabs`)."""
     lines = _lines(member)
     head = list(islice(lines, SAMPLE_RECORDS))
     yield from _column(member, chain(head, lines), "\t", _quotes_tabs(head))
@@ -65,12 +65,20 @@ def _table(
     first = next(rows, None)
     if first is None:
         raise TextError("a table without rows")
-    if _names_columns(first[1]):
+    below = list(islice(rows, SAMPLE_RECORDS))
+    rows = chain(below, rows)
+    if _names_columns(first[1], [row for _, row in below]):
         return first[1], rows
     return [f"column_{number}" for number in range(1, len(first[1]) + 1)], chain([first], rows)
 
 
 def _quotes_tabs(head: list[str]) -> bool:
+    """Whether quotation marks stand around cells: some do, and all rows are then equally long.
+
+    Where none does, a cell that begins with one later on is prose, and would take all up to the next one for its own.
+    """
+    if not any(cell.startswith('"') for line in head for cell in line.split("\t")):
+        return False
     reader = csv.reader(head, delimiter="\t", strict=True)
     lengths: set[int] = set()
     last = 0
@@ -112,21 +120,24 @@ def _column(member: Member, lines: Iterable[str], delimiter: str, quoted: bool) 
 
 
 def _rows(member: Member, reader: Iterator[Row]) -> Iterator[tuple[int, Row]]:
-    """(number of its last line, row) of each row that is well formed and not empty."""
+    """(number of its last line, row) of each row that is well formed and not empty; each line of another is a fault."""
+    last = 0
     while True:
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            member.fault(reader.line_num, f"malformed row: {error}")  # pyright: ignore[reportAttributeAccessIssue]
-            continue
+            row = []
+            for line in range(last + 1, reader.line_num + 1):  # pyright: ignore[reportAttributeAccessIssue]
+                member.fault(line, f"malformed row: {error}")
+        last: int = reader.line_num  # pyright: ignore[reportAttributeAccessIssue]
         if row:
-            yield reader.line_num, row  # pyright: ignore[reportAttributeAccessIssue]
+            yield last, row
 
 
-def _names_columns(row: Row) -> bool:
-    """Whether the first row holds the names of the columns: short, different, and no numbers."""
+def _names_columns(row: Row, below: list[Row]) -> bool:
+    """Whether the first row holds the names of the columns: short, different, no numbers, and not in their columns again."""
     cells = [cell.strip() for cell in row]
     if any(cell.lower() in NAMES for cell in cells):
         return True
@@ -136,4 +147,10 @@ def _names_columns(row: Row) -> bool:
         and len(set(filled)) == len(filled)
         and all(len(cell) <= LONGEST_NAME for cell in filled)
         and not any(cell.replace(".", "", 1).isdecimal() for cell in filled)
+        and not any(
+            name.strip() and name == cell
+            for other in below
+            if other != row  # the names once more, as where two tables were put together
+            for name, cell in zip(row, other, strict=False)
+        )
     )
