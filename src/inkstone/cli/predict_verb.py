@@ -40,6 +40,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {"run": options.run, "answers": answers}
 
 
+def told(predicate: dict[str, Any]) -> str:
+    """A predicate and its roles: who did what to whom, when and where."""
+    roles = [f"{role['label']} {role['question']}".rstrip() + f": {role['text']}" for role in predicate["roles"]]
+    return f"{predicate['text']}\t{' | '.join(roles)}"
+
+
 def as_text(answer: dict[str, Any]) -> str:
     """One answer as a line: what is said first, then how sure it is."""
     import json
@@ -51,6 +57,8 @@ def as_text(answer: dict[str, Any]) -> str:
     if "start" in answer:
         asked = answer["input"]["question"] if isinstance(answer["input"], dict) else answer["input"]
         return f"{answer['text'] or '(no answer)'}\t{answer['confidence']:.3f}\t{asked if isinstance(asked, str) else asked[0]}"
+    if "predicates" in answer:
+        return "\n".join(map(told, answer["predicates"])) or "(no predicate)"
     if "tags" in answer:
         return " ".join(f"{word}/{tag}" for word, tag in zip(answer["tokens"], answer["tags"], strict=True))
     return " ".join(answer["words"]) if "words" in answer else json.dumps(answer, ensure_ascii=False)

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from inkstone.errors import RecipeError
 from inkstone.layers.both_ways import BothWays
 from inkstone.layers.recurrent import locked_dropout
+from inkstone.layers.seen_from import SeenFrom
 from inkstone.tokens.example_batches import Encoded, ExampleBatch, collate
 from inkstone.tokens.tokenizer import Tokenizer
 
@@ -58,6 +59,8 @@ class WordReaderSettings:
     words: int = 0
     pairs: int = 0
     marks: int = 0  # the highest mark that a unit may carry, see `Encoded.marks`
+    focus: int = 0  # the highest of `Encoded.focus`
+    focus_width: int = 128  # of a word as it is seen from the one that is asked about
 
     def __post_init__(self):
         """Refuse shapes that cannot be."""
@@ -126,6 +129,7 @@ class WordReader(nn.Module):
         self.past = nn.Linear(s.inputs, s.width, bias=False)
         widths = [s.inputs, *[s.width] * (s.n_layers - 1)]
         self.layers = nn.ModuleList(BothWays("lstm", inputs, s.width // 2) for inputs in widths)
+        self.seen_from = SeenFrom(s.width, s.focus_width, s.focus, s.dropout) if s.focus else None
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "WordReader":
@@ -142,6 +146,8 @@ class WordReader(nn.Module):
         for layer in self.layers:
             assert isinstance(layer, BothWays)
             layer.initialise(generator)
+        if self.seen_from is not None:
+            self.seen_from.initialise(generator, DEVIATION)
         return self
 
     @torch.no_grad()
@@ -159,8 +165,11 @@ class WordReader(nn.Module):
         device = self.words.weight.device
         self.to("cpu")
         keys, pairs, tokens = [], [], 0
-        for begin in range(0, len(inputs), AT_ONCE):
-            batch = collate(inputs[begin : begin + AT_ONCE])
+        different = list(
+            {each.ids.tobytes(): each for each in inputs}.values()
+        )  # the same with other marks counts once
+        for begin in range(0, len(different), AT_ONCE):
+            batch = collate(different[begin : begin + AT_ONCE])
             spelled = self._spelled(batch)
             words, _ = self._known_as(spelled)
             keys.append(words.numpy())
@@ -172,7 +181,8 @@ class WordReader(nn.Module):
         known = np.union1d(_frequent(np.concatenate(keys)), given)
         common = _frequent(np.concatenate(pairs)) if short else np.zeros(0, np.int64)
         marks = max((int(each.marks.max(initial=0)) for each in inputs if each.marks is not None), default=0)
-        self._build(replace(self.settings, words=len(known), pairs=len(common), marks=marks))
+        focus = max((int(each.focus.max(initial=0)) for each in inputs if each.focus is not None), default=0)
+        self._build(replace(self.settings, words=len(known), pairs=len(common), marks=marks, focus=focus))
         self.word_keys.copy_(torch.from_numpy(known))
         self.pair_keys.copy_(torch.from_numpy(common))
         self.initialise(generator)
@@ -186,12 +196,19 @@ class WordReader(nn.Module):
         return told
 
     def read_units(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
-        """The states of the words of each row; what stands at padding means nothing."""
+        """The states of the words of each row; what stands at padding means nothing. Rows of one text read it once."""
+        if self.seen_from is None:
+            return self._read_texts(batch)
+        assert batch.focus is not None and batch.unit_valid is not None
+        _, text = batch.ids.masked_fill(~batch.valid, -1).unique(dim=0, return_inverse=True)
+        states = self._read_texts(_rows_of(batch, _first_of_each(text)))
+        return self.seen_from(states[text], batch.focus, batch.unit_valid)
+
+    def _read_texts(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
         spelled = self._spelled(batch)
         known, exact = self._known_as(spelled)
         _, kind = exact.unique(return_inverse=True)
-        first = torch.empty(int(kind.max()) + 1, dtype=torch.int64, device=kind.device)
-        first[kind] = torch.arange(len(kind), device=kind.device)  # any of those that are spelled alike
+        first = _first_of_each(kind)
         once = Spelled(spelled.tokens[first], spelled.size[first])
         by_spelling = torch.cat((self._read_characters(once), self._shape(once)), dim=-1)
         parts = [self.words(self._unknown_at_random(_rows(self.word_keys, known))), by_spelling[kind]]
@@ -266,6 +283,19 @@ class WordReader(nn.Module):
             keys.append(self._known_as(self._spelled(collate(rows)))[0].numpy())
         found, first = np.unique(np.concatenate(keys), return_index=True)
         return found, vectors[first]
+
+
+def _first_of_each(kinds: Int[Tensor, " n"]) -> Int[Tensor, " k"]:
+    """Where each kind, numbered from 0, stands; any place of several."""
+    first = torch.empty(int(kinds.max()) + 1, dtype=torch.int64, device=kinds.device)
+    first[kinds] = torch.arange(len(kinds), device=kinds.device)
+    return first
+
+
+def _rows_of(batch: ExampleBatch, rows: Int[Tensor, " r"]) -> ExampleBatch:
+    """The batch with these rows alone."""
+    kept: dict[str, Any] = {name: None if value is None else value[rows] for name, value in vars(batch).items()}
+    return ExampleBatch(**kept)
 
 
 def _hash(tokens: Int[Tensor, "w k"], size: Int[Tensor, " w"]) -> Int[Tensor, " w"]:

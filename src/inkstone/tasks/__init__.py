@@ -11,6 +11,7 @@ TASKS = {
     "answer": ("inkstone.tasks.answer", "ExtractAnswer"),
     "embed": ("inkstone.tasks.embed", "Embed"),
     "tag": ("inkstone.tasks.tag", "Tag"),
+    "roles": ("inkstone.tasks.roles", "Roles"),
 }
 
 

@@ -141,6 +141,15 @@ class ReadsInputs(Protocol):
 
 
 @runtime_checkable
+class AsksFurther(Protocol):
+    """A task that must know one thing of an example, such as its predicates, before it can ask for another."""
+
+    def further(self, example: Any, outputs: Sequence[Any]) -> Any:
+        """What is to be asked next, given what the model said; the example itself where nothing is."""
+        ...
+
+
+@runtime_checkable
 class Varies(Protocol):
     """A task whose training examples can be altered without changing what is right."""
 

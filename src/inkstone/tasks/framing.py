@@ -25,9 +25,10 @@ class Frame:
     pair_between: tuple[int, ...]
     pair_after: tuple[int, ...]
     second_type: int  # of the second text's tokens; the first are of type 0
+    reads_focus: bool = False  # whether the model that reads them knows `Encoded.focus`
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, context: int) -> "Frame":
+    def of(cls, tokenizer: Tokenizer, context: int, *, reads_focus: bool = False) -> "Frame":
         """What this tokenizer puts around texts. Raises RecipeError where that leaves no room for one."""
         single = tokenizer.backend.encode("a")
         double = tokenizer.backend.encode("a", "a")
@@ -37,7 +38,7 @@ class Frame:
         inside = range(len(pair_before), len(mask) - len(rest))
         between = tuple(double.ids[at] for at in inside if mask[at])
         second = double.type_ids[len(mask) - len(rest) - 1]
-        frame = cls(tokenizer, context, before, after, pair_before, between, rest, second)
+        frame = cls(tokenizer, context, before, after, pair_before, between, rest, second, reads_focus)
         if context - max(len(before) + len(after), len(pair_before) + len(between) + len(rest)) < 4:
             raise RecipeError(f"a context of {context} tokens leaves no room for a text; set a larger model.context")
         return frame

@@ -11,9 +11,9 @@ from inkstone.hub.bert_tasks import is_task
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load, read_config
 from inkstone.hub.headed_layout import is_headed
-from inkstone.models.headed import Headed
+from inkstone.models.headed import Headed, ReadsUnits
 from inkstone.tasks import task_class
-from inkstone.tasks.base import Answer, ReadsInputs, Task
+from inkstone.tasks.base import Answer, AsksFurther, ReadsInputs, Task
 from inkstone.tasks.framing import Frame
 from inkstone.text.reading import read
 from inkstone.text.reading_report import ReadingReport
@@ -28,7 +28,7 @@ class Predictor:
 
     def __init__(self, model: Headed, task: Task, context: int):
         self.model, self.task = model, task
-        self.frame = Frame.of(model.tokenizer, context)
+        self.frame = Frame.of(model.tokenizer, context, reads_focus=isinstance(model.body, ReadsUnits))
 
     @classmethod
     def load(cls, run: Path | str, device: str = "auto") -> "Predictor":
@@ -58,7 +58,12 @@ class Predictor:
 
     def answers(self, examples: Sequence[Any]) -> list[Answer]:
         """What the model says to each example, in their order."""
-        return self.answers_of(examples, self.outputs(examples))
+        outputs = self.outputs(examples)
+        if isinstance(self.task, AsksFurther):
+            further = [self.task.further(each, own) for each, own in zip(examples, outputs, strict=True)]
+            if any(new is not old for new, old in zip(further, examples, strict=True)):
+                examples, outputs = further, self.outputs(further)
+        return self.answers_of(examples, outputs)
 
     def answers_of(self, examples: Sequence[Any], outputs: Sequence[Sequence[Any]]) -> list[Answer]:
         """The answers that outputs come to."""

@@ -38,12 +38,12 @@ def tag_details(examples: Sequence[Tagged], answers: Sequence[Answer], score: st
     """The scores of each label; of tags that stand alone also how often each is taken for which."""
     if score != ACCURACY:
         gold, given = zip(*_both(examples, answers, score), strict=True)
-        return {"labels": _by_label(span_scores(gold, given).per_label)}
+        return {"labels": by_label(span_scores(gold, given).per_label)}
     scores = label_scores(
         [tag for example in examples for tag in example.tags], [tag for answer in answers for tag in answer["tags"]]
     )
     confusion = {"labels": list(scores.per_label), "counts": np.asarray(scores.confusion).tolist()}
-    return {"labels": _by_label(scores.per_label), "confusion": confusion}
+    return {"labels": by_label(scores.per_label), "confusion": confusion}
 
 
 def tag_mistakes(examples: Sequence[Tagged], answers: Sequence[Answer], score: str) -> list[dict[str, Any]]:
@@ -62,8 +62,8 @@ def tag_mistakes(examples: Sequence[Tagged], answers: Sequence[Answer], score: s
             {
                 "place": example.place,
                 "text": example.text,
-                "gold": _listed(told[0]),
-                "predicted": _listed(told[1]),
+                "gold": listed(told[0]),
+                "predicted": listed(told[1]),
                 "right": gold == given,
                 "score": share,
                 "confidence": answer.get("probability"),
@@ -93,12 +93,14 @@ def _told(example: Tagged, span: Span, score: str) -> str:
     return f"{example.text[example.starts[span.start] : example.starts[last] + len(example.words[last])]}/{span.label}"
 
 
-def _listed(told: list[str]) -> str:
+def listed(told: list[str]) -> str:
+    """The first of several differences as one line."""
     more = f", … {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
     return ", ".join(told[:MOST_TOLD]) + more
 
 
-def _by_label(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def by_label(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Precision, recall, F1 and counts of each label, as JSON holds them."""
     return {
         name: {
             "precision": own.precision, "recall": own.recall, "f1": own.f1,

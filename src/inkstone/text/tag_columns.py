@@ -36,7 +36,7 @@ def sentences_in_columns(
     ids: set[str],
 ) -> Iterator[TaggedSentence]:
     """The sentences of a file, given as lines; `ids` are the sent_ids that were seen. Raises TextError where there are no tags."""
-    blocks = list(_blocks(lines, tabs=has_tabs(lines)))
+    blocks = list(blocks_of(lines, tabs=has_tabs(lines)))
     width = Counter(len(cells) for _, rows in blocks for _, cells in rows).most_common(1)
     if not width or (width[0][0] < 2 and not segmented):
         raise TextError(
@@ -63,7 +63,7 @@ def sentences_in_columns(
         yield sentence
 
 
-def _blocks(lines: Sequence[str], tabs: bool) -> Iterator[Block]:
+def blocks_of(lines: Sequence[str], tabs: bool) -> Iterator[Block]:
     """Sentences as their comments and their rows."""
     comments: list[str] = []
     rows: list[Row] = []

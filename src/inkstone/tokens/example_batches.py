@@ -25,6 +25,9 @@ class Encoded:
     target: np.ndarray | None = None  # () one label, (labels,) several, (n,) one a unit, (2,) a span
     weight: float = 1.0  # how much the example counts in the loss
     marks: Int[np.ndarray, " n"] | None = None  # what is known of each unit beforehand, as a small number; 0: nothing
+    focus: Int[np.ndarray, " n"] | None = (
+        None  # how each unit stands to the one that is asked about: 1 itself; 0: none is
+    )
     characters: Int[np.ndarray, "t 2"] | None = (
         None  # which of the text a token spells, where an answer may hold it; 0, 0
     )
@@ -42,19 +45,22 @@ class ExampleBatch:
     target: Tensor | None
     weight: Float[Tensor, " b"]
     marks: Int[Tensor, "b n"] | None = None
+    focus: Int[Tensor, "b n"] | None = None
     characters: Int[Tensor, "b t 2"] | None = None
 
 
 def collate(examples: Sequence[Encoded]) -> ExampleBatch:
     """Rows of one batch. Targets of one length are stacked; those of a label a unit are filled up with `NOT_ASKED`."""
     ids, valid = _padded([example.ids for example in examples])
-    types = units = unit_valid = target = marks = None
+    types = units = unit_valid = target = marks = focus = None
     if examples[0].types is not None:
         types, _ = _padded([example.types for example in examples])  # type: ignore[misc]
     if examples[0].units is not None:
         units, unit_valid = _padded([example.units for example in examples])  # type: ignore[misc]
     if examples[0].marks is not None:
         marks, _ = _padded([example.marks for example in examples])  # type: ignore[misc]
+    if examples[0].focus is not None:
+        focus, _ = _padded([example.focus for example in examples])  # type: ignore[misc]
     if all(example.target is not None for example in examples):
         targets = [np.asarray(example.target) for example in examples]
         if examples[0].units is not None and targets[0].ndim == 1:
@@ -66,7 +72,7 @@ def collate(examples: Sequence[Encoded]) -> ExampleBatch:
     if examples[0].characters is not None:
         sides = [_padded([example.characters[:, side] for example in examples])[0] for side in (0, 1)]  # type: ignore[index]
         characters = torch.stack(sides, dim=-1)
-    return ExampleBatch(ids, valid, types, units, unit_valid, target, weight, marks, characters)
+    return ExampleBatch(ids, valid, types, units, unit_valid, target, weight, marks, focus, characters)
 
 
 def _padded(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
@@ -78,7 +84,7 @@ def _padded(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Int[Tensor, "b t
 
 
 class ExampleBatches:
-    """Batches of `rows` examples, by number.
+    """Batches of `rows` examples, by number; those that ask about units of one text stand together, so that it is read once.
 
     Each epoch shuffles the examples, sorts stretches of `BUCKET` batches by length, so that little is padded, and shuffles
     the batches; all of it drawn from (seed, epoch) alone. The last batch of an epoch may be smaller.
@@ -91,6 +97,9 @@ class ExampleBatches:
         self.lengths = np.array([len(example.ids) for example in examples])
         self.context = int(self.lengths.max())
         self.batches_per_epoch = -(-len(examples) // self.rows)
+        texts: dict[bytes | int, int] = {}
+        keys = (each.ids.tobytes() if each.focus is not None else at for at, each in enumerate(examples))
+        self.texts = np.array([texts.setdefault(key, len(texts)) for key in keys])
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
     def batch(self, index: int) -> ExampleBatch:
@@ -100,7 +109,7 @@ class ExampleBatches:
 
     def _draw_order(self, epoch: int) -> list[np.ndarray]:
         generator = np.random.default_rng([self.seed, epoch])
-        order = generator.permutation(len(self.examples))
+        order = np.argsort(generator.permutation(self.texts.max() + 1)[self.texts], kind="stable")
         stretch = BUCKET * self.rows
         for begin in range(0, len(order), stretch):
             part = order[begin : begin + stretch]
