@@ -58,6 +58,8 @@ MODELS = {
     "three": lambda: fit(TEXTS, LABELS, LinearSettings(c=3.0, fewest=2)),
     "several": lambda: fit(TEXTS, SEVERAL),
     "pairs": lambda: fit(*pairs()),
+    "letters": lambda: fit(TEXTS, LABELS, LinearSettings(letters=4, ratios=0.5)),
+    "pairs by letters": lambda: fit(*pairs(), LinearSettings(letters=3)),
 }
 
 
@@ -171,6 +173,20 @@ def test_a_folder_without_a_classifier_is_named(tmp_path):
 def test_examples_that_teach_nothing_are_refused(texts, labels, message):
     with pytest.raises(TextError, match=message):
         fit(texts, labels)
+
+
+def test_letters_tell_a_word_by_its_parts():
+    texts = [f"{word}{end}" for word in ("walk", "talk", "jump", "look", "cook") for end in ("ing", "able", "less")]
+    labels = [end for _ in range(5) for end in ("doing", "can", "not")]
+    new, gold = ["drinkable", "singing", "endless"], ["can", "doing", "not"]
+    assert fit(texts, labels, LinearSettings(letters=4)).predict(new) == gold
+    assert len(set(fit(texts, labels).predict(new))) == 1  # words that were never seen
+
+
+@pytest.mark.parametrize("ratios", [-0.5, 3.0, float("nan")])
+def test_a_power_that_cannot_hold_is_refused(ratios):
+    with pytest.raises(RecipeError, match="ratios = "):
+        LinearSettings(ratios=ratios)
 
 
 @pytest.mark.parametrize("c", [0.0, -1.0, float("inf"), float("nan")])

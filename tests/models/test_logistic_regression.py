@@ -51,6 +51,31 @@ def test_each_of_several_labels_is_a_regression_of_its_own():
     np.testing.assert_allclose(ours, np.stack(theirs, axis=1), atol=1e-3)
 
 
+@pytest.mark.parametrize("n_labels", [2, 5])
+def test_a_spread_of_the_weights_is_the_same_as_values_that_are_as_much_larger(n_labels):
+    """Of outputs that all have the same spread s, w = s ∘ v on the rows x is v on the rows s ∘ x."""
+    rows = some_rows()
+    labels = some_labels(rows, n_labels)
+    labels[:n_labels] = np.arange(n_labels)
+    targets = labels if n_labels > 2 else labels[:, None].astype(float)
+    outputs = n_labels if n_labels > 2 else 1
+    seen = np.bincount(rows.columns, minlength=rows.width)
+    spread = np.where(seen > 1, np.random.default_rng(5).uniform(0.2, 2, rows.width), 0.7)
+    scaled = SparseRows.of_dense(rows.dense() * spread)
+    weights, bias = LogisticRegression(rows, targets, outputs, np.tile(spread[:, None], (1, outputs))).fit(3.0)
+    expected = probabilities(scaled, *LogisticRegression(scaled, targets, outputs).fit(3.0))
+    np.testing.assert_allclose(probabilities(rows, weights, bias), expected, atol=1e-3)
+
+
+def test_a_weight_without_spread_stays_zero():
+    rows = some_rows()
+    labels = some_labels(rows, 2)[:, None].astype(float)
+    spread = np.ones((rows.width, 1))
+    spread[:3] = 0
+    weights, _ = LogisticRegression(rows, labels, 1, spread).fit(3.0)
+    assert not weights[:3].any() and weights[3:].any()
+
+
 def test_where_it_begins_makes_no_difference():
     rows = some_rows()
     labels = some_labels(rows, 5)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from inkstone.errors import TextError
+from inkstone.errors import RecipeError, TextError
 from inkstone.text.ngram_rows import SHARED, NgramRows, are_pairs
 from inkstone.text.ngrams import NgramSettings
 from inkstone.text.words import words
@@ -40,6 +40,29 @@ def test_rows_are_those_of_scikit_learn(fewest):
     np.testing.assert_allclose(learned.dense(), theirs[:, order], atol=1e-12)
     new = ["good paper and good ink", "砚台好不好", "nothing that is known"]
     np.testing.assert_allclose(rows(new).dense(), peer.transform(new).toarray()[:, order], atol=1e-12)
+
+
+def test_letters_are_those_of_scikit_learn_beside_the_words():
+    sklearn = pytest.importorskip("sklearn.feature_extraction.text")
+    texts = ["the ink, the inkwell", "unwell", "drøm, дом and inks"]
+    peer = sklearn.TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
+    theirs = peer.fit_transform([text.replace(",", "") for text in texts]).toarray()
+    rows, learned = NgramRows.learn(texts, NgramSettings(words=1, characters=0, letters=4))
+    first = rows.index.first_letters
+    letters, table = rows.names()[first:], learned.dense()
+    assert sorted(letters) == sorted(peer.vocabulary_)
+    order = [peer.vocabulary_[name] for name in letters]
+    np.testing.assert_allclose(table[:, first:] * np.sqrt(2), theirs[:, order], atol=1e-12)
+    np.testing.assert_allclose((table[:, :first] ** 2).sum(axis=1), 0.5)
+    new = rows(["inkwells 墨 한"]).dense()[0]
+    known = {name for name, value in zip(rows.names(), new, strict=True) if value}
+    assert {" ink", "well", "ls"} & known == {" ink", "well"} and "s " in known
+
+
+@pytest.mark.parametrize("letters", [1, 6, -1])
+def test_letters_that_make_no_ngrams_are_refused(letters):
+    with pytest.raises(RecipeError, match="letters = "):
+        NgramSettings(letters=letters)
 
 
 def test_a_pair_is_a_row_of_its_sides_of_both_and_of_what_they_share():

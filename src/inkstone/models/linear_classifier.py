@@ -5,7 +5,8 @@
 
 x the row of `text/ngram_rows.py`: n-grams of words, and of characters of scripts without blanks; of a pair of texts those of
 each side, of both, and the shares of words in common. Fitted by `models/logistic_regression.py`; nothing is drawn at random.
-What it cannot do: see the order of words further apart than two, or know that two words mean the same.
+With `ratios` a weight may go the further, the more often its n-gram stands under one label than under the others
+(`log_count_ratios`). What it cannot do: see the order of words further apart than two, or know that two words mean the same.
 
 Sources: Joachims 1998 and Wang and Manning 2012 for how strong it is.
 """
@@ -23,6 +24,7 @@ from safetensors.numpy import load_file, save_file
 
 from inkstone.errors import CheckpointError, RecipeError, RunError, TextError
 from inkstone.files import whole_folder, write_json
+from inkstone.models.log_count_ratios import spread_of
 from inkstone.models.logistic_regression import LogisticRegression, loss_and_slope, matrix
 from inkstone.models.tagger import read_object
 from inkstone.text.folds import grouped_split
@@ -43,9 +45,12 @@ class LinearSettings(NgramSettings):
     """Which n-grams are counted, and how much the weights may grow."""
 
     c: float = 1.0  # C: the larger, the closer to the examples
+    ratios: float = 0.0  # power of the log-count ratios by which the weights spread; 0: all weights alike
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.ratios <= 2:
+            raise RecipeError(f"ratios = {self.ratios}, but must be from 0 (all weights alike) to 2")
         if not 0 < self.c < float("inf"):
             raise RecipeError(f"c = {self.c}, but it must be above 0 and finite")
 
@@ -119,8 +124,8 @@ class LinearClassifier:
             settings = LinearSettings(**config)
             tensors = load_file(folder / "model.safetensors")
             index = NgramIndex({word: number for number, word in enumerate(listed["words"])})
-            for kind, longest in settings.longest.items():
-                index.codes |= {(kind, n): tensors[f"{kind}.{n}"] for n in range(1, longest + 1)}
+            for kind, lengths in settings.lengths.items():
+                index.codes |= {(kind, n): tensors[f"{kind}.{n}"] for n in lengths}
             rows = NgramRows(index, pairs, [tensors[f"idf.{block}"] for block in range(3 if pairs else 1)])
             weights, bias = tensors["weights"], tensors["bias"]
         except (KeyError, TypeError, AttributeError, OSError, SafetensorError) as error:
@@ -149,7 +154,8 @@ def fit(
     names, several, targets = label_targets(texts, labels)
     rows, x = NgramRows.learn(texts, settings)
     report(f"{len(texts):,} texts, {x.width:,} columns, {len(names)} labels")
-    weights, bias = LogisticRegression(x, targets, _outputs(targets, names)).fit(settings.c, report=report)
+    regression = LogisticRegression(x, targets, _outputs(targets, names), spread_of(x, targets, settings.ratios))
+    weights, bias = regression.fit(settings.c, report=report)
     return LinearClassifier(settings, names, several, rows, weights.astype(np.float32), bias.astype(np.float32))
 
 
@@ -178,7 +184,8 @@ def choose_c(
     rows, x = NgramRows.learn(inner, settings)
     aside = rows(kept)
     nats = {}
-    regression = LogisticRegression(x, targets[parts["inner"]], _outputs(targets, names))
+    learned = targets[parts["inner"]]
+    regression = LogisticRegression(x, learned, _outputs(targets, names), spread_of(x, learned, settings.ratios))
     for c in sorted(candidates):
         weights, bias = regression.fit(c, close=CLOSE_ENOUGH)
         logits = torch.from_numpy(_product(aside, weights.astype(np.float32)) + bias)

@@ -10,6 +10,9 @@ The loss is convex, and through the penalty steep enough around its minimum w* t
 length one no logit is then further than that from its best: where that is small, L-BFGS has arrived. For the intercepts,
 which have no penalty, the step that Newton's method would take is added to this account.
 
+With a `spread` s, one for each weight, w = s ∘ v and the penalty is ‖v‖² / 2C: a weight of which more is expected costs less, as
+under a normal prior of deviation s √C.
+
 Two things make it fast. An intercept sees every row, a weight few: without `INTERCEPT`, which evens their curvatures, it takes up
 to four times the steps. And columns that only one row has can be one column of their common length, since at the minimum
 their weights are as their values.
@@ -20,6 +23,7 @@ Sources: Berkson 1944; L-BFGS: Liu and Nocedal 1989. scikit-learn's LogisticRegr
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -67,14 +71,22 @@ class LogisticRegression:
     """Rows and what they are: `targets` are numbers of labels, or a table of 0 and 1. Each `fit` begins where the last one ended."""
 
     def __init__(
-        self, rows: SparseRows, targets: Int[np.ndarray, " n"] | Float[np.ndarray, "n outputs"], outputs: int
+        self,
+        rows: SparseRows,
+        targets: Int[np.ndarray, " n"] | Float[np.ndarray, "n outputs"],
+        outputs: int,
+        spread: Float[np.ndarray, "columns outputs"] | None = None,
     ) -> None:
+        """`spread` of the weights, 1 where it is not given. Of columns that only one row has it must be the same."""
         self.gathered = _Gathered(rows)
         rows = self.gathered.rows
         dtype = torch.float64 if outputs <= WIDE else torch.float32
         self.n = len(rows)
         self.forth, self.back = matrix(rows, dtype), matrix(rows.transposed(), dtype)
-        self.longest = float(np.sqrt(np.bincount(rows.rows, rows.values**2, minlength=1).max()))
+        self.spread = None if spread is None else torch.from_numpy(self.gathered.spread(spread)).to(dtype)
+        squares = matrix(replace(rows, values=rows.values**2), dtype)
+        reach = torch.ones(rows.width, 1, dtype=dtype) if self.spread is None else self.spread.square()
+        self.longest = float((squares @ reach).max().sqrt()) if len(rows) else 0.0
         aim = torch.from_numpy(targets)
         self.targets = aim if aim.dim() == 1 else aim.to(dtype)
         often = (np.bincount(targets, minlength=outputs) if targets.ndim == 1 else targets.sum(axis=0)) + 0.5
@@ -113,14 +125,18 @@ class LogisticRegression:
             optimiser.step(evaluate)
         minimum.restore()
         intercepts = self.start + self.scale * self.shift.detach()
-        return self.gathered.weights(self.weights.detach().double().numpy()), intercepts.double().numpy()
+        return self.gathered.weights(self._weights().detach().double().numpy()), intercepts.double().numpy()
+
+    def _weights(self) -> Float[Tensor, "gathered outputs"]:
+        return self.weights if self.spread is None else self.weights * self.spread
 
     def _look(self, c: float) -> tuple[Float[Tensor, ""], float]:
         """The loss, its gradient into the parameters, and the bound on how far the logits are from their best."""
         weights, shift = self.weights, self.shift
-        loss, slope = loss_and_slope(self.forth @ weights + self.start + self.scale * shift, self.targets)
+        loss, slope = loss_and_slope(self.forth @ self._weights() + self.start + self.scale * shift, self.targets)
         loss += weights.square().sum(dtype=torch.float64) / (2 * c)
-        weights.grad = (self.back @ slope).add_(weights, alpha=1 / c)
+        gradient = self.back @ slope
+        weights.grad = (gradient if self.spread is None else gradient.mul_(self.spread)).add_(weights, alpha=1 / c)
         shift.grad = self.scale * slope.sum(dim=0)
         newton = slope.sum(dim=0) / self.curvature
         return loss, c * self.longest * float(weights.grad.norm()) + float(newton.norm())
@@ -174,6 +190,13 @@ class _Gathered:
             np.concatenate([rows.values[~alone], length[own]]),
             (len(rows), n_shared + len(own)),
         )
+
+    def spread(self, spread: Float[np.ndarray, "columns outputs"]) -> Float[np.ndarray, "gathered outputs"]:
+        """The spread of the columns that are left."""
+        own = np.zeros((self.width, spread.shape[1]))
+        own[self.own_column] = spread[self.columns]
+        own[: int(self.shared.sum())] = spread[self.shared]
+        return own[: self.rows.width]
 
     def weights(self, found: Float[np.ndarray, "gathered outputs"]) -> Float[np.ndarray, "columns outputs"]:
         """The weights of the columns as they were."""

@@ -3,7 +3,8 @@
     idf(w) = ln((1 + N) / (1 + n_w)) + 1                N texts, n_w of them with the n-gram w
     value(w, d) = (1 + ln count(w in d)) · idf(w)       each text's values divided by their Euclidean length
 
-That is scikit-learn's TfidfVectorizer with `sublinear_tf`. A pair is a row of four blocks: the n-grams of the first text, of
+That is scikit-learn's TfidfVectorizer with `sublinear_tf`. N-grams of letters, where they are counted, are a text of their own beside
+that of words and characters: there are so many of them that they would drown these. A pair is a row of four blocks: the n-grams of the first text, of
 the second, and of both, each with an idf and a length of its own; and how many of their words the two share.
 """
 
@@ -65,7 +66,8 @@ class NgramRows:
         return [first, second, of_both(first, second)], shares(lines, n)
 
     def _weighed(self, counts: list[SparseRows], shared: np.ndarray) -> SparseRows:
-        blocks = [weighed(block, idf) for block, idf in zip(counts, self.idf, strict=True)]
+        letters = self.index.first_letters
+        blocks = [weighed(block, idf, letters) for block, idf in zip(counts, self.idf, strict=True)]
         return side_by_side([*blocks, SparseRows.of_dense(shared)]) if self.pairs else blocks[0]
 
 
@@ -75,9 +77,12 @@ def inverse_frequency(counts: SparseRows) -> np.ndarray:
     return np.where(having == 0, 0, np.log((1 + len(counts)) / (1 + having)) + 1)
 
 
-def weighed(counts: SparseRows, idf: np.ndarray) -> SparseRows:
-    """TF–IDF of counts, each row at length one."""
+def weighed(counts: SparseRows, idf: np.ndarray, letters: int) -> SparseRows:
+    """TF–IDF of counts, each row at length one; what stands from the column `letters` on weighs as much as all before."""
     values = (1 + np.log(counts.values)) * idf[counts.columns]
+    sides = 2 * counts.rows + (counts.columns >= letters)
+    length = np.sqrt(np.bincount(sides, values**2, minlength=2 * len(counts)))
+    values /= np.where(length == 0, 1, length)[sides]
     return SparseRows(counts.columns, values, counts.begins, counts.width).at_length_one()
 
 
@@ -109,7 +114,7 @@ def shares(lines: dict[Kind, Line], n: int) -> np.ndarray:
     Those without a column count, too: that both sides have a name that no other text has says as much.
     """
     sizes, shared = np.zeros((n, 2)), np.zeros(n)
-    for line in lines.values():
+    for line in (lines["words"], lines["characters"]):
         base = int(line.units.max(initial=0)) + 1
         keys = np.unique(line.texts * base + line.units)
         end = np.searchsorted(keys, n * base)  # of the first sides
