@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from inkstone.errors import RecipeError
+from inkstone.errors import RecipeError, TextError
 from inkstone.recipe import Recipe
 from inkstone.tasks.base import Task
 from inkstone.tasks.understanding import Understanding
+from inkstone.text import datasets
 from inkstone.text.folds import grouped_split, k_folds
 from inkstone.text.leaks import duplicate_groups, find_leaks
 
@@ -53,6 +55,8 @@ def read_parts(task: Task, recipe: Recipe) -> Parts:
         if sources:
             understanding = Understanding(part, list(sources))
             found[part] = task.read(sources, understanding)
+            doubts = {source: told for source in sources if (told := datasets.doubt(source))}
+            understanding.notices += [f"the licence of {name} is doubtful: {told}" for name, told in doubts.items()]
             understood.append(understanding)
     if recipe.task.fold:
         if found["test"]:
@@ -67,6 +71,28 @@ def read_parts(task: Task, recipe: Recipe) -> Parts:
     found["train"] = share_of(found["train"], recipe)
     notice_leaks(found, understood)
     return Parts(found["train"], found["dev"], found["test"], understood)
+
+
+def of_part(sources: Sequence[str | Path], part: str) -> list[str]:
+    """Sources for "valid" (dev) or "test": of a data set that is named as a whole its files of that part.
+
+    Raises TextError for a data set that has none.
+    """
+    found = []
+    for source in map(str, sources):
+        files = datasets.parts_of(source, part)
+        if not files:
+            raise TextError(
+                f"{source} has no {'dev' if part == 'valid' else part} part; name one of its files, or another source"
+            )
+        found += files
+    return found
+
+
+def dev_beside(sources: Sequence[str]) -> list[str]:
+    """The dev parts of the data sets among these sources; empty where there are none, so that one is kept aside."""
+    named = [source for source in sources if source.startswith(datasets.PREFIX)]
+    return [file for source in named for file in datasets.parts_of(source, "valid") if file != source]
 
 
 def kept_aside(examples: Sequence[Any], recipe: Recipe) -> tuple[list[Any], list[Any]]:

@@ -35,7 +35,7 @@ def texts(member: Member) -> Iterator[pl.Series]:
     first = next(blocks, b"")
     blocks = chain([first], blocks)
     head = first.lstrip()
-    if head.startswith(b"[") or (head.startswith(b"{") and _goes_over_lines(head)):
+    if member.key or head.startswith(b"[") or (head.startswith(b"{") and _goes_over_lines(head)):
         yield from _from_values(member, blocks)
     else:
         yield from _from_lines(member, blocks)
@@ -50,8 +50,8 @@ def records(member: Member) -> Iterator[tuple[int, Record]]:
     first = next(blocks, b"")
     blocks = chain([first], blocks)
     head = first.lstrip()
-    if head.startswith(b"[") or (head.startswith(b"{") and _goes_over_lines(head)):
-        for number, value in enumerate(values(block.decode() for block in blocks), 1):
+    if member.key or head.startswith(b"[") or (head.startswith(b"{") and _goes_over_lines(head)):
+        for number, value in enumerate(_elements(member, blocks), 1):
             if isinstance(value, dict):
                 yield number, value
             else:
@@ -144,7 +144,7 @@ def _without_lone_surrogates(text: str) -> str:
 
 
 def _from_values(member: Member, blocks: Iterable[bytes]) -> Iterator[pl.Series]:
-    elements = values(block.decode() for block in blocks)
+    elements = _elements(member, blocks)
     first = list(islice(elements, SAMPLE_RECORDS))
     records = [value for value in first if isinstance(value, dict)]
     column = _column(records, member.text_column) if records else None
@@ -161,6 +161,21 @@ def _from_values(member: Member, blocks: Iterable[bytes]) -> Iterator[pl.Series]
             yield pl.Series(found, dtype=pl.String)
             found, size = [], 0
     yield pl.Series(found, dtype=pl.String)
+
+
+def _elements(member: Member, blocks: Iterable[bytes]) -> Iterator[object]:
+    """The values of a file, or those of the list under the key that is meant; lists in it are rows without names."""
+    elements = values(block.decode() for block in blocks)
+    if member.key is None:
+        return elements
+    whole = next(elements, None)
+    listed = whole.get(member.key) if isinstance(whole, dict) else None
+    if not isinstance(listed, list):
+        raise TextError(f"no list under the key {member.key!r}")
+    return (
+        {f"column_{number}": value for number, value in enumerate(each, 1)} if isinstance(each, list) else each
+        for each in listed
+    )
 
 
 def values(blocks: Iterable[str]) -> Iterator[object]:

@@ -20,6 +20,7 @@ class Member:
     stream: BufferedReader
     report: ReadingReport
     text_column: str | None = None
+    key: str | None = None  # of the list that is meant, in a JSON object of several
     path: Path | None = None  # when the bytes lie on the disk as they are, for formats that need random access
     on_bytes: Callable[[int], None] = lambda number: None  # to be told of bytes that are not read from `stream`
     decoding: Decoding = field(default_factory=Decoding)

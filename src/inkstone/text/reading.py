@@ -91,14 +91,14 @@ def _texts(
             yield from _file(file, text_column, report, count)
         else:
             stream = getattr(sys.stdin, "buffer", sys.stdin)
-            yield from _stream(STANDARD_INPUT, "", stream, lambda: report.bytes, text_column, report, count)
+            yield from _stream(STANDARD_INPUT, "", stream, lambda: report.bytes, text_column, report, count, None)
 
 
 def _file(file: SourceFile, text_column: str | None, report: ReadingReport, count: Callable[[int], None]) -> Texts:
     try:
         with open(file.path, "rb", buffering=0) as stream:
             size = file.path.stat().st_size
-            yield from _stream(file.label, file.path.name, stream, lambda: size, text_column, report, count)
+            yield from _stream(file.label, file.path.name, stream, lambda: size, text_column, report, count, file.key)
     except (TextError, *archives.DAMAGE) as error:
         reason = archives.damage_reason(error)
         if file.named:
@@ -114,12 +114,13 @@ def _stream(
     text_column: str | None,
     report: ReadingReport,
     count: Callable[[int], None],
+    key: str | None,
 ) -> Texts:
     """The texts in one file on the disk, which may be an archive."""
     outer = archives.watched(stream, count)
     for inside, inner_name, content in archives.unpacked(label, name, outer, packed, report.skip):
         path = Path(stream.name) if content is outer and isinstance(getattr(stream, "name", None), str) else None
-        member = Member(inside, content, report, text_column, path, count)
+        member = Member(inside, content, report, text_column, key, path, count)
         found = False
         try:
             for texts in formats.texts(member, inner_name):

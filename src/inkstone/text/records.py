@@ -69,7 +69,7 @@ def members(sources: Sequence[str | Path], report: ReadingReport) -> Iterator[tu
                 for label, name, content in archives.unpacked(
                     file.label, file.path.name, outer, lambda size=size: size, report.skip
                 ):
-                    member = Member(label, content, report)
+                    member = Member(label, content, report, key=file.key)
                     try:
                         yield member, name
                     finally:

@@ -23,6 +23,7 @@ class SourceFile:
     path: Path
     label: str
     named: bool
+    key: str | None = None  # of the list in it that is meant, where the file is a JSON object of several
 
 
 def files(source: str, skip: Skip) -> Iterator[SourceFile]:
@@ -32,7 +33,7 @@ def files(source: str, skip: Skip) -> Iterator[SourceFile]:
     """
     if source.startswith(datasets.PREFIX):
         for label, path in datasets.resolve(source.removeprefix(datasets.PREFIX)):
-            yield SourceFile(path, label, named=True)
+            yield SourceFile(path, label, named=True, key=label.partition("#")[2] or None)
         return
     path = Path(source)
     try:
@@ -51,7 +52,7 @@ def files(source: str, skip: Skip) -> Iterator[SourceFile]:
 
 def once(sources: Sequence[str | Path], skip: Skip) -> Iterator[SourceFile | str]:
     """The files behind all sources, each file once even if several names lead to it, and `-` and `python:` as they are."""
-    seen: dict[tuple[int, int] | str, str] = {}
+    seen: dict[tuple[int, int, str | None] | str, str] = {}
     for source in map(str, sources):
         if source in (STANDARD_INPUT, PYTHON):
             if source not in seen:
@@ -63,7 +64,7 @@ def once(sources: Sequence[str | Path], skip: Skip) -> Iterator[SourceFile | str
             if status is None:  # let the opening of it tell why
                 yield file
                 continue
-            key = (status.st_dev, status.st_ino)
+            key = (status.st_dev, status.st_ino, file.key)
             if key in seen:
                 skip(file.label, f"the same file as {seen[key]}")
                 continue

@@ -25,7 +25,7 @@ from inkstone.run import Run
 from inkstone.tasks import task_class
 from inkstone.tasks.base import HasDetails, HasYardstick, SettlesOnDev, Task, Varies
 from inkstone.tasks.errors import write_errors
-from inkstone.tasks.parts import Parts, read_parts
+from inkstone.tasks.parts import Parts, dev_beside, of_part, read_parts
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.scoring import figures_of
 from inkstone.text.augmentation import Neighbours
@@ -75,8 +75,8 @@ def tune(
 
     task: one of `inkstone.tasks.TASKS`. data: files of examples, folders, "data:NAME".
     model: a run or a checkpoint folder to start from; none: a body of its own, of the kind that `family` names.
-    dev: examples by which the best weights are chosen; none: a part of the data is kept aside. test: examples that are
-    scored once, at the end. out, recipe, settings, resume, fresh, began: as `train` takes them.
+    dev: examples by which the best weights are chosen; none: the dev part of a data set that is named, or a part of the
+    data is kept aside. test: examples that are scored once, at the end; "data:NAME" is the test part of that set. out, recipe, settings, resume, fresh, began: as `train` takes them.
     watch: is told of each score on dev with its step, and may raise to end the run.
 
     Returns the outcome: folder, figures with intervals on dev and test, the yardstick's beside them, seconds.
@@ -105,9 +105,11 @@ def tune(
     if data:
         chosen.text.sources = [str(source) for source in data]
     if dev:
-        chosen.text.held_out_sources = [str(source) for source in dev]
+        chosen.text.held_out_sources = of_part(dev, "valid")
+    elif not chosen.text.held_out_sources and chosen.text.held_out is None:
+        chosen.text.held_out_sources = dev_beside(chosen.text.sources)
     if test:
-        chosen.text.test_sources = [str(source) for source in test]
+        chosen.text.test_sources = of_part(test, "test")
     if chosen.train.minutes is None and chosen.train.steps is None:
         chosen.train.minutes = DEFAULT_MINUTES
     if not chosen.text.sources:
