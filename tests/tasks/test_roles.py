@@ -201,6 +201,9 @@ def test_what_may_be_asked(tmp_path):
     assert [len(answer["tokens"]) for answer in answers] == [3] * 5 + [0]
     assert answers[4]["predicates"][0]["text"] == "sees"
     assert "offsets" in answers[0] and "offsets" not in answers[1]
+    (tmp_path / "words.conll").write_text("Anna\tO\nsees\tO\nink\tO\n", encoding="utf-8")
+    assert task.inputs_of(tmp_path / "words.conll") == [{"tokens": ["Anna", "sees", "ink"]}]
+    assert task.inputs_of(tmp_path / "data.jsonl") is None
     for wrong in (3, ["a", ""], {"x": "y"}, [1], {"tokens": ["a"], "predicates": [{"token": 4}]}):
         with pytest.raises(TextError, match="input 1: "):
             task.asked([wrong])

@@ -13,6 +13,7 @@ Sources: Gildea and Jurafsky 2002; Zhou and Xu 2015 and He et al. 2017 (roles as
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,6 +38,7 @@ from inkstone.tasks.role_sentences import (
     role_example,
     role_tags,
 )
+from inkstone.tasks.tagged import words_in_columns
 from inkstone.tasks.understanding import Understanding
 from inkstone.tasks.word_windows import Window, encode_words, windows
 from inkstone.text.predicates import VERB, question_of
@@ -129,6 +131,10 @@ class Roles:
             asked_example(given, f"input {number}", self.cutting, self.text_column)
             for number, given in enumerate(inputs, 1)
         ]
+
+    def inputs_of(self, file: str | Path) -> list[Any] | None:
+        """The words of CoNLL-U and of columns, told by the name of the file; None for others."""
+        return words_in_columns(file)
 
     def learn(self, examples: Sequence[RoleExample]) -> None:
         """The roles that occur more than once. Raises TextError where there is no predicate with a role."""

@@ -38,11 +38,12 @@ from inkstone.tasks.tagged import (
     example_of,
     segmented_example,
     tagged_examples,
+    words_in_columns,
     words_of,
 )
 from inkstone.tasks.understanding import Understanding
 from inkstone.tasks.word_windows import encode_words, windows
-from inkstone.text.tag_tables import in_columns, read_tagged
+from inkstone.text.tag_tables import read_tagged
 from inkstone.text.tagged_words import TaggedSentence
 from inkstone.text.word_cutting import Cutting, Units, dictionary_positions
 from inkstone.tokens.example_batches import NOT_ASKED, Encoded, ExampleBatch
@@ -160,13 +161,7 @@ class Tag:
 
         Raises TextError where a sentence cannot be read: each must have its answer.
         """
-        if not in_columns(file):
-            return None
-        understanding = Understanding("inputs", [str(file)])
-        sentences = list(read_tagged([file], understanding, segmented=True))
-        if understanding.refused:
-            raise TextError("; ".join(understanding.faults()))
-        return [{"tokens": s.words} | ({} if s.text is None else {"text": s.text}) for s in sentences]
+        return words_in_columns(file)
 
     def learn(self, examples: Sequence[Tagged]) -> None:
         """The tags, sorted; of a scheme both B and I of each label. Raises TextError where there is nothing to tell apart."""

@@ -7,10 +7,13 @@ conlleval script reads them, with a notice. Segmentation learns B, M, E, S of ch
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from inkstone.errors import RecipeError, TextError, nearest
 from inkstone.evaluation.tag_schemes import SCHEMES, Span, scheme_faults, scheme_of, spans_of, tags_of
 from inkstone.tasks.understanding import Understanding
+from inkstone.text.tag_tables import in_columns, read_tagged
 from inkstone.text.tagged_words import TaggedSentence
 from inkstone.text.word_cutting import Cutting, joined, placed
 
@@ -110,6 +113,20 @@ def cut_example(place: str, text: str, cutting: Cutting) -> Tagged:
     found = cutting.places(text)
     words = tuple(text[begin:stop] for begin, stop in found)
     return Tagged(place, words, text, tuple(begin for begin, _ in found), (), True)
+
+
+def words_in_columns(file: str | Path) -> list[dict[str, Any]] | None:
+    """The sentences of CoNLL-U or columns as records of tokens, told by the name of the file; None for others.
+
+    Raises TextError where a sentence cannot be read: each must have its answer.
+    """
+    if not in_columns(file):
+        return None
+    understanding = Understanding("inputs", [str(file)])
+    sentences = list(read_tagged([file], understanding, segmented=True))
+    if understanding.refused:
+        raise TextError("; ".join(understanding.faults()))
+    return [{"tokens": s.words} | ({} if s.text is None else {"text": s.text}) for s in sentences]
 
 
 def words_of(example: Tagged, tags: Sequence[str]) -> list[Span]:
