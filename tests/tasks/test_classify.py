@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from inkstone.errors import TextError
-from inkstone.tasks.classify import Classify, Labelled
+from inkstone.errors import RunError, TextError
+from inkstone.tasks.classify import Classify, Labelled, given_labels
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.understanding import Understanding
 from inkstone.tokens.example_batches import collate
@@ -142,3 +142,38 @@ def test_the_temperature_makes_confidence_what_it_says():
 def test_one_label_is_nothing_to_learn():
     with pytest.raises(TextError, match="two at least"):
         Classify().learn([Labelled("1", "a", None, ("x",))])
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_classifier_by_counts_is_asked_beside_where_that_is_wanted(tmp_path, several):
+    """The model knows nothing, so that what is answered is what the other knows."""
+    examples = [Labelled(str(n), f"text {n} is {word}", None, (word,)) for n, word in enumerate(["fine", "dull"] * 30)]
+    task = Classify(blend=True, several=several)
+    task.learn(examples)
+    task.learn_beside(examples, tmp_path)
+    outputs = [[np.zeros(2)] for _ in examples]
+    assert task.beside(examples, outputs) == outputs  # not opened yet
+    task.open_beside(tmp_path)
+    told = task.beside(examples, outputs)
+    assert [len(of_one) for of_one in told] == [2] * len(examples)
+    task.settle(examples, told)
+    assert task.counts_share > 0
+    answers = [task.answer(e, of_one) for e, of_one in zip(examples, told, strict=True)]
+    assert all(given_labels(answer) == example.labels for answer, example in zip(answers, examples, strict=True))
+    again = Classify.of(json.loads(json.dumps(task.to_dict())))
+    assert again.counts_share == task.counts_share
+    again.open_beside(tmp_path)
+    asked = again.asked(["what is dull", "fine"])
+    given = [again.answer(e, of_one) for e, of_one in zip(asked, again.beside(asked, outputs[:2]), strict=True)]
+    assert [given_labels(answer) for answer in given] == [("dull",), ("fine",)]
+
+
+def test_nothing_is_learned_beside_unless_it_is_wanted(tmp_path):
+    examples = [Labelled(str(n), f"text {n} is {word}", None, (word,)) for n, word in enumerate(["fine", "dull"] * 4)]
+    task = Classify()
+    task.learn(examples)
+    task.learn_beside(examples, tmp_path)
+    task.open_beside(tmp_path)
+    assert not list(tmp_path.iterdir()) and task.beside(examples[:1], [["one"]]) == [["one"]]
+    with pytest.raises(RunError, match="counts"):
+        Classify(blend=True).open_beside(tmp_path)

@@ -93,6 +93,18 @@ def test_files_are_answered_line_by_line_and_record_by_record(tuned, tmp_path):
     assert [answer["label"] for answer in answers] == ["good", "bad", "bad"]
 
 
+def test_a_blended_run_keeps_what_was_asked_beside_and_asks_it_again(tmp_path):
+    data, test = write_examples(tmp_path / "train.csv"), write_examples(tmp_path / "test.csv", 40, seed=1)
+    settings = [*STEPS, "train.steps=4", "task.blend=true"]
+    outcome = tune("classify", [data], test=[test], settings=settings, out=tmp_path / "run", quiet=True)
+    assert outcome["figures"]["test"]["accuracy"]["value"] > 0.9  # four steps teach the model nothing
+    details = Run(tmp_path / "run").facts()["evaluation"]["details"]["test"]
+    assert details["counts_share"] > 0
+    assert eval(tmp_path / "run", [test])["figures"] == outcome["figures"]["test"]
+    answers = predict(tmp_path / "run", [f"this film number 6 is {word} in every way" for word in ("great", "awful")])
+    assert [answer["label"] for answer in answers] == ["good", "bad"]
+
+
 def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
     data = write_examples(tmp_path / "train.csv")
     tune("classify", [data], settings=STEPS, out=tmp_path / "whole", quiet=True)

@@ -161,6 +161,23 @@ class Varies(Protocol):
 
 
 @runtime_checkable
+class AsksBeside(Protocol):
+    """A task that may have a second model in the run's folder, which is asked beside the tuned one."""
+
+    def learn_beside(self, examples: Sequence[Any], folder: Path) -> None:
+        """Learn it from the training part and keep it in the folder, if the settings want one; what is kept stays."""
+        ...
+
+    def open_beside(self, folder: Path) -> None:
+        """Open it, if the settings want one, so that `beside` asks it. Raises RunError and CheckpointError where that fails."""
+        ...
+
+    def beside(self, examples: Sequence[Any], outputs: list[list[Any]]) -> list[list[Any]]:
+        """The outputs of each example, and what the second model says to it added to them."""
+        ...
+
+
+@runtime_checkable
 class HasYardstick(Protocol):
     """A task for which a simple model is trained beside the tuned one, in seconds."""
 

@@ -5,12 +5,15 @@
 
 The loss is −log p of the right label at T = 1, or the sum of the binary cross-entropies of all labels. T, the temperature, is
 fitted on dev once the weights are found, so that a confidence of 90 % is right nine times in ten (Guo et al. 2017).
+
+With `blend` a classifier by counts is asked, too (`counts_beside.py`), and its share in the answer is fitted on dev with T.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -30,8 +33,10 @@ from inkstone.evaluation.label_scores import (
     macro_f1,
     micro_f1,
 )
+from inkstone.evaluation.opinion_pool import fit_share, fit_share_of_several, pooled
 from inkstone.models.headed import Headed, HeadSettings, Pooling
-from inkstone.models.linear_classifier import LinearSettings, choose_c, fit
+from inkstone.models.linear_classifier import Labels, LinearClassifier
+from inkstone.tasks import counts_beside
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.columns import FIRST_NAMES, SECOND_NAMES, by_name, label_column, named
 from inkstone.tasks.framing import Frame
@@ -75,12 +80,17 @@ class Classify:
     dropout: float = 0.1
     class_weights: Literal["none", "balanced"] = "none"  # balanced: rare labels count more, as much as they are rarer
     augment: int = 0  # altered copies of each training example
+    blend: bool = False  # whether a classifier by counts is asked as well
     labels: tuple[str, ...] = field(default=())
     weights: tuple[float, ...] = field(default=())  # of the labels in the loss
     temperature: float = 1.0  # of the probabilities
+    counts_share: float = 0.0  # of the classifier by counts in the answer
 
     name: ClassVar[str] = "classify"
     body: ClassVar[str] = "encoder"
+
+    def __post_init__(self) -> None:
+        self._voice: LinearClassifier | None = None  # the classifier by counts
 
     @property
     def score(self) -> str:
@@ -193,21 +203,48 @@ class Classify:
         self, train: Sequence[Labelled], parts: Sequence[Sequence[Labelled]], seed: int
     ) -> tuple[str, list[list[Answer]]]:
         """Logistic regression on TF–IDF, with the C that does best in an inner split of the training part."""
-        texts, labels = [_for_counts(e) for e in train], [e.labels if self.several else e.labels[0] for e in train]
-        linear = fit(texts, labels, LinearSettings(c=choose_c(texts, labels, seed=seed)))
+        linear = counts_beside.by_words(*self._counted(train), seed)
         name = "TF–IDF + logistic regression"
         return name, [[self.told(p) for p in linear.predict_proba([_for_counts(e) for e in part])] for part in parts]
 
+    def learn_beside(self, examples: Sequence[Labelled], folder: Path) -> None:
+        """Learn the classifier by counts, if there is to be one, and keep it in the run's folder."""
+        if self.blend:
+            counts_beside.second_voice(*self._counted(examples), folder)
+
+    def open_beside(self, folder: Path) -> None:
+        """Open the classifier by counts that the run's folder holds. Raises RunError and CheckpointError where it cannot be."""
+        if self.blend:
+            self._voice = LinearClassifier.load(folder / counts_beside.FOLDER)
+
+    def beside(self, examples: Sequence[Labelled], outputs: list[list[Any]]) -> list[list[Any]]:
+        """The outputs of each example, and after them what the classifier by counts says to it, once that was opened."""
+        if self._voice is None:
+            return outputs
+        told = counts_beside.logits_of(self._voice, [_for_counts(example) for example in examples])
+        return [[*of_one, own] for of_one, own in zip(outputs, told, strict=True)]
+
     def settle(self, examples: Sequence[Labelled], outputs: Sequence[Sequence[np.ndarray]]) -> None:
-        """Fit the temperature."""
+        """Fit the share of the classifier by counts, if there is one, and the temperature."""
         place = {name: number for number, name in enumerate(self.labels)}
-        known = [(scores, place[e.labels[0]]) for e, (scores,) in zip(examples, outputs, strict=True) if self._knows(e)]
-        if not self.several and known:
-            self.temperature = fit_temperature(np.stack([s for s, _ in known]), np.array([gold for _, gold in known]))
+        known = [(e, of_one) for e, of_one in zip(examples, outputs, strict=True) if self.several or self._knows(e)]
+        if not known:
+            return
+        scores, *voices = (np.stack(each) for each in zip(*(of_one for _, of_one in known), strict=True))
+        if self.several:
+            table = np.array([[name in e.labels for name in self.labels] for e, _ in known], dtype=np.float64)
+            self.counts_share = fit_share_of_several(scores, voices[0], table) if voices else 0.0
+            return
+        gold = np.array([place[e.labels[0]] for e, _ in known])
+        self.counts_share = fit_share(scores, voices[0], gold) if voices else 0.0
+        self.temperature = fit_temperature(self._pooled([scores, *voices]), gold)
+
+    def _pooled(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
+        return outputs[0] if len(outputs) == 1 else pooled(outputs[0], outputs[1], self.counts_share)
 
     def answer(self, example: Labelled, outputs: Sequence[np.ndarray]) -> Answer:
         """The label, or labels, and the probability of each."""
-        (scores,) = outputs
+        scores = self._pooled(outputs)
         return self.told(1 / (1 + np.exp(-scores)) if self.several else tempered(scores[None], self.temperature)[0])
 
     def told(self, probabilities: Float[np.ndarray, " labels"]) -> Answer:
@@ -247,7 +284,12 @@ class Classify:
             "calibration_error": expected_calibration_error(confidence, right),
             "reliability": [vars(each) for each in reliability_bins(confidence, right)],
             "temperature": self.temperature,
+            "counts_share": self.counts_share,
         }
+
+    def _counted(self, examples: Sequence[Labelled]) -> tuple[list[str | tuple[str, str]], Labels]:
+        labels = [example.labels if self.several else example.labels[0] for example in examples]
+        return [_for_counts(example) for example in examples], labels
 
     def _knows(self, example: Labelled) -> bool:
         return bool(example.labels) and example.labels[0] in self.labels

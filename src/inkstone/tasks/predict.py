@@ -13,7 +13,7 @@ from inkstone.hub.folder import load, read_config
 from inkstone.hub.headed_layout import is_headed
 from inkstone.models.headed import Headed, ReadsUnits
 from inkstone.tasks import task_class
-from inkstone.tasks.base import Answer, AsksFurther, ReadsInputs, Task
+from inkstone.tasks.base import Answer, AsksBeside, AsksFurther, ReadsInputs, Task
 from inkstone.tasks.framing import Frame
 from inkstone.text.reading import read
 from inkstone.text.reading_report import ReadingReport
@@ -49,11 +49,13 @@ class Predictor:
         try:
             described = dict(config["task"])
             context = described.pop("context")
-            task = task_class(described.pop("name")).of(described)
+            task: Task = task_class(described.pop("name")).of(described)
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{folder / 'config.json'}: its task cannot be read ({error})") from None
         model = load(folder, device=device)
         assert isinstance(model, Headed)
+        if isinstance(task, AsksBeside):
+            task.open_beside(folder)
         return cls(model, task, context)
 
     def answers(self, examples: Sequence[Any]) -> list[Answer]:
@@ -84,7 +86,8 @@ class Predictor:
             for row, output in zip(rows, self.task.outputs(self.model, batch), strict=True):
                 outputs[row] = output
         found = iter(outputs)
-        return [[next(found) for _ in of_one] for of_one in parts]
+        given = [[next(found) for _ in of_one] for of_one in parts]
+        return self.task.beside(examples, given) if isinstance(self.task, AsksBeside) else given
 
 
 def predict(

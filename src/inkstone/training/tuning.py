@@ -23,7 +23,7 @@ from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import Run
 from inkstone.tasks import task_class
-from inkstone.tasks.base import HasDetails, HasYardstick, SettlesOnDev, Task, Varies
+from inkstone.tasks.base import AsksBeside, HasDetails, HasYardstick, SettlesOnDev, Task, Varies
 from inkstone.tasks.errors import write_errors
 from inkstone.tasks.parts import Parts, dev_beside, of_part, read_parts
 from inkstone.tasks.predict import Predictor
@@ -262,6 +262,9 @@ class _Tuning:
         inputs = [encoded for encoded in inputs if encoded.target is not None]
         if recipe.task.model is None:
             choices += begin_at_words(model.body, inputs, train)
+        if isinstance(self.task, AsksBeside):
+            self.line.show("learning the model beside", force=True)
+            self.task.learn_beside(parts.train, self.run.folder)
         factors, learning = choose_what_learns(model, recipe.task, train.seed)
         choices += learning
         steps, each, choice = plan_steps(recipe, self.task, model, inputs, self.left())
@@ -313,6 +316,8 @@ class _Tuning:
         if recipe.task.lora_rank and recipe.task.model is not None:
             self.line.say(keep_changes(model, self.run.folder / ADAPTER, recipe.task.model))
         merge_lora(model)
+        if isinstance(self.task, AsksBeside):
+            self.task.open_beside(self.run.folder)
         if isinstance(self.task, SettlesOnDev):
             self.task.settle(parts.dev, predictor.outputs(parts.dev))
         save_headed(model, self.run.folder, {"name": self.task.name, "context": context, **self.task.to_dict()})
