@@ -7,6 +7,8 @@ import torch
 from inkstone.errors import RecipeError
 from inkstone.hub.folder import load
 from inkstone.hub.headed_layout import save_headed
+from inkstone.models.affixes import LONGEST as LONGEST_AFFIX
+from inkstone.models.given_words import LONGEST
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.models.word_reader import KEPT, WordReader, WordReaderSettings
 from inkstone.tokens.example_batches import Encoded, collate
@@ -118,18 +120,77 @@ def test_marks_are_read_where_the_examples_carry_them():
     torch.testing.assert_close(unmarked, body.read_units(collate([encoded(SENTENCES[0].split(), 0)])))
 
 
-def test_words_that_have_vectors_begin_there_and_are_known_though_unseen():
-    generator = np.random.default_rng(0)
-    vectors = generator.normal(size=(3, 20)).astype(np.float32)
-    body = reader(vectors=(["the", "xylophone", "The"], vectors))
-    assert body.settings.words == reader().settings.words + 1
-    known, _ = body._known_as(body._spelled(collate([encoded(["the", "xylophone"])])))
-    rows = torch.searchsorted(body.word_keys, known) + 1
-    found = body.words.weight[rows].detach().numpy()
+def vectors_of(*words, width=20):
+    return list(words), np.random.default_rng(0).normal(size=(len(words), width)).astype(np.float32)
+
+
+def rows_given(body, *words):
+    known, _ = body._known_as(body._spelled(collate([encoded(words)])))
+    return body.given.rows(known).tolist()
+
+
+def test_vectors_that_are_given_are_known_whatever_their_case_and_do_not_learn():
+    words, vectors = vectors_of("the", "xylophone", "The")
+    body = reader(vectors=(words, vectors))
+    assert body.settings.words == reader().settings.words and body.settings.given == 2
+    rows = rows_given(body, "THE", "xylophone", "ink")
+    assert rows[2] == 0 and not body.given.vectors[0].any()
+    found = body.given.vectors[rows[:2]].numpy()
     centred = vectors[:2] - vectors[:2].mean(0)
     np.testing.assert_allclose(  # a projection to leading directions keeps angles where these hold everything
         found @ found.T / np.trace(found @ found.T), centred @ centred.T / np.trace(centred @ centred.T), atol=1e-4
     )
+    assert not any(name.startswith("given") for name, _ in body.named_parameters())
+    before = reader(vectors=vectors_of("the", "ink")).read_units(collate(examples()))
+    assert not torch.allclose(before, reader(vectors=vectors_of("the", "ilk")).read_units(collate(examples())))
+
+
+@torch.no_grad()
+def test_words_around_a_character_are_the_longest_that_are_found_there():
+    lexicon = ("北京", "京天", "天安门", "天安", "太阳", "阳升", "门我")
+    words, vectors = vectors_of(*lexicon, width=8)
+    body = reader(examples(CHINESE), (words, vectors))
+    batch = collate(examples(CHINESE))
+    spelled = body._spelled(batch)
+    text = batch.unit_valid.nonzero()[:, 0]
+    said = body.given.around(body.lower[spelled.tokens], spelled.size, text)
+    width = body.settings.given_width
+    assert said.shape == (sum(map(len, CHINESE)), 3 * (width + LONGEST - 1))
+    rows = dict(zip(words, (int(r) for r in rows_in(body, words)), strict=True))
+    at = 0
+    for sentence in CHINESE:
+        for place in range(len(sentence)):
+            found = {"first": [], "last": [], "inside": []}
+            for begin in range(len(sentence)):
+                for size in range(2, LONGEST + 1):
+                    word = sentence[begin : begin + size]
+                    if len(word) == size and word in lexicon and begin <= place < begin + size:
+                        last = place == begin + size - 1
+                        found["first" if place == begin else "last" if last else "inside"].append(word)
+            for number, own in enumerate(found.values()):
+                longest = max(own, key=len, default="")
+                vector = said[at, number * width : (number + 1) * width]
+                torch.testing.assert_close(vector, body.given.vectors[rows.get(longest, 0)])
+                length = said[at, 3 * width + number * (LONGEST - 1) :][: LONGEST - 1]
+                assert length.tolist() == [float(size == len(longest)) for size in range(2, LONGEST + 1)]
+            at += 1
+
+
+def rows_in(body, words):
+    keys = [body._known_as(body._spelled(collate([encoded([word])])))[0] for word in words]
+    return body.given.rows(torch.cat(keys))
+
+
+@torch.no_grad()
+def test_affixes_of_words_are_known_where_words_are_longer_than_characters():
+    body = reader()
+    assert body.settings.affixes > 0 and reader(examples(CHINESE)).affixes is None
+    words = [word[-2:] for word in " ".join(SENTENCES).lower().split() if len(word) > 1]
+    keys = set(body.affixes.keys.tolist())
+    for ending in set(words):
+        spelled = body._spelled(collate([encoded([ending])]))
+        (key,) = body._affix_keys(spelled)[:, LONGEST_AFFIX + 1].tolist()
+        assert (key in keys) == (words.count(ending) > 1)
 
 
 @torch.no_grad()

@@ -1,16 +1,17 @@
 """A reader of words for tagging from the start: each word by itself and by its characters, then all words from both ends.
 
-    xᵢ = [ word(wᵢ) ; max over t of relu(conv(characters of wᵢ))ₜ ; shape(wᵢ) ]
+    xᵢ = [ word(wᵢ) ; max over t of relu(conv(characters of wᵢ))ₜ ; shape(wᵢ) ; affixes(wᵢ) ]
     hᵢ = BiLSTM(x₁ … xₙ)ᵢ + P xᵢ            and so for each further layer, without P
 
 A word has a vector of its own if the examples have it at least twice, whatever its case; to the others, and in training to a
 share of all of them (`word_dropout`), belongs the vector of the unknown word, so that their characters must tell.
 Where units are single characters, as in Chinese, pairs of neighbours have vectors too: a character means little alone.
+Vectors that were learned from much plain text stand beside all this and stay as they are (`given_words.py`).
 
 What passes by the LSTMs says at once what a word mostly is, so that these learn only what its neighbours change.
 
-The body reads tokens of a tokenizer of kind "character", and `units`, the first of each word. A word is known by a 64-bit hash of
-its tokens, so that all that is looked up stays in tensors; characters are read once for each different word of a batch.
+The body reads tokens of a tokenizer of kind "character", and `units`, the first of each word. A word is known by a number made of
+its tokens (`word_keys.py`); characters are read once for each different word of a batch.
 Sources: Lample et al. 2016 and Ma & Hovy 2016 (words and characters under an LSTM), Dozat & Manning 2017 (dropout), Chen et al.
 2015 (pairs of characters), Kim et al. 2017 (residual LSTMs).
 """
@@ -29,14 +30,14 @@ from inkstone.errors import RecipeError
 from inkstone.layers.both_ways import BothWays
 from inkstone.layers.recurrent import locked_dropout
 from inkstone.layers.seen_from import SeenFrom
+from inkstone.models.affixes import Affixes, affix_keys
+from inkstone.models.given_words import GivenWords
+from inkstone.models.word_keys import MOST_WORDS, MULTIPLIER, frequent, key_of, rows_of
 from inkstone.tokens.example_batches import Encoded, ExampleBatch, collate
 from inkstone.tokens.tokenizer import Tokenizer
 
 KEPT = 20  # characters of a word that are read: of a longer one half from its beginning, half from its end
-FEWEST = 2  # times that a word or a pair must be seen to have a vector of its own
-MOST_WORDS = 100_000  # with such a vector, the most frequent
 SHORT_UNITS = 1.25  # tokens in the mean, below which units are characters and pairs of them are read
-MULTIPLIER = 0x5851F42D4C957F2D  # of the hash of words; that of the linear congruential generator of MMIX (Knuth)
 OUTSIDE = (-1, -2)  # what stands for a neighbour before the first word and after the last
 AT_ONCE = 256  # examples counted together
 DEVIATION = 0.4  # of the numbers in fresh vectors: what is looked up must weigh as much as what is always there
@@ -45,7 +46,7 @@ KINDS = 7  # of characters: see `kind_of`
 
 @dataclass(frozen=True)
 class WordReaderSettings:
-    """The shape of the reader. What it learned to know (`words`, `pairs`, `marks`) is counted here too."""
+    """The shape of the reader. What it learned to know (`words`, `affixes`, `pairs`, `given`, `marks`) is counted here too."""
 
     vocab_size: int  # of the characters
     width: int = 256  # of a word's state, both directions together
@@ -57,7 +58,10 @@ class WordReaderSettings:
     dropout: float = 0.33  # of what each layer reads, one mask for all words of a row
     word_dropout: float = 0.2  # share of the words that are unknown while it learns
     words: int = 0
+    affixes: int = 0
     pairs: int = 0
+    given: int = 0  # words whose vectors were given
+    given_width: int = 0
     marks: int = 0  # the highest mark that a unit may carry, see `Encoded.marks`
     focus: int = 0  # the highest of `Encoded.focus`
     focus_width: int = 128  # of a word as it is seen from the one that is asked about
@@ -85,7 +89,10 @@ class WordReaderSettings:
     def inputs(self) -> int:
         """Numbers in what the first LSTM reads of a word."""
         pairs, marks = (self.word_width if self.pairs else 0), (self.character_width if self.marks else 0)
-        return self.word_width + self.filters + 4 * KINDS + pairs + marks
+        affixes = self.word_width // 2 if self.affixes else 0
+        given = self.given_width if self.given else 0
+        around = GivenWords.width_around(given) if given and self.pairs else 0
+        return self.word_width + self.filters + 4 * KINDS + affixes + pairs + marks + given + around
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,9 @@ class WordReader(nn.Module):
         self.register_buffer("word_keys", torch.zeros(s.words, dtype=torch.int64))
         self.register_buffer("pair_keys", torch.zeros(s.pairs, dtype=torch.int64))
         self.words = nn.Embedding(s.words + 1, s.word_width)
+        self.affixes = Affixes(s.affixes, s.word_width // 2) if s.affixes else None
         self.pairs = nn.Embedding(s.pairs + 1, s.word_width // 2) if s.pairs else None
+        self.given = GivenWords(s.given, s.given_width) if s.given else None
         self.marks = nn.Embedding(s.marks + 1, s.character_width) if s.marks else None
         self.characters = nn.Embedding(s.vocab_size + 3, s.character_width, padding_idx=0)  # and the ends of a word
         self.filters = nn.Conv1d(s.character_width, s.filters, s.kernel, padding=s.kernel // 2)
@@ -138,6 +147,8 @@ class WordReader(nn.Module):
             if table is not None:
                 table.weight.normal_(0, DEVIATION, generator=generator)
         self.characters.weight[0] = 0
+        if self.affixes is not None:
+            self.affixes.initialise(generator)
         self.past.weight.normal_(0, self.settings.inputs**-0.5, generator=generator)
         fan_in = self.filters.weight[0].numel()
         self.filters.weight.normal_(0, (2 / fan_in) ** 0.5, generator=generator)
@@ -159,12 +170,12 @@ class WordReader(nn.Module):
     ) -> str:
         """Take the words of the training examples for those that are known, draw all weights anew, and say what it knows.
 
-        `vectors`, words and their vectors (n, width), are known too and begin there; wider ones are projected to their
-        leading directions. They are centred and brought to the size of fresh vectors.
+        `vectors`, words and their vectors (n, width), are centred, brought to the size of fresh vectors, and kept as they are;
+        where units are characters at half the width. Wider ones are projected to their leading directions.
         """
         device = self.words.weight.device
         self.to("cpu")
-        keys, pairs, tokens = [], [], 0
+        keys, affixes, pairs, tokens = [], [], [], 0
         different = list(
             {each.ids.tobytes(): each for each in inputs}.values()
         )  # the same with other marks counts once
@@ -175,23 +186,31 @@ class WordReader(nn.Module):
             keys.append(words.numpy())
             tokens += int(spelled.size.sum())
             theirs, before, after = _pair_keys(words, batch)
+            affixes.append(self._affix_keys(spelled).flatten().numpy())
             pairs.append(theirs[torch.cat((before, after)).unique()].numpy())
         short = tokens < SHORT_UNITS * sum(map(len, keys))
-        given, values = self._placed(*vectors) if vectors is not None else (np.zeros(0, np.int64), None)
-        known = np.union1d(_frequent(np.concatenate(keys)), given)
-        common = _frequent(np.concatenate(pairs)) if short else np.zeros(0, np.int64)
+        known = frequent(np.concatenate(keys))
+        nothing = np.zeros(0, np.int64)
+        common = frequent(np.concatenate(pairs)) if short else nothing
+        parts = nothing if short else frequent(np.concatenate(affixes))
+        parts = parts[parts != 0]
         marks = max((int(each.marks.max(initial=0)) for each in inputs if each.marks is not None), default=0)
         focus = max((int(each.focus.max(initial=0)) for each in inputs if each.focus is not None), default=0)
-        self._build(replace(self.settings, words=len(known), pairs=len(common), marks=marks, focus=focus))
+        found, values = nothing, np.zeros((0, 0), np.float32)
+        if vectors is not None:
+            found, values = self._placed(*vectors)
+            values = _of_width(values, self.settings.word_width // (2 if short else 1))
+        counted = {"words": len(known), "affixes": len(parts), "pairs": len(common), "given": len(found)}
+        self._build(replace(self.settings, **counted, marks=marks, focus=focus, given_width=values.shape[1]))
         self.word_keys.copy_(torch.from_numpy(known))
         self.pair_keys.copy_(torch.from_numpy(common))
+        if self.affixes is not None:
+            self.affixes.hold(parts)
         self.initialise(generator)
         told = f"{len(known):,} words" + (f" and {len(common):,} pairs of them" if short else "")
-        if values is not None:
-            rows = torch.from_numpy(np.searchsorted(known, given) + 1)
-            start = torch.from_numpy(np.ascontiguousarray(_of_width(values, self.settings.word_width)))
-            self.words.weight[rows, : start.shape[1]] = start.to(self.words.weight)
-            told += f", {len(given):,} of which have a vector"
+        if self.given is not None:
+            self.given.hold(found, values)
+            told += f", and the vectors of {len(found):,}"
         self.to(device)
         return told
 
@@ -210,15 +229,23 @@ class WordReader(nn.Module):
         _, kind = exact.unique(return_inverse=True)
         first = _first_of_each(kind)
         once = Spelled(spelled.tokens[first], spelled.size[first])
-        by_spelling = torch.cat((self._read_characters(once), self._shape(once)), dim=-1)
-        parts = [self.words(self._unknown_at_random(_rows(self.word_keys, known))), by_spelling[kind]]
+        spelling = [self._read_characters(once), self._shape(once)]
+        if self.affixes is not None:
+            spelling.append(self.affixes(self._affix_keys(once)))
+        by_spelling = torch.cat(spelling, dim=-1)
+        parts = [self.words(self._unknown_at_random(rows_of(self.word_keys, known))), by_spelling[kind]]
         if self.marks is not None:
             assert batch.unit_valid is not None
             mark = torch.zeros_like(known) if batch.marks is None else batch.marks[batch.unit_valid]
             parts.append(self.marks(mark.clamp(0, self.settings.marks)))
+        if self.given is not None:
+            parts.append(self.given.vectors[self._unknown_at_random(self.given.rows(known))])
+            if self.pairs is not None:
+                tokens = self.lower[spelled.tokens]
+                parts.append(self.given.around(tokens, spelled.size, _row_of_each(batch)))
         if self.pairs is not None:
             keys, before, after = _pair_keys(known, batch)
-            pairs = self.pairs(self._unknown_at_random(_rows(self.pair_keys, keys)))
+            pairs = self.pairs(self._unknown_at_random(rows_of(self.pair_keys, keys)))
             parts += [pairs[before], pairs[after]]
         return self._read_words(torch.cat(parts, dim=-1), batch)
 
@@ -270,12 +297,15 @@ class WordReader(nn.Module):
         tokens = batch.ids[rows, places.clamp(max=batch.ids.shape[1] - 1)] + 1
         return Spelled(torch.where(inside, tokens, 0), size[:, 0])
 
+    def _affix_keys(self, words: Spelled) -> Int[Tensor, "w affixes"]:
+        return affix_keys(self.lower[words.tokens], words.size.clamp(max=KEPT))
+
     def _known_as(self, words: Spelled) -> tuple[Int[Tensor, " w"], Int[Tensor, " w"]]:
-        """The hashes of the words in lower case, and as they stand."""
-        return _hash(self.lower[words.tokens], words.size), _hash(words.tokens, words.size)
+        """The keys of the words in lower case, and as they stand."""
+        return key_of(self.lower[words.tokens], words.size), key_of(words.tokens, words.size)
 
     def _placed(self, words: Sequence[str], vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The hashes of words that have vectors, sorted, and their vectors; of words that differ in case the first."""
+        """The keys of words that have vectors, sorted, and their vectors; of words that differ in case the first."""
         spelled = [ids.astype(np.int64) for ids in self.tokenizer.encode_batch(list(words[:MOST_WORDS]))]
         keys = []
         for begin in range(0, len(spelled), AT_ONCE):
@@ -298,21 +328,12 @@ def _rows_of(batch: ExampleBatch, rows: Int[Tensor, " r"]) -> ExampleBatch:
     return ExampleBatch(**kept)
 
 
-def _hash(tokens: Int[Tensor, "w k"], size: Int[Tensor, " w"]) -> Int[Tensor, " w"]:
-    """A number for each sequence of tokens; integers wrap around, on every device alike."""
-    key = size
-    for column in tokens.unbind(1):
-        key = torch.where(column > 0, key * MULTIPLIER + column, key)
-    return key
-
-
 def _pair_keys(
     words: Int[Tensor, " w"], batch: ExampleBatch
 ) -> tuple[Int[Tensor, " p"], Int[Tensor, " w"], Int[Tensor, " w"]]:
-    """A hash for each pair of neighbours, the ends of rows included; for each word the pair before it and after it."""
+    """A number for each pair of neighbours, the ends of rows included; for each word the pair before it and after it."""
     assert batch.unit_valid is not None
-    lengths = batch.unit_valid.sum(1)
-    row = torch.repeat_interleave(torch.arange(len(lengths), device=words.device), lengths)
+    lengths, row = batch.unit_valid.sum(1), _row_of_each(batch)
     at = torch.arange(len(words), device=words.device)
     line = words.new_empty(len(words) + 2 * len(lengths))  # each row with what stands before and after it
     line[at + 2 * row + 1] = words
@@ -321,19 +342,10 @@ def _pair_keys(
     return line[:-1] * MULTIPLIER + line[1:], at + 2 * row, at + 2 * row + 1
 
 
-def _rows(known: Int[Tensor, " n"], keys: Int[Tensor, " w"]) -> Int[Tensor, " w"]:
-    """The row of each key, from 1; 0 where it is unknown."""
-    if not len(known):
-        return torch.zeros_like(keys)
-    at = torch.searchsorted(known, keys).clamp(max=len(known) - 1)
-    return torch.where(known[at] == keys, at + 1, 0)
-
-
-def _frequent(keys: np.ndarray) -> np.ndarray:
-    """Those that occur often enough, sorted."""
-    found, times = np.unique(keys, return_counts=True)
-    often = np.argsort(-times, kind="stable")[:MOST_WORDS]
-    return np.sort(found[often[times[often] >= FEWEST]])
+def _row_of_each(batch: ExampleBatch) -> Int[Tensor, " w"]:
+    """The row that each unit stands in."""
+    assert batch.unit_valid is not None
+    return batch.unit_valid.nonzero()[:, 0]
 
 
 def _of_width(vectors: np.ndarray, width: int) -> np.ndarray:

@@ -26,7 +26,9 @@ def begin_at_words(body: Any, inputs: Sequence[Encoded], train: TrainSection) ->
         told = body.learn_words(inputs, generator, None if vectors is None else (vectors.words, vectors.vectors))
         return [
             Choice(
-                "vocabulary", told, "seen at least twice" if vectors is None else f"seen twice or in {train.vectors}"
+                "vocabulary",
+                told,
+                "seen at least twice" if vectors is None else f"seen at least twice; {train.vectors}",
             )
         ]
     if vectors is None:
