@@ -73,7 +73,7 @@ def test_a_file_of_weibo_loses_the_places_in_words_with_a_notice(tmp_path):
 
 
 def test_a_file_of_universal_ner_counts_its_words(tmp_path):
-    rows = "1\t看\tO\t-\t-\n2\t北京\tB-LOC\t-\t-\n"
+    rows = "1\t看\tO\t-\t-\n2\t北京\tB-LOC\t-\tlinpq\n"  # the last column says who annotated
     found, notes = read(tmp_path, f"# sent_id = a\n# text = 看北京\n{rows}\n# sent_id = b\n{rows}", "data.iob2")
     assert [(s.words, s.tags) for s in found] == [(["看", "北京"], ["O", "B-LOC"])] * 2
     assert found[0].text == "看北京" and notes.columns == {"words": "column 2", "tags": "column 3"}

@@ -4,7 +4,6 @@ Spans are learned in one scheme, BIO: IOB1 and BIOES are translated, and tags th
 conlleval script reads them, with a notice. Segmentation learns B, M, E, S of characters.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any
 from inkstone.errors import RecipeError, TextError, nearest
 from inkstone.evaluation.tag_schemes import SCHEMES, Span, scheme_faults, scheme_of, spans_of, tags_of
 from inkstone.tasks.understanding import Understanding
+from inkstone.text.tag_columns import SCHEME_TAG
 from inkstone.text.tag_tables import in_columns, read_tagged
 from inkstone.text.tagged_words import TaggedSentence
 from inkstone.text.word_cutting import Cutting, joined, placed
 
 NONE, AUTO = "none", "auto"
-SCHEME_TAG = re.compile(r"O|[BIESLUM]-.+", re.DOTALL)
 MOSTLY = 0.95  # of the tags must be those of a scheme
 MOST_TAGS = (200, 0.1)  # different ones, and as a share of the words: more are no tags
 

@@ -14,6 +14,7 @@ DOCUMENT = "-DOCSTART-"
 FILLERS = ("-", "_")  # in columns that say nothing
 COMMENT = re.compile(r"#\s*[\w.:]+\s*=")  # where columns stand between blanks; "# O" may be a word there
 PLACED = re.compile(r"(.)(\d+)", re.DOTALL)  # 节1: a character and its place in its word
+SCHEME_TAG = re.compile(r"O|[BIESLUM]-.+", re.DOTALL)  # a tag of BIO, IOB1 or BIOES
 MOSTLY = 0.95
 
 Row = tuple[int, list[str]]  # line, cells
@@ -127,7 +128,8 @@ class _Columns:
         word = numbered(word_column, "task.text_column") if word_column is not None else (said or [0])[0]
         tag = None
         if not segmented:
-            tag = numbered(tag_column, "task.tag_column") if tag_column is not None else (said or [0])[-1]
+            spans = [at for at in said if all(SCHEME_TAG.fullmatch(row[at]) for row in cells[:SAMPLE])]
+            tag = numbered(tag_column, "task.tag_column") if tag_column is not None else (spans or said or [0])[-1]
         if tag == word:
             raise TextError(f"{member.label}: column {word + 1} is the only one that says something; there are no tags")
         return cls(word, tag, 0 if counts else None)

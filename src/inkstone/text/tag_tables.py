@@ -1,9 +1,9 @@
 """Tagged words in files: CoNLL-U, columns as in the CoNLL shared tasks, JSON records, and lines of segmented text.
 
     CoNLL-U     ten columns; the tags are one of them, UPOS where nothing else is asked for
-    columns     a word a line, its tag the last column (or the one that is named), between tabs or blanks, an empty line after
-                a sentence; "-DOCSTART-" lines and comments in front of a sentence are passed over; a first column that
-                counts the words is no word
+    columns     a word a line, its tag the last column that holds a scheme, else the last (or the one that is named), between
+                tabs or blanks, an empty line after a sentence; "-DOCSTART-" lines and comments in front of a sentence are
+                passed over; a first column that counts the words is no word
     JSON        {"tokens": [...], "tags": [...]} or {"text": "...", "spans": [{"start": 0, "end": 3, "label": "PER"}]}
     lines       words between blanks, a sentence a line: what segmentation learns from
 

@@ -109,7 +109,8 @@ class ExampleBatches:
 
     def _draw_order(self, epoch: int) -> list[np.ndarray]:
         generator = np.random.default_rng([self.seed, epoch])
-        order = np.argsort(generator.permutation(self.texts.max() + 1)[self.texts], kind="stable")
+        place = np.argsort(generator.permutation(self.texts.max() + 1))
+        order = np.argsort(place[self.texts], kind="stable")
         stretch = BUCKET * self.rows
         for begin in range(0, len(order), stretch):
             part = order[begin : begin + stretch]
