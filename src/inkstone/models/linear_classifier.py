@@ -25,7 +25,7 @@ from safetensors.numpy import load_file, save_file
 from inkstone.errors import CheckpointError, RecipeError, RunError, TextError
 from inkstone.files import whole_folder, write_json
 from inkstone.models.log_count_ratios import spread_of
-from inkstone.models.logistic_regression import LogisticRegression, loss_and_slope, matrix
+from inkstone.models.logistic_regression import CLOSE, LogisticRegression, loss_and_slope, matrix
 from inkstone.models.tagger import read_object
 from inkstone.text.folds import grouped_split
 from inkstone.text.ngram_rows import NgramRows, Text
@@ -144,10 +144,12 @@ def fit(
     labels: Labels,
     settings: LinearSettings | None = None,
     *,
+    close: float = CLOSE,
     report: Callable[[str], None] = lambda line: None,
 ) -> LinearClassifier:
     """A classifier learned from texts, or pairs of texts, and the label of each, or a collection of labels of each.
 
+    `close` is how near the best the logits must be known to be (`LogisticRegression.fit`); they are nearer than that.
     Raises TextError where there is nothing to tell apart, or not as many labels as texts.
     """
     settings = settings or LinearSettings()
@@ -155,7 +157,7 @@ def fit(
     rows, x = NgramRows.learn(texts, settings)
     report(f"{len(texts):,} texts, {x.width:,} columns, {len(names)} labels")
     regression = LogisticRegression(x, targets, _outputs(targets, names), spread_of(x, targets, settings.ratios))
-    weights, bias = regression.fit(settings.c, report=report)
+    weights, bias = regression.fit(settings.c, close, report)
     return LinearClassifier(settings, names, several, rows, weights.astype(np.float32), bias.astype(np.float32))
 
 
