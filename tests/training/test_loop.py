@@ -276,20 +276,37 @@ def test_a_signal_during_training_saves_first(tmp_path, number, code):
 
 
 def test_with_patience_a_run_ends_with_the_weights_that_scored_best_and_resumes_with_them(tmp_path):
-    scores = [5.0, 3.0, 4.0, 4.0, 9.0]
+    scores = [5.0, 3.0, 4.0, 4.0, 4.0, 9.0]
     seen: list[dict[str, torch.Tensor]] = []
 
     def held_out(model: torch.nn.Module) -> float:
         seen.append({name: weight.detach().clone() for name, weight in model.named_parameters()})
         return scores[len(seen) - 1]
 
-    loop = small_loop(tmp_path / "run", held_out=held_out, patience=2, steps=50, evaluate_steps=1, checkpoint_steps=3)
+    loop = small_loop(tmp_path / "run", held_out=held_out, patience=2, steps=50, evaluate_steps=1, checkpoint_steps=5)
     position = loop.run()
-    assert position.step == 4  # two scores after the best one were no better
+    assert position.step == 6  # two scores after the best were no better, then two while the learning rate fell
     assert position.best_step == 2 and position.best_score == 3.0
     assert all(torch.equal(weight, seen[1][name]) for name, weight in loop.model.named_parameters())
     assert any(not torch.equal(weight, seen[3][name]) for name, weight in loop.model.named_parameters())
     again = small_loop(tmp_path / "run", held_out=lambda model: 9.0, patience=2, steps=50, evaluate_steps=1)
-    assert again.resume() and again.position.step == 3
+    assert again.resume() and again.position.step == 5 and again.position.pace == position.pace > 1
     again.run()
     assert all(torch.equal(weight, seen[1][name]) for name, weight in again.model.named_parameters())
+
+
+def test_where_patience_is_over_the_learning_rate_falls_for_as_long_as_it_stood(tmp_path):
+    scores = iter([1.0, 2.0, 2.0, *(0.9 - 0.1 * step for step in range(20))])  # what falls goes on to pay
+    loop = small_loop(
+        tmp_path / "run",
+        held_out=lambda model: next(scores),
+        patience=2,
+        steps=100,
+        evaluate_steps=1,
+        decay=0.5,
+        warmup=0.0,
+    )
+    position = loop.run()
+    assert position.step == 6 and position.best_step == 6  # three steps before it fell, three while it fell
+    (event,) = loop.run_folder.metrics("event")
+    assert event["step"] == 3 and "the learning rate falls" in event["message"]

@@ -42,18 +42,20 @@ class Position:
     best_score: float | None = None  # of what was held out, where the best weights are kept
     best_step: int = 0
     scores_since_best: int = 0
+    pace: float = 1.0  # how much sooner the run ends, since patience was over
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Position":
         """From a checkpoint's state."""
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
 
 class Loop:
     """Training of one model. `run()` ends when the steps or the seconds are up.
 
-    With `patience`, the weights that scored best on what was held out are those that it ends with, and it ends as soon
-    as so many scores in a row were no better.
+    With `patience`, the weights that scored best on what was held out are those that it ends with. As soon as so many scores
+    in a row were no better, the learning rate begins to fall, for as long as it would in a run of that length; and where
+    that happens while it falls, the run ends.
     """
 
     def __init__(
@@ -164,7 +166,11 @@ class Loop:
         clock = time.perf_counter() - position.seconds
         saved = position.seconds
         evaluation_due = saved + settings.evaluate_seconds
-        while (progress := self.progress()) < 1 and not self.patience_is_over():
+        while (progress := self.progress()) < 1:
+            if self.patience_is_over():
+                if not self.fall_now():
+                    break
+                progress = self.progress()
             factor = learning_rate_factor(progress, settings.warmup, settings.decay) * position.factor
             loss, norm = self.step(factor)
             position.seconds = time.perf_counter() - clock
@@ -204,23 +210,35 @@ class Loop:
         """Whether as many scores in a row as there is patience were no better than the best."""
         return self.patience is not None and self.position.scores_since_best >= self.patience
 
+    def fall_now(self) -> bool:
+        """Shorten the run so that its learning rate falls from now on; False where it falls already, so that the run ends."""
+        stable, progress = 1 - self.settings.decay, self.progress()
+        if not progress < stable:
+            return False
+        self.position.pace *= stable / progress
+        self.position.scores_since_best = 0
+        self.curves.note("event", step=self.position.step, message="no better score for long: the learning rate falls")
+        return True
+
     def progress(self) -> float:
         """How far the run is, from 0 to 1: in steps where they are fixed, else in time."""
         if self.settings.steps is not None:
-            return self.position.step / self.settings.steps
+            return self.position.pace * self.position.step / self.settings.steps
         assert self.seconds is not None
         share = self.position.seconds / self.seconds
-        return share if self.most_steps is None else max(share, self.position.step / self.most_steps)
+        if self.most_steps is not None:
+            share = max(share, self.position.step / self.most_steps)
+        return self.position.pace * share
 
     def left(self) -> float:
         """Seconds to go, as far as can be told."""
+        pace, each = self.position.pace, self.position.seconds / max(1, self.position.step)
         if self.settings.steps is None:
-            left = (self.seconds or 0) - self.position.seconds
+            left = (self.seconds or 0) / pace - self.position.seconds
             if self.most_steps is not None and self.position.step:
-                each = self.position.seconds / self.position.step
-                left = min(left, each * (self.most_steps - self.position.step))
+                left = min(left, each * (self.most_steps / pace - self.position.step))
             return left
-        return self.position.seconds / max(1, self.position.step) * (self.settings.steps - self.position.step)
+        return each * (self.settings.steps / pace - self.position.step)
 
     def due(self, every_steps: int | None, at_seconds: float) -> bool:
         """Whether it is time again: by steps where they are given, else by the clock."""
