@@ -1,0 +1,172 @@
+"""How well are tasks learned from labelled text alone, on two cores, without a weight from elsewhere?
+
+    INKSTONE_DATA=FOLDER python benchmarks/tasks.py --folder WORK [--sets sst2 ewt-upos ...]
+
+Each set is tuned on three times, with other random draws; its test part is scored once by each. Where a set says so, the model begins
+at word vectors or at an encoder that was trained here on the mirror's training text. Rows lie in WORK as they are made, and
+those that lie there are taken as they are.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from inkstone.files import write_json
+from inkstone.tasks.predict import Predictor
+from inkstone.tasks.understanding import Understanding
+from results import FOLDER, write_result
+from task_peers import PEERS
+from task_sets import Files, TaskSet
+from task_table import SETS
+from task_text import plain_text
+
+COLUMNS = [
+    "data", "score", "seeds", "mean, %", "lowest", "highest", "our yardstick, %", "peer", "peer, %", "goal, %",
+    "seconds of a run", "texts/s", "words/s",
+]  # fmt: skip
+PEER, GOAL, SPEED = (COLUMNS.index(name) for name in ("peer", "goal, %", "texts/s"))
+HAN = re.compile(r"([\u3400-\u9fff])")
+RECIPES = Path(__file__).parent.parent / "examples"
+
+
+def said(*words: Any) -> dict[str, Any]:
+    """What a command of ours prints as JSON."""
+    command = [sys.executable, "-m", "inkstone", *map(str, words), "--json"]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def vectors(mirror: Path, folder: Path, kind: str) -> Path:
+    """Word vectors of the mirror's training text, learned once; "characters" of Chinese words and single characters."""
+    found = folder / "vectors" / kind
+    if not (found / "vectors.bin").exists():
+        texts = [text_of(mirror, folder, "en" if kind == "en" else "zh")]
+        if kind == "characters":
+            spaced = folder / "zh-characters.txt"
+            spaced.write_text(HAN.sub(r" \1 ", texts[0].read_text(encoding="utf-8")), encoding="utf-8")
+            texts.append(spaced)
+        how = ["--width", 100, "--min-count", 3, "--threads", 1, "--quiet"]
+        how += ["--window", 2 if kind == "en" else 3, "--minutes", 2.5 if kind == "en" else 1.5]
+        said("vectors", *texts, "--out", found, *how)
+    return found / "vectors.bin"
+
+
+def text_of(mirror: Path, folder: Path, language: str) -> Path:
+    """The file of the plain text of a language."""
+    text = folder / f"{language}.txt"
+    if not text.exists():
+        text.write_text(plain_text(mirror, language), encoding="utf-8")
+    return text
+
+
+def encoder(mirror: Path, folder: Path, language: str, minutes: float) -> Path:
+    """An encoder that was pre-trained on the same text, once."""
+    found = folder / "encoders" / language
+    if not (found / "model.safetensors").exists():
+        fresh = [text_of(mirror, folder, language), "--family", "encoder", "--minutes", minutes, "--out", found]
+        said("train", *(["--resume", found] if (found / "recipe.toml").exists() else fresh))
+    return found
+
+
+def tuned(one: TaskSet, files: Files, work: Path, more: list[Any], seeds: int) -> dict[str, Any]:
+    """The study of the seeds; where it was broken off, it is gone on with."""
+    dev = [word for path in files.get("dev", ()) for word in ("--dev", path)]
+    test = [word for path in files.get("test", ()) for word in ("--test", path)]
+    settings = [word for setting in one.settings for word in ("--set", setting)]
+    recipe = ["--recipe", RECIPES / f"{one.recipe}.toml"] if one.recipe else []
+    how = ["--minutes", one.minutes, "--seeds", seeds, "--out", work, "--quiet"]
+    return said("tune", one.task, *files["train"], *dev, *test, *recipe, *settings, *more, *how)
+
+
+def speed(run: str, files: list[Path]) -> tuple[float, float | None]:
+    """Texts and, of a tagger, words that a run answers in a second."""
+    predictor = Predictor.load(run)
+    examples = predictor.task.read(list(map(str, files)), Understanding("test", []))
+    begin = time.perf_counter()
+    predictor.answers(examples)
+    seconds = time.perf_counter() - begin
+    words = sum(len(example.words) for example in examples) if hasattr(examples[0], "words") else None
+    return len(examples) / seconds, words / seconds if words else None
+
+
+def row_of(name: str, score: str, values: list[float], yardstick: float | None, table: dict[str, Any]) -> list[Any]:
+    """A row without its peer, its goal and its speed."""
+    values = [100 * value for value in values]
+    given = [statistics.mean(values), min(values), max(values), None if yardstick is None else 100 * yardstick]
+    seconds = statistics.mean(row["seconds"] for row in table["rows"])
+    return [name, score, len(values), *given, None, None, None, seconds, None, None]
+
+
+def rows_of(name: str, one: TaskSet, mirror: Path, folder: Path, seeds: int) -> list[list[Any]]:
+    """The rows of a set: its test part, further scores of it, and further test parts."""
+    work = folder / name
+    files = one.files(mirror, work / "data")
+    more: list[Any] = []
+    if one.vectors:
+        more += ["--set", f"train.vectors={vectors(mirror, folder, one.vectors)}"]
+    if one.encoder:
+        more += ["--from", encoder(mirror, folder, *one.encoder)]
+    table = tuned(one, files, work / "runs", more, seeds)
+    runs = [row["folder"] for row in table["rows"]]
+    found = []
+    for score in (table["score"], *one.also) if "test" in files else ():
+        yardstick = (table["rows"][0]["yardstick"] or {}).get(score, {}).get("value")
+        values = [each["figures"][score]["value"] for each in table["rows"]]
+        found.append(row_of(name, score, values, yardstick, table))
+    for part in files.keys() - {"train", "dev", "test"}:
+        values = [said("eval", run, *files[part])["figures"][table["score"]]["value"] for run in runs]
+        found.append(row_of(f"{name}: {part}", table["score"], values, None, table))
+    if "test" in files:
+        if one.peer:
+            found[0][PEER : PEER + 2] = one.peer, 100 * PEERS[one.peer](files, one.settings)
+        found[0][GOAL] = one.goal
+        found[0][SPEED : SPEED + 2] = speed(runs[0], files["test"])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, metavar="SET", help=", ".join(SETS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="of the runs, which are taken as they are where they lie here"
+    )
+    parser.add_argument("--out", type=Path, default=FOLDER / "tasks.json")
+    options = parser.parse_args()
+    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
+    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
+        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
+    folder = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in options.sets:
+        kept = folder / f"{name}.json"
+        if not kept.exists():
+            write_json(kept, rows_of(name, SETS[name], mirror, folder, options.seeds))
+    rows = [
+        row
+        for name in SETS
+        if (folder / f"{name}.json").exists()
+        for row in json.loads((folder / f"{name}.json").read_text())
+    ]
+    write_result(
+        options.out,
+        question="How well are tasks learned from labelled text alone, without a weight from elsewhere?",
+        columns=COLUMNS,
+        rows=rows,
+        notes=NOTES,
+    )
+
+
+NOTES = [
+    "Test parts, each scored once by every run; settings were chosen on dev.",
+    "The yardstick is the simple model that every run trains beside the tuned one; the peer learns from the same parts.",
+]
+
+if __name__ == "__main__":
+    main()
