@@ -80,7 +80,7 @@ def tuned(one: TaskSet, files: Files, work: Path, more: list[Any], seeds: int) -
     test = [word for path in files.get("test", ()) for word in ("--test", path)]
     settings = [word for setting in one.settings for word in ("--set", setting)]
     recipe = ["--recipe", RECIPES / f"{one.recipe}.toml"] if one.recipe else []
-    how = ["--minutes", one.minutes, "--seeds", seeds, "--out", work, "--quiet"]
+    how = ["--minutes", one.minutes, "--seeds", seeds, "--out", work]
     return said("tune", one.task, *files["train"], *dev, *test, *recipe, *settings, *more, *how)
 
 
