@@ -31,6 +31,12 @@ def available_cores() -> int:
     return len(affinity()) if affinity else os.cpu_count() or 1
 
 
+def usable_threads() -> int:
+    """A thread a core that this process may use, or as many as OMP_NUM_THREADS grants where these are fewer."""
+    granted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(available_cores(), int(granted)) if granted.isdecimal() and int(granted) else available_cores()
+
+
 def cpu_name() -> str:
     """The processor's name, as the system tells it."""
     try:

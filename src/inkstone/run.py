@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from inkstone.errors import RunError
+from inkstone.errors import InkstoneError, RunError
 from inkstone.files import write_json, write_text
 from inkstone.recipe import Recipe, load_recipe
+
+TRAINING = "language-modelling"  # the task of a recipe that names none
 
 
 class Run:
@@ -35,7 +37,7 @@ class Run:
                 raise RunError(f"{run.folder} is a file; name a folder for the run")
             if run.recipe_path.exists():
                 raise RunError(
-                    f"{run.folder} already holds a run; go on with it by `inkstone train --resume {run.folder}`, "
+                    f"{run.folder} already holds a run; go on with it by `{run.resuming()}`, "
                     "replace it with --fresh, or choose another --out"
                 )
             if run.folder.exists() and any(not _unfinished_recipe(path) for path in run.folder.iterdir()):
@@ -109,6 +111,14 @@ class Run:
     def recipe(self) -> Recipe:
         """The recipe as it stands in the folder."""
         return load_recipe(self.recipe_path)
+
+    def resuming(self) -> str:
+        """The command that goes on with it: that of training, or of tuning where the recipe names a task."""
+        try:
+            task = self.recipe().task.name
+        except InkstoneError:  # what stands there is no recipe
+            task = TRAINING
+        return f"inkstone {'train' if task == TRAINING else 'tune'} --resume {self.folder}"
 
     def facts(self) -> dict[str, Any]:
         """What the stages recorded, by stage: text, tokenizer, plan, training, evaluation, samples, ..."""

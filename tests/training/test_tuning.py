@@ -15,7 +15,7 @@ from inkstone.cli import main
 from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.run import Run
 from inkstone.tasks.classify import Classify
-from inkstone.training import tuning
+from inkstone.training import machine, tuning, tuning_plan
 from inkstone.training.loop import Loop
 
 GOOD, BAD = ("fine", "lovely", "great", "好看"), ("dull", "awful", "weak", "难看")
@@ -268,3 +268,58 @@ def test_a_full_disk_is_said_with_the_way_to_go_on(tmp_path, monkeypatch):
         patch.setattr(tuning, "save_headed", full)
         tune("classify", [data], settings=[*STEPS, "train.steps=2"], out=tmp_path / "run", quiet=True)
     assert tune(resume=tmp_path / "run", quiet=True)["steps"] == 2
+
+
+def test_a_run_is_gone_on_with_by_the_verb_that_began_it(tuned, tmp_path, capsys):
+    folder = tuned[0] / "run"
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert main(["train", "--resume", str(folder)]) == 2
+    assert f"inkstone tune --resume {folder}" in capsys.readouterr().err
+    assert main(["tune", "classify", "x.csv", "--out", str(folder)]) == 2
+    assert f"inkstone tune --resume {folder}" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "1").touch()
+    for name in ("recipe.toml", "config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    assert main(["predict", str(tmp_path), "a text"]) == 2
+    assert f"inkstone tune --resume {tmp_path}" in capsys.readouterr().err
+    (tmp_path / "recipe.toml").write_text("[train]\nminutes = 1.0\n", encoding="utf-8")
+    assert main(["tune", "--resume", str(tmp_path)]) == 2
+    assert f"inkstone train --resume {tmp_path}" in capsys.readouterr().err
+
+
+def timed_by(patch, product, step):
+    """Products and steps take so many seconds with so many threads, and two threads are there."""
+    patch.setattr(tuning_plan, "products_by_threads", lambda most, width: product)
+    patch.setattr(tuning_plan, "steps_by_threads", lambda *_: step)
+    patch.setattr(machine, "usable_threads", lambda: 2)
+
+
+SHORT = ["task.epochs=1", *STEPS[1:], "task.yardstick=false"]
+
+
+@pytest.mark.parametrize(
+    ("product", "step", "chosen"),
+    [
+        ({2: 1.0, 1: 0.01}, {}, 1),  # even a product waits for the other program
+        ({2: 1.0}, {2: 1.0, 1: 0.2}, 1),
+        ({2: 1.0}, {2: 1.0, 1: 1.9}, 2),
+    ],
+)
+def test_fewer_threads_are_taken_where_the_machine_has_other_work(product, step, chosen, tmp_path, monkeypatch):
+    timed_by(monkeypatch, product, step)
+    data = write_examples(tmp_path / "train.csv")
+    tune("classify", [data], settings=SHORT, out=tmp_path / "run", minutes=1, quiet=True)
+    run = Run(tmp_path / "run")
+    assert run.recipe().train.threads == chosen == torch.get_num_threads()
+    told = [choice["why"] for choice in run.facts()["plan"]["choices"] if choice["name"] == "threads"]
+    assert len(told) == (chosen == 1) and all("measured here" in why for why in told)
+
+
+@pytest.mark.parametrize("given", [["train.steps=2"], ["train.threads=2"]])
+def test_threads_are_not_measured_where_they_or_the_steps_are_given(given, tmp_path, monkeypatch):
+    timed_by(monkeypatch, {2: 1.0, 1: 0.01}, {2: 1.0, 1: 0.01})
+    data = write_examples(tmp_path / "train.csv")
+    tune("classify", [data], settings=[*SHORT, *given], out=tmp_path / "run", quiet=True)
+    assert Run(tmp_path / "run").recipe().train.threads == 2

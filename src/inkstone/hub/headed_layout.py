@@ -17,6 +17,7 @@ from inkstone.files import write_json
 from inkstone.hub.own_layout import save_own
 from inkstone.models import body_family
 from inkstone.models.headed import Headed, HeadSettings
+from inkstone.run import Run
 from inkstone.tokens.tokenizer import Tokenizer
 
 MODEL_TYPE = "inkstone-headed"
@@ -51,7 +52,7 @@ def load_headed(
     """
     place, weights = folder / "config.json", folder / "model.safetensors"
     if not weights.exists():
-        raise RunError(f"{folder} has no model.safetensors; the run has not been finished")
+        raise RunError(f"{folder} has no model.safetensors; the run has not ended: `{Run(folder).resuming()}`")
     try:
         body, head = config["body"], config["head"]
         kind = body_family(body["family"])

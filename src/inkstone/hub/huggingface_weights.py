@@ -19,6 +19,7 @@ from torch import Tensor
 
 from inkstone.errors import CheckpointError, RunError
 from inkstone.models.decoder import DecoderSettings
+from inkstone.run import Run
 
 _LLAMA = {
     "embedding": ("model.embed_tokens",),
@@ -207,7 +208,7 @@ def weight_files(folder: Path) -> list[Path]:
     if any(folder.glob("checkpoints/*")):
         raise RunError(
             f"{folder} is a run that has not ended: it has checkpoints but no model.safetensors yet; "
-            f"let it end, or go on with it by `inkstone train --resume {folder}`"
+            f"let it end, or go on with it by `{Run(folder).resuming()}`"
         )
     raise RunError(f"{folder} has no model.safetensors; name a run folder or a Hugging Face checkpoint")
 

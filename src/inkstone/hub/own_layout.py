@@ -17,6 +17,7 @@ from inkstone.errors import CheckpointError, RecipeError, RunError
 from inkstone.files import whole_file
 from inkstone.models import family
 from inkstone.models.base import CountedModel
+from inkstone.run import Run
 from inkstone.tokens.tokenizer import Tokenizer
 
 PREFIX = "inkstone-"
@@ -51,7 +52,7 @@ def load_own(
     """
     place, weights = folder / "config.json", folder / "model.safetensors"
     if not weights.exists():
-        raise RunError(f"{folder} has no model.safetensors; the run has not been finished")
+        raise RunError(f"{folder} has no model.safetensors; the run has not ended: `{Run(folder).resuming()}`")
     values = config.get("settings")
     try:
         kind = family(str(config["model_type"])[len(PREFIX) :])

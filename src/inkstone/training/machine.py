@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import torch
 
-from inkstone.environment import available_cores, cpu_name
+from inkstone.environment import cpu_name, usable_threads
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Machine:
 
 def measure_machine(device: str = "cpu", threads: int | None = None, seconds: float = 0.4) -> Machine:
     """Measure products and copies for about `seconds` each."""
-    threads = threads or available_cores()
+    threads = threads or usable_threads()
     torch.set_num_threads(threads)
     rates = {}
     for dtype in (torch.float32, torch.bfloat16):

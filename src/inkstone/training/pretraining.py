@@ -22,7 +22,7 @@ from inkstone.models import family as family_of
 from inkstone.models.base import CountedModel
 from inkstone.progress import LiveLine, human_count, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
-from inkstone.run import Run
+from inkstone.run import TRAINING, Run
 from inkstone.tasks.language_modelling import training_loss
 from inkstone.text.sources import STANDARD_INPUT
 from inkstone.tokens.shards import TokenShards
@@ -81,6 +81,8 @@ def train(
         if any(given) or out is not None or minutes is not None:
             raise RecipeError("--resume goes on with a run as it is; give no TEXT and no other settings beside it")
         run = Run.open(resume)
+        if run.recipe().task.name != TRAINING:
+            raise RunError(f"{run.folder} is no run of `inkstone train`; go on with it by `{run.resuming()}`")
         with run.claimed():
             clear_unfinished(run.folder)
             return _train(run, run.recipe(), began, line, resumed=True)

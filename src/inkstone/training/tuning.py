@@ -21,7 +21,7 @@ from inkstone.models import body_family
 from inkstone.models.headed import Headed
 from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
-from inkstone.run import Run
+from inkstone.run import TRAINING, Run
 from inkstone.tasks import task_class
 from inkstone.tasks.base import AsksBeside, HasDetails, HasYardstick, SettlesOnDev, Task, Varies
 from inkstone.tasks.errors import write_errors
@@ -37,11 +37,10 @@ from inkstone.training.known_words import begin_at_words
 from inkstone.training.loop import Loop
 from inkstone.training.machine import measure_machine
 from inkstone.training.placing import let_go, new_run
+from inkstone.training.planner import Choice
 from inkstone.training.supervision import supervised
 from inkstone.training.tuned_model import tuned_model
-from inkstone.training.tuning_plan import (
-    plan_steps,
-)
+from inkstone.training.tuning_plan import plan_steps, threads_for_products
 from inkstone.training.what_learns import choose_what_learns, keep_changes
 from inkstone.vectors.formats import read_vectors
 
@@ -88,6 +87,8 @@ def tune(
         if any((task, data, model, dev, test, family, recipe, settings, fresh)) or minutes or out is not None:
             raise RecipeError("--resume goes on with a run as it is; give no task, no DATA and no settings beside it")
         run = Run.open(resume)
+        if run.recipe().task.name == TRAINING:
+            raise RunError(f"{run.folder} is no run of `inkstone tune`; go on with it by `{run.resuming()}`")
         with run.claimed():
             clear_unfinished(run.folder)
             return _tune(run, run.recipe(), began, line, watch, resumed=True)
@@ -164,6 +165,7 @@ class _Tuning:
         self.line, self.interruption, self.resumed = line, interruption, resumed
         self.before = 0.0  # seconds of earlier calls that this one builds on
         self.task = task_of(recipe)
+        self.fewer_threads: list[Choice] | None = None  # what was chosen of them; None where the number is not open
 
     def complete(self) -> dict[str, Any]:
         facts = self.run.facts()
@@ -171,11 +173,15 @@ class _Tuning:
             self.line.say(f"{self.run.folder} is complete already")
             return {**facts["outcome"], "folder": str(self.run.folder)}
         self.line.show("measuring this machine", force=True)
-        machine = measure_machine(pick_device(self.recipe.train.device), self.recipe.train.threads)
+        train = self.recipe.train
+        machine = measure_machine(pick_device(train.device), train.threads)
         write_json(self.run.folder / "environment.json", environment())
         parts = self.parts()
-        self.recipe.train.device, self.recipe.train.threads = machine.device, machine.threads
+        timed = train.steps is None and train.threads is None and machine.device == "cpu"
+        train.device, train.threads = machine.device, machine.threads
         torch.set_num_threads(machine.threads)
+        if timed and machine.threads > 1:
+            train.threads, self.fewer_threads = threads_for_products(machine.threads)
         yardstick = self.yardstick(parts)
         torch.manual_seed(self.recipe.train.seed)
         if "training" in facts:
@@ -267,8 +273,9 @@ class _Tuning:
             self.task.learn_beside(parts.train, self.run.folder)
         factors, learning = choose_what_learns(model, recipe.task, train.seed)
         choices += learning
-        steps, each, choice = plan_steps(recipe, self.task, model, inputs, self.left())
-        choices.append(choice)
+        open_threads = self.fewer_threads is not None
+        steps, each, more = plan_steps(recipe, self.task, model, inputs, self.left(), fewer_threads=open_threads)
+        choices += [*(self.fewer_threads or []), *more]
         planned = self.run.facts().get("plan")
         if planned:
             steps = planned["steps"]

@@ -24,6 +24,14 @@ from inkstone.tokens.example_batches import Encoded, ExampleBatches
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.optimisers import Optimisers
 from inkstone.training.planner import GIVEN, Choice
+from inkstone.training.threads import (
+    FAR_FASTER,
+    FASTER,
+    chosen_threads,
+    products_by_threads,
+    steps_by_threads,
+    told,
+)
 
 LONGEST_CONTEXT = 512  # of a body from the start
 SHORTEST_CONTEXT = 16
@@ -116,18 +124,34 @@ def learning_rate_for(body: Any, fresh: bool) -> float:
     return FRESH_RATE * min(1.0, (128 / width) ** 0.5) if fresh else TUNED_RATE * min(1.0, 128 / width)
 
 
-def plan_steps(
-    recipe: Recipe, task: Task, model: Headed, inputs: Sequence[Encoded], seconds: float | None, trial: float = 3.0
-) -> tuple[int, float | None, Choice]:
-    """Most steps of the run, the seconds that each takes, and the choice in words; steps are timed for about `trial` seconds.
+def threads_for_products(most: int) -> tuple[int, list[Choice]]:
+    """The threads to begin with, at most so many, and the choice where it is fewer, as on a machine that has other work."""
+    tried = products_by_threads(most, SHAPES[-1][0])
+    threads = chosen_threads(tried, FAR_FASTER)
+    torch.set_num_threads(threads)
+    return threads, [Choice("threads", threads, told("a product", tried))] if threads < most else []
 
-    A run with `train.steps` is not timed, so that nothing measured enters it.
+
+def plan_steps(
+    recipe: Recipe,
+    task: Task,
+    model: Headed,
+    inputs: Sequence[Encoded],
+    seconds: float | None,
+    *,
+    fewer_threads: bool = False,
+    trial: float = 3.0,
+) -> tuple[int, float | None, list[Choice]]:
+    """Most steps of the run, the seconds that each takes, and the choices in words; steps are timed for about `trial` seconds.
+
+    With `fewer_threads` steps are timed with fewer threads, too, and the faster number is taken, in the recipe as well. A run with
+    `train.steps` is not timed, so that nothing measured enters it.
     """
     batches = ExampleBatches(inputs, rows=recipe.task.rows, seed=recipe.train.seed)
     most = recipe.task.epochs * batches.batches_per_epoch
     if recipe.train.steps is not None:
-        return recipe.train.steps, None, Choice("steps", recipe.train.steps, GIVEN)
-    each = _seconds_of_step(recipe, task, model, batches, trial)
+        return recipe.train.steps, None, [Choice("steps", recipe.train.steps, GIVEN)]
+    each, choices = _seconds_of_step(recipe, task, model, batches, fewer_threads, trial)
     affordable = max(1, int((seconds or 0.0) / each))
     steps = min(most, affordable)
     why = (
@@ -135,22 +159,35 @@ def plan_steps(
         if steps == most
         else f"what {each * 1e3:.0f} ms a step leave room for"
     )
-    return steps, each, Choice("steps, at most", steps, why)
+    return steps, each, [*choices, Choice("steps, at most", steps, why)]
 
 
-def _seconds_of_step(recipe: Recipe, task: Task, model: Headed, batches: ExampleBatches, trial: float) -> float:
-    """The median over a few steps at the learning rate zero; the weights stay as they are."""
+def _seconds_of_step(
+    recipe: Recipe, task: Task, model: Headed, batches: ExampleBatches, fewer_threads: bool, trial: float
+) -> tuple[float, list[Choice]]:
+    """The median over a few steps at the learning rate zero, and the threads if fewer are taken; the weights stay as they are."""
     device = next(model.parameters()).device
     optimisers, generator = Optimisers(model, recipe.train), torch.Generator().manual_seed(0)
     state = torch.get_rng_state()
     model.train()
-    times, end = [], time.perf_counter() + trial
-    while len(times) < 3 or (time.perf_counter() < end and len(times) < 12):
-        begin = time.perf_counter()
+    times: list[float] = []
+
+    def step() -> None:
         task.loss(model, to_device(batches.batch(len(times)), device), generator).backward()
         optimisers.clip(recipe.train.clip)
         optimisers.step(0.0)
         optimisers.zero_grad()
+
+    choices = []
+    if fewer_threads and (tried := steps_by_threads(step, torch.get_num_threads(), trial)):
+        recipe.train.threads = chosen_threads(tried, FASTER)
+        torch.set_num_threads(recipe.train.threads)
+        if recipe.train.threads < max(tried):
+            choices.append(Choice("threads", recipe.train.threads, told("a step", tried)))
+    end = time.perf_counter() + trial
+    while len(times) < 3 or (time.perf_counter() < end and len(times) < 12):
+        begin = time.perf_counter()
+        step()
         times.append(time.perf_counter() - begin)
     torch.set_rng_state(state)
-    return sorted(times)[len(times) // 2]
+    return sorted(times)[len(times) // 2], choices
