@@ -28,12 +28,12 @@ CNN, BPE = "classify", ("tokenizer.kind=byte-bpe", "model.width=64")
 PATIENT = ("task.patience=30",)
 
 SETS = {
-    "sst2": TaskSet("classify", sst2, 2.5, recipe=CNN, peer=WORDS, goal=83.0),
-    "chnsenticorp": TaskSet("classify", chnsenticorp, 4, BPE, recipe=CNN, peer=CHARACTERS, goal=91.5),
+    "sst2": TaskSet("classify", sst2, 3.5, recipe=CNN, peer=WORDS, goal=83.0),
+    "chnsenticorp": TaskSet("classify", chnsenticorp, 5, BPE, recipe=CNN, peer=CHARACTERS, goal=91.5),
     "clinc150": TaskSet("classify", clinc150, 4, recipe=CNN, peer=WORDS, goal=90.0),
     "cold": TaskSet("classify", cold, 3, recipe=CNN, peer=CHARACTERS, goal=78.0),
-    "csl": TaskSet("classify", csl, 2.5, recipe=CNN, peer=CHARACTERS),
-    "davidson": TaskSet("classify", davidson, 2, recipe=CNN, peer=WORDS),
+    "csl": TaskSet("classify", csl, 3, recipe=CNN, peer=CHARACTERS),
+    "davidson": TaskSet("classify", davidson, 3, recipe=CNN, peer=WORDS),
     "ewt-upos": TaskSet("tag", EWT, 6.5, PATIENT, vectors="en", goal=95.5),
     "gsdsimp-words": TaskSet(
         "tag", gsdsimp_segments, 3.5, ("task.segment=true", *PATIENT), vectors="characters", peer="CRFsuite", goal=93.0

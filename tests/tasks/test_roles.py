@@ -9,13 +9,15 @@ import torch
 from inkstone.errors import RecipeError, TextError
 from inkstone.evaluation.spans import span_scores
 from inkstone.evaluation.tag_schemes import scheme_faults
+from inkstone.layers.crf import viterbi
 from inkstone.layers.seen_from import ASKED
+from inkstone.layers.tag_moves import free_chain, tag_moves
 from inkstone.models.encoder import Encoder
 from inkstone.models.headed import Headed
 from inkstone.models.word_reader import WordReader, WordReaderSettings
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.predict import Predictor, predict
-from inkstone.tasks.role_decoding import distances, role_chain, tags_of_batch
+from inkstone.tasks.role_decoding import best_bio, distances, tags_of_batch
 from inkstone.tasks.role_sentences import learned_roles, predicate_tags, role_tags
 from inkstone.tasks.roles import Reading, Roles
 from inkstone.tasks.scoring import eval as score
@@ -82,7 +84,7 @@ def predictor(task, examples, body="word_reader", context=512):
     else:
         settings = Encoder.Settings.of_size(tokenizer.vocab_size, 16, 1, context=context)
         made = Encoder(settings, tokenizer).initialise(torch.Generator().manual_seed(0))
-    model = Headed(made, task.head()).initialise_head(torch.Generator().manual_seed(1))
+    model = Headed(made, task.head()).initialise_head(torch.Generator().manual_seed(2))
     with torch.no_grad():  # a fresh head says the same of every word
         model.scores.weight.mul_(100)
     return Predictor(model, task, context)
@@ -151,10 +153,20 @@ def test_a_core_role_is_told_once_and_the_surer_span_stays():
     scores[0, 0, 3], scores[0, 2, 3], scores[0, 3, 5], scores[0, 4, 5] = 5.0, 9.0, 8.0, 8.0
     focus = torch.tensor([[2, ASKED, 3, 4, 5]])
     for once, wanted in ((False, [3, 0, 3, 5, 5]), (True, [0, 0, 3, 5, 5])):
-        tags, chance = tags_of_batch(scores, focus, torch.tensor([5]), labels, role_chain(labels), once=once)
+        tags, chance = tags_of_batch(scores, focus, torch.tensor([5]), labels, once=once)
         assert tags[0].tolist() == wanted and chance.item() <= 0
-    found, _ = tags_of_batch(scores, torch.zeros_like(focus), torch.tensor([5]), labels, role_chain(labels), once=True)
+    found, _ = tags_of_batch(scores, torch.zeros_like(focus), torch.tensor([5]), labels, once=True)
     assert not set(found[0].tolist()) - {0, 1, 2}
+
+
+def test_the_best_tags_are_those_of_viterbi():
+    labels = ("O", "B-A", "I-A", "B-B", "I-B")
+    scores = 3 * torch.randn(40, 9, 5, generator=torch.Generator().manual_seed(0))
+    lengths = torch.randint(1, 10, (40,), generator=torch.Generator().manual_seed(1))
+    moves = tag_moves(labels)
+    assert moves is not None
+    wanted, _ = viterbi(scores, free_chain(moves), lengths)
+    assert torch.equal(best_bio(scores, labels, lengths), wanted)
 
 
 def test_roles_that_overlap_are_scored_but_the_longest_is_learned(tmp_path):

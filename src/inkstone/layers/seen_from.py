@@ -13,19 +13,19 @@ ASKED = 1  # the place of the words that are asked about
 class SeenFrom(nn.Module):
     """Words as they stand to the one that is asked about, narrower than their own states, to which that is added:
 
-        zᵢ = relu(W hᵢ + P h_asked + place(i))        h'ᵢ = hᵢ + U (BiLSTM(z₁ … zₙ)ᵢ + zᵢ)
+        zᵢ = relu(W hᵢ + P h_asked + place(i))        z ← z + BiLSTM(z), for each layer        h'ᵢ = hᵢ + U zᵢ
 
-    The upper layer of He et al. 2017, on words that were read once for all that is asked about them.
+    The upper layers of He et al. 2017, on words that were read once for all that is asked about them.
     """
 
-    def __init__(self, inputs: int, width: int, places: int, dropout: float):
+    def __init__(self, inputs: int, width: int, n_layers: int, places: int, dropout: float):
         """`inputs` numbers of a state, `width` of z, `places` the highest number of one."""
         super().__init__()
         self.dropout = dropout
         self.own = nn.Linear(inputs, width)
         self.asked = nn.Linear(inputs, width, bias=False)
         self.place = nn.Embedding(places + 1, width)
-        self.layer = BothWays("lstm", width, width // 2)
+        self.layers = nn.ModuleList(BothWays("lstm", width, width // 2) for _ in range(n_layers))
         self.back = nn.Linear(width, inputs, bias=False)
 
     @torch.no_grad()
@@ -36,7 +36,9 @@ class SeenFrom(nn.Module):
         assert self.own.bias is not None
         self.own.bias.zero_()
         self.place.weight.normal_(0, deviation, generator=generator)
-        self.layer.initialise(generator)
+        for layer in self.layers:
+            assert isinstance(layer, BothWays)
+            layer.initialise(generator)
 
     def forward(
         self, states: Float[Tensor, "b n m"], focus: Int[Tensor, "b n"], valid: Bool[Tensor, "b n"]
@@ -49,5 +51,7 @@ class SeenFrom(nn.Module):
         z = torch.relu(
             self.own(states) + self.asked(about)[:, None] + self.place(focus.clamp(max=self.place.num_embeddings - 1))
         )
-        z = locked_dropout(z.transpose(0, 1), dropout)
-        return given + self.back(self.layer(z, valid.sum(1)) + z).transpose(0, 1)
+        z, lengths = z.transpose(0, 1), valid.sum(1)
+        for layer in self.layers:
+            z = z + layer(locked_dropout(z, dropout), lengths)
+        return given + self.back(z).transpose(0, 1)

@@ -64,7 +64,8 @@ class WordReaderSettings:
     given_width: int = 0
     marks: int = 0  # the highest mark that a unit may carry, see `Encoded.marks`
     focus: int = 0  # the highest of `Encoded.focus`
-    focus_width: int = 128  # of a word as it is seen from the one that is asked about
+    focus_width: int = 192  # of a word as it is seen from the one that is asked about
+    focus_layers: int = 2  # that read the words so
 
     def __post_init__(self):
         """Refuse shapes that cannot be."""
@@ -82,7 +83,7 @@ class WordReaderSettings:
     @classmethod
     def of_size(cls, vocab_size: int, width: int, n_layers: int, /, **given: Any) -> "WordReaderSettings":
         """The reader beside an encoder of this width: an LSTM has fewer weights for its width, so it is wider."""
-        shape = {"width": 2 * width, "n_layers": max(2, n_layers - 1)}
+        shape = {"width": 2 * width, "n_layers": max(2, n_layers - 1), "focus_width": 3 * width // 4 * 2}
         return cls(**{"vocab_size": vocab_size, **shape, **given})
 
     @property
@@ -138,7 +139,7 @@ class WordReader(nn.Module):
         self.past = nn.Linear(s.inputs, s.width, bias=False)
         widths = [s.inputs, *[s.width] * (s.n_layers - 1)]
         self.layers = nn.ModuleList(BothWays("lstm", inputs, s.width // 2) for inputs in widths)
-        self.seen_from = SeenFrom(s.width, s.focus_width, s.focus, s.dropout) if s.focus else None
+        self.seen_from = SeenFrom(s.width, s.focus_width, s.focus_layers, s.focus, s.dropout) if s.focus else None
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "WordReader":

@@ -79,6 +79,7 @@ class ExtractAnswer:
 
     name: ClassVar[str] = "answer"
     body: ClassVar[str] = "encoder"
+    body_settings: ClassVar[Mapping[str, Any]] = {}
     score: ClassVar[str] = "F1"
     labels: ClassVar[tuple[str, ...]] = ()
 

@@ -54,6 +54,7 @@ class Task(Protocol):
 
     name: ClassVar[str]
     body: ClassVar[str]  # the family of the body where none is given
+    body_settings: ClassVar[Mapping[str, Any]]  # of a body from the start, where the recipe leaves them open
 
     @property
     def score(self) -> str:

@@ -88,6 +88,7 @@ class Classify:
 
     name: ClassVar[str] = "classify"
     body: ClassVar[str] = "encoder"
+    body_settings: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         self._voice: LinearClassifier | None = None  # the classifier by counts

@@ -57,6 +57,7 @@ class Embed:
 
     name: ClassVar[str] = "embed"
     body: ClassVar[str] = "encoder"
+    body_settings: ClassVar[Mapping[str, Any]] = {}
     labels: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):

@@ -7,9 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inkstone.layers.crf import FORBIDDEN, Transitions, log_partition, path_score, viterbi
+from inkstone.layers.crf import FORBIDDEN
 from inkstone.layers.seen_from import ASKED
-from inkstone.layers.tag_moves import free_chain, tag_moves
 from inkstone.tasks.role_sentences import CORE
 from inkstone.text.predicates import VERB
 
@@ -29,11 +28,31 @@ def distances(places: Int[np.ndarray, " n"], start: int, stop: int) -> Int[np.nd
     return np.where(focus == 0, ASKED, focus).astype(np.int64)
 
 
-def role_chain(labels: Sequence[str]) -> Transitions:
-    """The moves of BIO, all of which score alike."""
-    moves = tag_moves(labels)
-    assert moves is not None
-    return free_chain(moves)
+def best_bio(scores: Float[Tensor, "b n k"], labels: Sequence[str], lengths: Int[Tensor, " b"]) -> Int[Tensor, "b n"]:
+    """The tags of the highest sum in every row among those that hold in BIO; 0 after its end.
+
+    Viterbi in k steps a word in place of k²: I-X follows B-X or I-X, and whatever else follows the best of all tags.
+    """
+    number = {tag: at for at, tag in enumerate(labels)}
+    own = torch.arange(len(labels), device=scores.device)
+    begin = torch.tensor([number[f"B{tag[1:]}"] if tag[0] == "I" else at for at, tag in enumerate(labels)]).to(own)
+    inside = begin != own
+    best, before = scores[:, 0].masked_fill(inside, FORBIDDEN), []
+    for at in range(1, scores.shape[1]):
+        top, any_tag = best.max(dim=1, keepdim=True)
+        from_begin = best[:, begin]
+        goes_on = torch.maximum(from_begin, best)
+        choice = torch.where(inside, torch.where(from_begin >= best, begin, own), any_tag)
+        before.append(choice)
+        moved = torch.where(inside, goes_on, top) + scores[:, at]
+        best = torch.where((at < lengths)[:, None], moved, best)
+    tag = best.argmax(dim=1)
+    tags = torch.zeros(scores.shape[:2], dtype=torch.int64, device=scores.device)
+    for at in range(scores.shape[1] - 1, -1, -1):
+        tags[:, at] = torch.where(at < lengths, tag, 0)
+        if at:
+            tag = torch.where(at < lengths, before[at - 1].gather(1, tag[:, None])[:, 0], tag)
+    return tags
 
 
 def tags_of_batch(
@@ -41,11 +60,12 @@ def tags_of_batch(
     focus: Int[Tensor, "b n"],
     lengths: Int[Tensor, " b"],
     labels: Sequence[str],
-    chain: Transitions,
     *,
     once: bool,
 ) -> tuple[Int[Tensor, "b n"], Float[Tensor, " b"]]:
-    """The best tags of each row and the logarithm of their chance: V alone in rows without a mark, in others roles.
+    """The best tags of each row and the logarithm of the chance that the model gives them, Σ log softmax.
+
+    Rows in which nothing is asked about have V alone, the others roles.
 
     once: of a core role that stands twice, the less certain span is forbidden until none does.
     """
@@ -55,17 +75,17 @@ def tags_of_batch(
     own = (focus == ASKED)[..., None]
     forbidden = torch.where(marked, torch.where(own, ~outside, verb), ~(verb | outside))
     scores = scores.log_softmax(-1).masked_fill(forbidden, FORBIDDEN)
-    tags, _ = viterbi(scores, chain, lengths)
-    total = log_partition(scores, chain, lengths)
+    tags = best_bio(scores, labels, lengths)
     if once:
         core = [at for at, tag in enumerate(labels) if tag[:1] == "B" and tag[2:] in CORE]
         pending = _twice(tags, core, torch.arange(len(tags)))
         while len(pending):
             for row in pending.tolist():
                 scores[row] = _without_weaker(scores[row], tags[row], core)
-            tags[pending] = viterbi(scores[pending], chain, lengths[pending])[0]
+            tags[pending] = best_bio(scores[pending], labels, lengths[pending])
             pending = _twice(tags, core, pending)
-    return tags, path_score(scores, chain, lengths, tags) - total
+    chosen = scores.gather(2, tags[..., None])[..., 0]
+    return tags, chosen.masked_fill(torch.arange(tags.shape[1]) >= lengths[:, None], 0.0).sum(1)
 
 
 def _twice(tags: Int[Tensor, "b n"], core: Sequence[int], rows: Int[Tensor, " r"]) -> Int[Tensor, " r"]:

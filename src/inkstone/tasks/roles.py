@@ -28,7 +28,7 @@ from inkstone.layers.seen_from import ASKED
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.framing import Frame
-from inkstone.tasks.role_decoding import distances, role_chain, tags_of_batch
+from inkstone.tasks.role_decoding import distances, tags_of_batch
 from inkstone.tasks.role_scores import ROLE_F1, role_details, role_measures, role_mistakes
 from inkstone.tasks.role_sentences import (
     RoleExample,
@@ -64,7 +64,7 @@ class Roles:
     """The task. How new text is cut into words follows the training part."""
 
     text_column: str | int | None = None  # of the words, where they are not found
-    dropout: float = 0.33  # of the head
+    dropout: float = 0.2  # of the head
     dense: bool = False
     once: bool = True  # whether a predicate has each core role once at most
     units: Units = "words"  # see `Cutting`
@@ -75,6 +75,7 @@ class Roles:
 
     name: ClassVar[str] = "roles"
     body: ClassVar[str] = "word_reader"
+    body_settings: ClassVar[Mapping[str, Any]] = {"dropout": 0.15}  # every word is read again for each predicate
     score: ClassVar[str] = ROLE_F1
 
     @property
@@ -198,7 +199,7 @@ class Roles:
         assert batch.unit_valid is not None and batch.focus is not None
         lengths = batch.unit_valid.sum(1).cpu()
         names = self.tags
-        tags, chances = tags_of_batch(scores, batch.focus.cpu(), lengths, names, role_chain(names), once=self.once)
+        tags, chances = tags_of_batch(scores, batch.focus.cpu(), lengths, names, once=self.once)
         rows = zip(tags.tolist(), chances.tolist(), lengths.tolist(), strict=True)
         return [Reading([names[tag] for tag in own[:n]], chance) for own, chance, n in rows]
 

@@ -83,6 +83,7 @@ class Tag:
 
     name: ClassVar[str] = "tag"
     body: ClassVar[str] = "word_reader"
+    body_settings: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def score(self) -> str:
