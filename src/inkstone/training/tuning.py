@@ -118,6 +118,10 @@ def tune(
     kind = task_of(chosen)
     if not named:
         chosen.model.family = kind.body
+    if chosen.task.model is None:
+        for name, value in kind.body_settings.items():
+            if getattr(chosen.model, name) is None:
+                setattr(chosen.model, name, value)
     if "kind" not in written.tokenizer.model_fields_set and not any(s.startswith("tokenizer.kind=") for s in settings):
         chosen.tokenizer.kind = getattr(body_family(chosen.model.family), "tokenizer_kind", chosen.tokenizer.kind)
     pick_device(chosen.train.device)
