@@ -1,6 +1,7 @@
 """Folds, seeds, learning curves: every example scored once by a model that has not seen it, and studies that go on."""
 
 import json
+import time
 
 import pytest
 
@@ -89,6 +90,15 @@ def test_seeds_differ_in_their_draws_and_the_curve_in_its_examples(tmp_path, dat
     assert {row["examples"]["dev"] for row in curve["rows"]} == {5}
     assert curve["rows"][0]["yardstick"]["accuracy"]["value"] <= 1
     assert 'class="level"' in (tmp_path / "curve" / "study.html").read_text(encoding="utf-8")
+
+
+def test_each_repetition_has_the_minutes_from_its_own_beginning(tmp_path, data):
+    quick = [each for each in SETTINGS if "steps" not in each] + ["task.yardstick=false"]
+    long_ago = time.perf_counter() - 3600
+    table = tune(
+        "classify", data, seeds=2, minutes=0.15, settings=quick, out=tmp_path / "seeds", quiet=True, began=long_ago
+    )
+    assert all(row["seconds"] < 60 for row in table["rows"])
 
 
 def test_altered_copies_are_learned_from(tmp_path, data):

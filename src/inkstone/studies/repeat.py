@@ -59,6 +59,7 @@ def tune(
         raise RecipeError("--resume is for one run; a study goes on when its command is given again")
     kind, variants = _variants(folds, seeds, how.get("test") or ())
     folder = Path(out) if out is not None else Path("runs") / f"{task}-{kind}"
+    how.pop("began", None)  # each has the minutes from its own beginning
     runs = [_run(task, data, folder / name, [*settings, *more], quiet, how) for name, more in variants]
     table = _table(kind, folder, [name for name, _ in variants], runs)
     write_json(folder / "study.json", table)
