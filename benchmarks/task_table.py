@@ -28,21 +28,21 @@ CNN, BPE = "classify", ("tokenizer.kind=byte-bpe", "model.width=64")
 PATIENT = ("task.patience=30",)
 
 SETS = {
-    "sst2": TaskSet("classify", sst2, 3.5, recipe=CNN, peer=WORDS, goal=83.0),
-    "chnsenticorp": TaskSet("classify", chnsenticorp, 5, BPE, recipe=CNN, peer=CHARACTERS, goal=91.5),
+    "sst2": TaskSet("classify", sst2, 2.5, recipe=CNN, peer=WORDS, goal=83.0),
+    "chnsenticorp": TaskSet("classify", chnsenticorp, 4.5, BPE, recipe=CNN, peer=CHARACTERS, goal=91.5),
     "clinc150": TaskSet("classify", clinc150, 4, recipe=CNN, peer=WORDS, goal=90.0),
     "cold": TaskSet("classify", cold, 3, recipe=CNN, peer=CHARACTERS, goal=78.0),
-    "csl": TaskSet("classify", csl, 3, recipe=CNN, peer=CHARACTERS),
-    "davidson": TaskSet("classify", davidson, 3, recipe=CNN, peer=WORDS),
-    "ewt-upos": TaskSet("tag", EWT, 6.5, PATIENT, vectors="en", goal=95.5),
+    "csl": TaskSet("classify", csl, 2.5, recipe=CNN, peer=CHARACTERS),
+    "davidson": TaskSet("classify", davidson, 2.5, recipe=CNN, peer=WORDS),
+    "ewt-upos": TaskSet("tag", EWT, 7.5, PATIENT, vectors="en", goal=95.5),
     "gsdsimp-words": TaskSet(
         "tag", gsdsimp_segments, 3.5, ("task.segment=true", *PATIENT), vectors="characters", peer="CRFsuite", goal=93.0
     ),
     "gsdsimp-upos": TaskSet("tag", gsdsimp_upos, 3.5, PATIENT, vectors="zh", goal=94.0),
     "wnut17-ner": TaskSet("tag", WNUT, 2.5, PATIENT, vectors="en", peer="CRFsuite"),
-    "weibo-ner": TaskSet("tag", WEIBO, 2.5, PATIENT, vectors="characters", peer="CRFsuite"),
-    "uner-ner": TaskSet("tag", UNER, 4, PATIENT, vectors="zh", peer="CRFsuite"),
-    "ewt-roles": TaskSet("roles", ROLES_EN, 9, ("task.rows=64",), vectors="en", also=("predicate F1",), goal=70.0),
+    "weibo-ner": TaskSet("tag", WEIBO, 2, PATIENT, vectors="characters", peer="CRFsuite"),
+    "uner-ner": TaskSet("tag", UNER, 3.5, PATIENT, vectors="zh", peer="CRFsuite"),
+    "ewt-roles": TaskSet("roles", ROLES_EN, 11, ("task.rows=64",), vectors="en", also=("predicate F1",), goal=70.0),
     "gsd-roles": TaskSet("roles", ROLES_ZH, 2, vectors="zh", also=("predicate F1",)),
     "drcd": TaskSet("answer", DRCD, 4, also=("EM",)),
     "drcd-pretrained": TaskSet("answer", DRCD, 4, encoder=("zh", 12), also=("EM",)),
