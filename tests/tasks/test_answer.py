@@ -333,3 +333,21 @@ def test_public_sets_are_read_and_what_is_doubtful_in_them_is_named(data_mirror,
     assert sum(map(len, understanding.mended.values())) == mended
     for each in found:
         assert all(each.context[start : start + len(text)] == text for text, start in each.answers if start >= 0)
+
+
+def test_faults_of_one_kind_are_counted_together(tmp_path):
+    rows = [
+        {
+            "id": number % 3,
+            "question": f"What is {number}?",
+            "context": CONTEXT,
+            "answer": "purple",
+            "answer_start": start,
+        }
+        for number, start in enumerate([27, 27, 27, 27, 27, 27, "here", "there"])
+    ]
+    _, understood = read(tmp_path, rows)
+    assert {reason: len(places) for reason, places in understood.refused.items()} == {
+        "answer_start is no whole number": 2
+    }
+    assert [len(places) for reason, places in understood.mended.items() if "id is that" in reason] == [3]

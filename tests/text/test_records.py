@@ -6,8 +6,11 @@ import json
 import pytest
 
 from inkstone.errors import TextError
+from inkstone.tasks.understanding import Understanding
 from inkstone.text.reading_report import ReadingReport
 from inkstone.text.records import read_records
+from inkstone.text.role_tables import read_roles
+from inkstone.text.tag_tables import read_tagged
 
 
 def read(path, text, packed=False, encoding="utf-8"):
@@ -47,7 +50,15 @@ def test_what_is_malformed_is_named_by_its_line(tmp_path):
     assert len(found) == 2 and report.skipped[0][0].endswith("a.csv:3")
 
 
-@pytest.mark.parametrize("text, complaint", [("", "empty file"), ("\n\n", "without rows|no record")])
+@pytest.mark.parametrize("text, complaint", [("", "empty file"), ("\n\n", "empty file"), ("text,label\n", "no record")])
 def test_a_file_without_records_is_refused(tmp_path, text, complaint):
     with pytest.raises(TextError, match=complaint):
         read(tmp_path / "a.csv", text)
+
+
+@pytest.mark.parametrize("read", [read_records, read_tagged, read_roles])
+def test_a_file_that_is_no_text_is_named(read, tmp_path):
+    path = tmp_path / "picture.csv"
+    path.write_bytes(b"\x89PNG" + bytes(range(32)) * 9)
+    with pytest.raises(TextError, match=r"picture\.csv: a binary file"):
+        list(read([path]) if read is read_records else read([path], Understanding("train", [str(path)])))

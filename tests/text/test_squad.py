@@ -84,7 +84,7 @@ def test_what_is_no_question_comes_with_its_fault_and_place(tmp_path):
     faults = [(asked.place.removeprefix(path), asked.fault) for asked in read_questions([path])]
     assert [place for place, _ in faults] == [":1", ":2", ":3", ":4 question 1", ":5 paragraph 1", ":6"]
     for (_, fault), words in zip(
-        faults, ("no context", "SQuAD's form", "no text", "no object", "without a list", "SQuAD's form"), strict=True
+        faults, ("no context", "SQuAD's form", "no text", "no object", "without a list", "no whole number"), strict=True
     ):
         assert words in (fault or "")
 

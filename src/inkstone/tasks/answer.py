@@ -105,19 +105,18 @@ class ExtractAnswer:
     def read(self, sources: Sequence[str], understanding: Understanding) -> list[Question]:
         """The questions of SQuAD's JSON, of JSON lines, and of tables."""
         found: list[Question] = []
-        place_of: dict[str, tuple[str, str, str]] = {}
+        asked_by: dict[str, tuple[str, str]] = {}  # an id: the question and its context
         for asked in read_questions(sources, understanding.reading):
             question = checked(asked, understanding)
             if question is None:
                 continue
             same = (question.question, question.context)
-            if question.name and question.name in place_of:
-                place, *before = place_of[question.name]
-                if tuple(before) == same:
+            if question.name and question.name in asked_by:
+                if asked_by[question.name] == same:
                     understanding.refuse(question.place, "the same id and question once more")
                     continue
-                understanding.mend(question.place, f"its id is that of another question ({place}); both are kept")
-            place_of.setdefault(question.name, (question.place, *same))
+                understanding.mend(question.place, "its id is that of another question; both are kept")
+            asked_by.setdefault(question.name, same)
             found.append(question)
         understanding.look_at(list(dict.fromkeys(question.context for question in found)))
         none = sum(question.impossible for question in found)

@@ -45,7 +45,7 @@ def grouped_split(
     if empty:
         raise TextError(
             f"{_of_groups(labels, groups)} leave the part {empty[0]!r} empty at a share of {shares[empty[0]]:g}; "
-            "give it more, or give more examples"
+            "give it more, give more examples, or (--dev, --test) a file of its own"
         )
     return found
 

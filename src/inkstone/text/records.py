@@ -41,10 +41,7 @@ def read_records(sources: Sequence[str | Path], report: ReadingReport | None = N
     report = report if report is not None else ReadingReport()
     found = False
     for member, name in members(sources, report):
-        head = member.head()
-        if not head:
-            raise TextError(f"{member.label}: empty file")
-        form = format_of(name, head)
+        form = form_of(member, name)
         if form not in TABLES:
             raise TextError(f"{member.label}: {form}, but examples are read from csv, tsv and JSON lines")
         report.formats[form] += 1
@@ -55,6 +52,20 @@ def read_records(sources: Sequence[str | Path], report: ReadingReport | None = N
         raise TextError(
             f"no record in {', '.join(map(str, sources))}" + (f": {report.reasons()}" if report.skipped else "")
         )
+
+
+def form_of(member: Member, name: str) -> str:
+    """The format of a file of examples, by its name and its first bytes.
+
+    Raises TextError, with the file named, for an empty file and one that is no text.
+    """
+    head = member.head()
+    if not head.strip():
+        raise TextError(f"{member.label}: empty file")
+    try:
+        return format_of(name, head)
+    except TextError as error:
+        raise TextError(f"{member.label}: {error}") from None
 
 
 def members(sources: Sequence[str | Path], report: ReadingReport) -> Iterator[tuple[Member, str]]:

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from inkstone.errors import TextError
 from inkstone.text import json_records
-from inkstone.text.formats import format_of
 from inkstone.text.predicates import RoleSentence
-from inkstone.text.records import members
+from inkstone.text.records import form_of, members
 from inkstone.text.role_columns import sentences_in_columns
 from inkstone.text.role_records import roles_of_record
 from inkstone.text.tagged_words import Notes, again
@@ -30,10 +29,7 @@ def read_roles(
     """
     ids: set[str] = set()
     for member, name in members(sources, notes.reading):
-        head = member.head()
-        if not head.strip():
-            raise TextError(f"{member.label}: empty file")
-        form = format_of(name, head)
+        form = form_of(member, name)
         notes.reading.formats[form] += 1
         if form == "json":
             notes.columns = {"words": "tokens or text", "roles": "predicates"}

@@ -95,8 +95,10 @@ def asked_of(values: dict[str, Any], place: str) -> Asked:
     given = found(ANSWER_NAMES)
     try:
         answers = tuple(_answers(given, found(START_NAMES)))
-    except (TypeError, ValueError, KeyError, AttributeError):
-        return Asked(place, name, question, context, fault=f"answers that are not in SQuAD's form: {given!r:.80}")
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        number = isinstance(error, ValueError)  # of `int`; the texts of all answers are there
+        fault = "answer_start is no whole number" if number else "answers that are not in SQuAD's form"
+        return Asked(place, name, question, context, fault=fault)
     if isinstance(impossible, str):
         impossible = impossible.strip().lower() in ("1", "true", "yes")
     # Where texts and starts are columns, as in published copies of SQuAD 2.0, empty ones say that there is no answer.

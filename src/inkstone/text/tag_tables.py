@@ -16,9 +16,8 @@ from pathlib import Path, PurePosixPath
 from inkstone.errors import TextError, nearest
 from inkstone.text import json_records
 from inkstone.text.conllu import COLUMNS, parse_conllu
-from inkstone.text.formats import format_of
 from inkstone.text.member import Member
-from inkstone.text.records import members
+from inkstone.text.records import form_of, members
 from inkstone.text.tag_columns import MOSTLY, SAMPLE, has_tabs, sentences_in_columns
 from inkstone.text.tag_records import sentence_of_record
 from inkstone.text.tagged_words import Notes, TaggedSentence, again
@@ -42,10 +41,7 @@ def read_tagged(
     """
     ids: set[str] = set()
     for member, name in members(sources, notes.reading):
-        head = member.head()
-        if not head.strip():
-            raise TextError(f"{member.label}: empty file")
-        form = format_of(name, head)
+        form = form_of(member, name)
         notes.reading.formats[form] += 1
         if form == "json":
             for line, record in json_records.records(member):
