@@ -81,6 +81,15 @@ def test_a_reader_that_has_gone_is_no_error():
     assert "Traceback" not in result.stderr
 
 
+def test_an_error_whose_reader_has_gone_is_no_traceback():
+    verb = [sys.executable, "-m", "inkstone", "stats", "no-such-file", "--json"]
+    with subprocess.Popen(verb, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+        assert command.stdout is not None and command.stderr is not None
+        command.stdout.close()
+        said = command.stderr.read()
+    assert command.returncode == 2 and said.startswith("inkstone: no-such-file") and said.count("\n") == 1
+
+
 def test_help_imports_nothing_heavy():
     program = "import sys; from inkstone.cli import parser_for; parser_for(None); print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -61,6 +61,8 @@ def test_what_cannot_be_compared_is_refused(runs):
     data = [str(runs / "data.csv")]
     with pytest.raises(RunError, match=r"was tuned for a task and .* was not"):
         compare([str(runs / "tuned0"), str(runs / "ngram0")], on=data)
+    with pytest.raises(RecipeError, match="--on DATA"):  # and nothing is trained on the folders of the runs
+        compare([str(runs / "tuned0"), str(runs / "tuned1")])
     with pytest.raises(RunError, match="two runs, not 1"):
         compare([str(runs / "tuned0")], on=data)
     with pytest.raises(RecipeError, match="as they are"):

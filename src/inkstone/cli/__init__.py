@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import os
 import sys
 from types import ModuleType
 
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.debug:
             raise
         if options.json:
-            print(json.dumps({"error": str(error), "kind": type(error).__name__}, ensure_ascii=False))
+            _print_if_read(json.dumps({"error": str(error), "kind": type(error).__name__}, ensure_ascii=False))
         print(f"inkstone: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, Interrupted) else 2
     except Exception as error:
@@ -85,3 +86,11 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _print_if_read(text: str) -> None:
+    """Print to standard output, whose reader may have been stopped as well."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # what is still held back is to go nowhere, too, when the process ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -90,20 +90,30 @@ def runs_as_text(table: dict[str, Any]) -> str:
     first, second = table["runs"]
     lines = ["", f"{first} and {second} on {', '.join(table['on'])}, {table['units']:,} units", ""]
     for row in table["rows"]:
-        scale, unit = (1, "") if row["name"] == "bits per byte" else (100, " %")
+        scale, unit, digits = (1, "", 3) if row["name"] == "bits per byte" else (100, " %", 1)
         values = " and ".join(
             f"{scale * value:.3f}" if scale == 1 else f"{scale * value:.1f} %" for value in row["values"]
         )
         interval = ""
         if row["low"] is not None:
-            interval = f" (95 % interval {scale * row['low']:+.3g} to {scale * row['high']:+.3g})"
-        lines.append(f"  {row['name']:<18}{values}   difference {scale * row['difference']:+.3g}{unit}{interval}")
+            interval = f" (95 % interval {scale * row['low']:+.{digits}f} to {scale * row['high']:+.{digits}f})"
+        lines.append(
+            f"  {row['name']:<18}{values}   difference {scale * row['difference']:+.{digits}f}{unit}{interval}"
+        )
         verdict = "hardly luck" if row["p"] < 0.05 else "may be luck"
-        lines.append(f"  {'':<18}p = {row['p']:.4f}, {verdict} (paired permutation test)")
+        lines.append(f"  {'':<18}p {_probability(row['p'])}, {verdict} (paired permutation test)")
         if "mcnemar" in row:
             found = row["mcnemar"]
             lines.append(
                 f"  {'':<18}right by the first alone {found['only_first']:,}, by the second alone {found['only_second']:,}; "
-                f"McNemar p = {found['p']:.4f}"
+                f"McNemar p {_probability(found['p'])}"
             )
     return "\n".join(lines)
+
+
+def _probability(p: float) -> str:
+    """
+    >>> _probability(0.0312), _probability(2e-7)
+    ('= 0.0312', '< 0.0001')
+    """
+    return f"= {p:.4f}" if p >= 0.0001 else "< 0.0001"

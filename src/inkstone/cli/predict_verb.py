@@ -36,7 +36,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     elif options.out:
         write_text(Path(options.out), "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers))
     if not options.json:
-        print(f"{len(answers):,} answers in {options.out}" if options.out else "\n".join(map(as_text, answers)))
+        print(
+            f"{len(answers):,} answer{'s' * (len(answers) != 1)} in {options.out}"
+            if options.out
+            else "\n".join(map(as_text, answers))
+        )
     return {"run": options.run, "answers": answers}
 
 

@@ -63,7 +63,7 @@ def as_text(facts: dict[str, Any]) -> str:
             lines += [passage["place"], f"  {text[:LONGEST_SHOWN]}{' ...' if len(text) > LONGEST_SHOWN else ''}"]
         lines.append("")
     if facts["scores"]:
-        lines.append(f"{facts['scores']['questions']:,} questions")
+        lines.append(f"{(number := facts['scores']['questions']):,} question{'s' * (number != 1)}")
         lines += [
             f"  {name:<12}{as_percent(figure)}" for name, figure in facts["scores"].items() if name != "questions"
         ]

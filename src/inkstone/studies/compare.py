@@ -65,6 +65,10 @@ def compare(
                 "--on compares two runs as they are; give no family, --held-out, --out or --set beside it"
             )
         return compare_runs(text, on)
+    if text and all((Path(source) / "model.safetensors").exists() for source in text):
+        raise RecipeError(
+            "runs are compared on data: inkstone compare RUN1 RUN2 --on DATA; without --on, models are trained on the text named"
+        )
     entries = line_up(families)
     recipe = with_settings(Recipe(), [f"train.minutes={minutes}"], "--minutes")
     recipe = with_settings(recipe, [setting for setting in settings if not setting.startswith("model.")])
