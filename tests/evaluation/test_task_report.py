@@ -20,7 +20,7 @@ def run(tmp_path):
     yardstick = {"name": "TF–IDF", "figures": {"dev": {"accuracy": other, "macro-F1": other}}}
     part = {
         "sources": ["a<b>.csv"], "columns": {"text": "review"}, "examples": 90, "labels": {"good": 60, "bad": 30},
-        "languages": {"en": 9}, "characters": [1, 50.0, 90, 200], "mended": {}, "files": {"a<b>.csv": "9f86d081"},
+        "languages": {"en": 80, "zh": 9, "ro": 1}, "characters": [1, 50.0, 90, 200], "mended": {}, "files": {"a<b>.csv": "9f86d081"},
         "refused": {"the label is missing": [2, "a.csv:7", "a.csv:9"]}, "malformed": 0, "notices": ["told"],
     }  # fmt: skip
     run.record(
@@ -69,7 +69,7 @@ def test_the_card_tells_task_labels_data_figures_and_use(run):
     card = (run.folder / "README.md").read_text(encoding="utf-8")
     for part in (
         "pipeline_tag: text-classification",
-        "language:\n  - en\n",
+        "language:\n  - en\n  - zh\nlibrary",
         "A model that gives texts labels, tuned by Inkstone for the task `classify` on its owner's examples.",
         "| labels | 2: `good`, `bad` |",
         "| body | `encoder`: `for 90 examples` |",

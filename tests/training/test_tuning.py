@@ -12,6 +12,7 @@ import torch
 from evaluation.tiny_runs import texts
 from inkstone import eval, load, predict, tune
 from inkstone.cli import main
+from inkstone.cli.tune_verb import as_text
 from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.run import Run
 from inkstone.tasks.classify import Classify
@@ -323,3 +324,31 @@ def test_threads_are_not_measured_where_they_or_the_steps_are_given(given, tmp_p
     data = write_examples(tmp_path / "train.csv")
     tune("classify", [data], settings=[*SHORT, *given], out=tmp_path / "run", quiet=True)
     assert Run(tmp_path / "run").recipe().train.threads == 2
+
+
+def test_a_kind_of_body_that_there_is_not_is_told_those_that_there_are(tmp_path, capsys):
+    command = ["tune", "classify", "x.csv", "--out", str(tmp_path / "run"), "--family"]
+    assert main([*command, "nope"]) == 2
+    assert "word_reader" in capsys.readouterr().err
+    assert main([*command, "text_cn"]) == 2
+    assert "did you mean 'text_cnn'?" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "yardstick", "said"),
+    [
+        (0.5, 0.6, "it is not better"),
+        (0.6, 0.6, "it is not better"),
+        (1.0, 1.0, "right everywhere, too"),
+        (0.7, 0.6, None),
+    ],
+)
+def test_the_outcome_says_where_the_yardstick_does_as_well(model, yardstick, said):
+    figures = [{"dev": {"accuracy": {"value": value, "low": None, "high": None}}} for value in (model, yardstick)]
+    outcome = {
+        "folder": "run", "score": "accuracy", "figures": figures[0], "yardstick": {"name": "counts", "figures": figures[1]},
+        "examples": {"dev": 9}, "parameters": 9, "steps": 1, "epochs": 1.0, "seconds": 1.0,
+    }  # fmt: skip
+    text = as_text(outcome)
+    assert said in text if said else "counts, which" not in text

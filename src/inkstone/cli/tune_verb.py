@@ -82,7 +82,11 @@ def as_text(outcome: dict[str, Any]) -> str:
     main = next(iter(outcome["figures"].values()))[outcome["score"]]["value"]
     if yardstick is not None:
         other = next(iter(yardstick["figures"].values()))[outcome["score"]]["value"]
-        if main <= other:
+        if main == other == 1:
+            lines.append(
+                f"  {yardstick['name']}, which takes seconds, is right everywhere, too: harder examples would tell"
+            )
+        elif main <= other:
             lines.append(
                 f"  it is not better than {yardstick['name']}, which takes seconds: more examples, or --from a model"
             )
@@ -97,11 +101,11 @@ def as_text(outcome: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def as_percent(figure: dict[str, float | None]) -> str:
-    """A figure in percent with its interval."""
+def as_percent(figure: dict[str, float | None], width: int = 0) -> str:
+    """A figure in percent, so many characters wide at least, with its interval."""
     low, high = figure["low"], figure["high"]
     interval = f" (95 % interval {100 * low:.1f} to {100 * high:.1f})" if low is not None and high is not None else ""
-    return f"{100 * (figure['value'] or 0.0):.1f} %{interval}"
+    return f"{100 * (figure['value'] or 0.0):{width}.1f} %{interval}"
 
 
 def study_as_text(table: dict[str, Any]) -> str:
@@ -111,11 +115,11 @@ def study_as_text(table: dict[str, Any]) -> str:
     for row in table["rows"]:
         beside = f"   {table['yardstick']} {100 * row['yardstick'][score]['value']:.1f}" if row["yardstick"] else ""
         lines.append(
-            f"  {row['name']:<14}{100 * row['figures'][score]['value']:5.1f} %{beside}   {row['examples']['train']:,} examples"
+            f"  {row['name']:<14}{100 * row['figures'][score]['value']:5.1f} %{beside}   {row['examples']['train']:,} examples to learn from"
         )
     if table["study"] != "curve":
         lines.append(f"  {'mean':<14}{100 * table['mean'][score]:5.1f} % ± {100 * table['deviation'][score]:.1f}")
     if score in table.get("together", {}):
-        lines.append(f"  {'all together':<14}{as_percent(table['together'][score])}")
+        lines.append(f"  {'all together':<14}{as_percent(table['together'][score], 5)}")
     lines += ["", f"page      {table['folder']}/study.html"]
     return "\n".join(lines)

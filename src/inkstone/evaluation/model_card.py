@@ -17,6 +17,7 @@ from inkstone.progress import human_bytes, human_count, human_time
 
 NONE = "–"
 SAMPLE_CHARACTERS = 600
+SMALLEST_SHARE = 0.05  # of a language that the card names
 LABELS_SHOWN, FILES_SHOWN = 60, 20
 
 
@@ -162,8 +163,11 @@ def fenced(text: str) -> str:
 
 
 def _languages(found: Any) -> list[str]:
+    """The codes; of counted examples, whose texts are short, those of at least a twentieth: rarer ones are mostly mistaken."""
     codes = [code for code in found if re.fullmatch("[a-z]{2,3}", code)] if isinstance(found, dict) else []
-    return [code for code in codes if code != "und"][:8]
+    counts = {code: number(found[code]) for code in codes}
+    least = SMALLEST_SHARE * sum(count or 0 for count in counts.values())
+    return [code for code, count in counts.items() if code != "und" and (count is None or count >= least)][:8]
 
 
 def _shown(value: Any, words: Any) -> str:

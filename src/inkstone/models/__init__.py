@@ -38,6 +38,8 @@ def family(name: str) -> Any:
 def body_family(name: str) -> Any:
     """The class of a family of language model, or of a body that reads for tasks alone. Raises RecipeError as `family`."""
     if name not in BODIES:
+        if name not in FAMILIES:
+            raise RecipeError(f"there is no kind of body {name!r}; {nearest(name, [*FAMILIES, *BODIES])}")
         return family(name)
     module, model = BODIES[name]
     return getattr(importlib.import_module(module), model)

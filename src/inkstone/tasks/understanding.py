@@ -21,6 +21,8 @@ EXAMPLES_OF_A_FAULT = 5
 LARGEST_SHARE_REFUSED = 0.5
 LANGUAGE_SAMPLE = 2000  # texts whose language is looked at
 LABELS_SHOWN = 8
+LANGUAGES_SHOWN = 3
+SMALLEST_SHARE_SHOWN = 0.05  # of a language; what is rarer is mostly a short text that was taken for another language
 
 
 @dataclass
@@ -34,13 +36,13 @@ class Understanding:
     labels: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
     characters: list[int] = field(default_factory=list)  # of each text
-    mended: dict[str, list[str]] = field(default_factory=dict)  # reason → places
+    mended: dict[str, list[str]] = field(default_factory=dict)  # what is doubtful, and how it is read → places
     refused: dict[str, list[str]] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     reading: ReadingReport = field(default_factory=ReadingReport)
 
     def mend(self, place: str, reason: str) -> None:
-        """Count a row that was put right."""
+        """Count a row that was put right, or that is kept though it is doubtful."""
         self.mended.setdefault(reason, []).append(place)
 
     def refuse(self, place: str, reason: str) -> None:
@@ -66,7 +68,7 @@ class Understanding:
     def faults(self) -> list[str]:
         """Each reason for which rows were left out or put right, with the first places."""
         told = []
-        for verb, found in (("left out", self.refused), ("mended", self.mended)):
+        for verb, found in (("left out", self.refused), ("doubtful", self.mended)):
             for reason, places in found.items():
                 more = f" and {len(places) - EXAMPLES_OF_A_FAULT:,} more" if len(places) > EXAMPLES_OF_A_FAULT else ""
                 shown = ", ".join(places[:EXAMPLES_OF_A_FAULT])
@@ -88,11 +90,13 @@ class Understanding:
             told.append(f"{self.part}  {len(self.labels)} labels: {shown}{more}")
         if self.characters:
             middle, long, longest = np.quantile(self.characters, [0.5, 0.95, 1.0]).round().astype(int)
-            spoken = ", ".join(
-                f"{name} {count / sum(self.languages.values()):.0%}" for name, count in self.languages.most_common(3)
-            )
+            first, *others = [
+                (name, count / self.languages.total()) for name, count in self.languages.most_common(LANGUAGES_SHOWN)
+            ]
+            shown = [first, *((name, share) for name, share in others if share >= SMALLEST_SHARE_SHOWN)]
+            spoken = ", ".join(f"{name} {share:.0%}" for name, share in shown)
             told.append(
-                f"{self.part}  {middle:,} characters in the middle, 95 % below {long:,}, longest {longest:,}; {spoken}"
+                f"{self.part}  median length {middle:,} characters, 95 % below {long:,}, longest {longest:,}; {spoken}"
             )
         return told + [f"{self.part}  {fault}" for fault in [*self.faults(), *self.notices]]
 

@@ -250,9 +250,11 @@ class _Tuning:
         total = (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
         left = total * (1 - SHARE_AT_THE_END) - self.elapsed()
         if left < 1:
+            measured = self.recipe.task.yardstick and isinstance(self.task, HasYardstick)
             raise RunError(
                 f"what comes before training took {human_time(self.elapsed())}, and nothing is left of {human_time(total)} to "
-                "train in; give more minutes, or leave the yardstick out: --set task.yardstick=false"
+                "train in; give more minutes"
+                + (", or leave the yardstick out: --set task.yardstick=false" if measured else "")
             )
         return left
 
