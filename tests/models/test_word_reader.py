@@ -24,11 +24,12 @@ CHINESE = ("我爱北京天安门", "北京天安门上太阳升", "我爱太阳
 TOKENIZER = learn_tokenizer([*SENTENCES * 9, *CHINESE * 9], "character", 400)
 
 
-def encoded(words, mark=None):
+def encoded(words, mark=None, asked=None):
     ids = [np.asarray(each, np.int64) for each in TOKENIZER.encode_batch(list(words))]
     units = np.cumsum([1, *map(len, ids[:-1])])
     marks = None if mark is None else np.full(len(ids), mark)
-    return Encoded(np.concatenate([[TOKENIZER.end], *ids]), units=units, marks=marks)
+    focus = None if asked is None else (np.arange(len(ids)) == asked).astype(np.int64)
+    return Encoded(np.concatenate([[TOKENIZER.end], *ids]), units=units, marks=marks, focus=focus)
 
 
 def examples(sentences=SENTENCES):
@@ -219,3 +220,24 @@ def test_learning_draws_the_same_from_the_same_seed_and_drops_words_only_then():
 def test_shapes_that_cannot_be_are_refused(shape):
     with pytest.raises(RecipeError, match=next(iter(shape))):
         WordReaderSettings(300, **shape)
+
+
+@torch.no_grad()
+def test_words_that_are_cut_otherwise_are_other_words_though_their_characters_are_the_same():
+    inputs = [encoded(words.split(), asked=1) for words in ("every body ran", "everybody ran", "every body ran")]
+    body = reader([*inputs, *inputs])
+    for row in (0, 1, 2):
+        alone = body.read_units(collate([inputs[row]]))[0]
+        torch.testing.assert_close(body.read_units(collate(inputs))[row, : len(alone)], alone, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_reader_that_knows_of_no_word_that_is_asked_about_says_so_and_one_that_does_reads_without():
+    words = ["the", "ink", "is", "black"]
+    with pytest.raises(RecipeError, match="cannot tell which one is asked about"):
+        reader().read_units(collate([encoded(words, asked=1)]))
+    assert len(reader().read_units(collate([encoded(words, asked=-1)]))[0]) == 4
+    body = reader([encoded(words, asked=1)] * 2)
+    none = body.read_units(collate([encoded(words, asked=-1)]))
+    torch.testing.assert_close(body.read_units(collate([encoded(words)])), none)
+    assert not torch.allclose(body.read_units(collate([encoded(words, asked=1)])), none)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from inkstone.errors import RecipeError
 from inkstone.layers.both_ways import BothWays
 from inkstone.layers.recurrent import locked_dropout
-from inkstone.layers.seen_from import SeenFrom
+from inkstone.layers.seen_from import ASKED, SeenFrom
 from inkstone.models.affixes import Affixes, affix_keys
 from inkstone.models.given_words import GivenWords
 from inkstone.models.word_keys import MOST_WORDS, MULTIPLIER, frequent, key_of, rows_of
@@ -177,9 +177,8 @@ class WordReader(nn.Module):
         device = self.words.weight.device
         self.to("cpu")
         keys, affixes, pairs, tokens = [], [], [], 0
-        different = list(
-            {each.ids.tobytes(): each for each in inputs}.values()
-        )  # the same with other marks counts once
+        # The same words with another focus count once.
+        different = list({(each.ids.tobytes(), np.asarray(each.units).tobytes()): each for each in inputs}.values())
         for begin in range(0, len(different), AT_ONCE):
             batch = collate(different[begin : begin + AT_ONCE])
             spelled = self._spelled(batch)
@@ -216,13 +215,23 @@ class WordReader(nn.Module):
         return told
 
     def read_units(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
-        """The states of the words of each row; what stands at padding means nothing. Rows of one text read it once."""
+        """The states of the words of each row; what stands at padding means nothing. Rows of the same words read them once.
+
+        Raises RecipeError where a word is asked about and no example that this reader learned from asked about one.
+        """
+        assert batch.units is not None and batch.unit_valid is not None
         if self.seen_from is None:
+            if batch.focus is not None and bool((batch.focus == ASKED).any()):
+                raise RecipeError(
+                    "this reader of words was tuned for a task that asks about no word, and cannot tell which one is asked "
+                    "about; tune without --from, or from an encoder"
+                )
             return self._read_texts(batch)
-        assert batch.focus is not None and batch.unit_valid is not None
-        _, text = batch.ids.masked_fill(~batch.valid, -1).unique(dim=0, return_inverse=True)
+        focus = torch.zeros_like(batch.units) if batch.focus is None else batch.focus
+        words = batch.ids.masked_fill(~batch.valid, -1), batch.units.masked_fill(~batch.unit_valid, -1)
+        _, text = torch.cat(words, dim=1).unique(dim=0, return_inverse=True)
         states = self._read_texts(_rows_of(batch, _first_of_each(text)))
-        return self.seen_from(states[text], batch.focus, batch.unit_valid)
+        return self.seen_from(states[text], focus, batch.unit_valid)
 
     def _read_texts(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
         spelled = self._spelled(batch)
