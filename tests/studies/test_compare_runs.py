@@ -12,7 +12,8 @@ from inkstone.hub.headed_layout import save_headed
 from inkstone.models.encoder import Encoder, EncoderSettings
 from inkstone.models.headed import Headed
 from inkstone.models.ngram import NGram, NGramSettings
-from inkstone.tasks.classify import Classify, Labelled
+from inkstone.tasks.classify import Classify
+from inkstone.tasks.labelled import Labelled
 from inkstone.tokens.learning import learn_tokenizer
 
 

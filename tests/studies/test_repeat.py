@@ -9,7 +9,7 @@ from inkstone import tune
 from inkstone.errors import RecipeError
 from inkstone.recipe import Recipe
 from inkstone.run import Run
-from inkstone.tasks.classify import Labelled
+from inkstone.tasks.labelled import Labelled
 from inkstone.tasks.parts import fold_of, groups_of, kept_aside
 
 SETTINGS = ["train.steps=3", "task.rows=8", "model.width=16", "model.n_layers=1", "tokenizer.vocab_size=300"]

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from inkstone.errors import RunError, TextError
-from inkstone.tasks.classify import Classify, Labelled, given_labels
+from inkstone.tasks.classify import Classify
+from inkstone.tasks.classify_scores import given_labels
 from inkstone.tasks.framing import Frame
+from inkstone.tasks.labelled import Labelled
 from inkstone.tasks.understanding import Understanding
 from inkstone.tokens.example_batches import collate
 from inkstone.tokens.learning import learn_tokenizer

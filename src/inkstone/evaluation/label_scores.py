@@ -5,7 +5,7 @@ often it was given, how often it should have been. Kept for each text (`label_co
 are what `intervals.figure_interval` and `significance.permutation_test` draw anew.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,6 +153,17 @@ def same_length(gold: Sequence, predicted: Sequence) -> None:
 def as_scores(labels: Sequence[str], counts: Num[np.ndarray, "k 3"]) -> dict[str, Score]:
     """The counts of each label as its score."""
     return {label: Score(*map(int, own)) for label, own in zip(labels, counts, strict=True)}
+
+
+def by_label(scores: Mapping[str, Score]) -> dict[str, dict[str, float | None]]:
+    """Precision, recall, F1 and counts of each label, as JSON holds them."""
+    return {
+        name: {
+            "precision": own.precision, "recall": own.recall, "f1": own.f1,
+            "correct": own.correct, "given": own.predicted, "gold": own.gold,
+        }
+        for name, own in scores.items()
+    }  # fmt: skip
 
 
 def _scores(labels, counts, accuracy, texts, confusion) -> LabelScores:

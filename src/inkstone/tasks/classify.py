@@ -23,23 +23,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inkstone.errors import RecipeError, TextError
-from inkstone.evaluation.calibration import expected_calibration_error, fit_temperature, reliability_bins, tempered
-from inkstone.evaluation.intervals import ratio, with_ones
-from inkstone.evaluation.label_scores import (
-    LabelScores,
-    label_scores,
-    label_set_counts,
-    label_set_scores,
-    macro_f1,
-    micro_f1,
-)
+from inkstone.evaluation.calibration import fit_temperature, tempered
 from inkstone.evaluation.opinion_pool import fit_share, fit_share_of_several, pooled
 from inkstone.models.headed import Headed, HeadSettings, Pooling
 from inkstone.models.linear_classifier import Labels, LinearClassifier
 from inkstone.tasks import counts_beside
 from inkstone.tasks.base import Answer, Measure
+from inkstone.tasks.classify_scores import label_details, label_measures, label_mistakes
 from inkstone.tasks.columns import FIRST_NAMES, SECOND_NAMES, by_name, label_column, named
 from inkstone.tasks.framing import Frame
+from inkstone.tasks.labelled import Labelled
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.augmentation import Neighbours, variants
 from inkstone.text.records import Record, read_records
@@ -48,22 +41,6 @@ from inkstone.tokens.example_batches import Encoded, ExampleBatch
 
 SAMPLE = 200  # records by which columns are told
 SEPARATORS = ("|", ";", ",")  # between several labels in one cell
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A text, or a pair, with its labels; none where they are asked for."""
-
-    place: str
-    first: str
-    second: str | None = None
-    labels: tuple[str, ...] = ()
-    group: str | None = None  # what it belongs to, where the file says so
-
-    @property
-    def text(self) -> str:
-        """Both texts."""
-        return self.first if self.second is None else f"{self.first}\n{self.second}"
 
 
 @dataclass
@@ -257,36 +234,16 @@ class Classify:
 
     def measures(self, examples: Sequence[Labelled], answers: Sequence[Answer]) -> dict[str, Measure]:
         """Accuracy and macro-F1; of several labels micro- and macro-F1 and the share of texts with exactly the right ones."""
-        gold = [example.labels for example in examples]
-        given = [given_labels(answer) for answer in answers]
-        right = with_ones(np.array([set(a) == set(b) for a, b in zip(gold, given, strict=True)]))
-        everything = sorted({*self.labels, *(name for names in gold for name in names)})
-        counts = label_set_counts(gold, given, everything)
-        accuracy = Measure(right, ratio)
-        if self.several:
-            return {
-                "micro-F1": Measure(counts, micro_f1),
-                "macro-F1": Measure(counts, macro_f1),
-                "all labels right": accuracy,
-            }
-        return {"accuracy": accuracy, "macro-F1": Measure(counts, macro_f1)}
+        return label_measures(examples, answers, self.labels, self.several)
 
     def details(self, examples: Sequence[Labelled], answers: Sequence[Answer]) -> dict[str, Any]:
         """Precision, recall and F1 of each label, the confusion of one-label answers, and how far confidence can be believed."""
-        gold, given = [example.labels for example in examples], [given_labels(answer) for answer in answers]
-        if self.several:
-            return {"labels": _by_label(label_set_scores(gold, given))}
-        scores = label_scores([names[0] for names in gold], [names[0] for names in given])
-        confidence = np.array([max(answer["probabilities"].values()) for answer in answers])
-        right = np.array([a == b for a, b in zip(gold, given, strict=True)])
-        return {
-            "labels": _by_label(scores),
-            "confusion": {"labels": list(scores.per_label), "counts": np.asarray(scores.confusion).tolist()},
-            "calibration_error": expected_calibration_error(confidence, right),
-            "reliability": [vars(each) for each in reliability_bins(confidence, right)],
-            "temperature": self.temperature,
-            "counts_share": self.counts_share,
-        }
+        found = label_details(examples, answers, self.several)
+        return found if self.several else found | {"temperature": self.temperature, "counts_share": self.counts_share}
+
+    def mistakes(self, examples: Sequence[Labelled], answers: Sequence[Answer]) -> list[dict[str, Any]]:
+        """Text, labels, and how sure the model was of what it said."""
+        return label_mistakes(examples, answers)
 
     def _counted(self, examples: Sequence[Labelled]) -> tuple[list[str | tuple[str, str]], Labels]:
         labels = [example.labels if self.several else example.labels[0] for example in examples]
@@ -294,25 +251,6 @@ class Classify:
 
     def _knows(self, example: Labelled) -> bool:
         return bool(example.labels) and example.labels[0] in self.labels
-
-    def mistakes(self, examples: Sequence[Labelled], answers: Sequence[Answer]) -> list[dict[str, Any]]:
-        """Text, labels, and how sure the model was of what it said."""
-        rows = []
-        for example, answer in zip(examples, answers, strict=True):
-            given, chances = given_labels(answer), answer["probabilities"]
-            doubt = [chances.get(name, 0.0) for name in example.labels]
-            rows.append(
-                {
-                    "place": example.place,
-                    "text": example.text,
-                    "gold": ", ".join(example.labels),
-                    "predicted": ", ".join(given),
-                    "right": set(given) == set(example.labels),
-                    "confidence": max((chances[name] for name in given), default=1 - max(chances.values())),
-                    "loss": -float(np.log(max(min(doubt, default=0.0), 1e-12))),
-                }
-            )
-        return rows
 
     def _columns(self, head: Sequence[Record]) -> tuple[str, str | None, str]:
         names = dict.fromkeys(name for record in head for name in record.values)
@@ -368,21 +306,6 @@ class Classify:
             second = self.second_column or (by_name(rest, SECOND_NAMES) if by_name(rest, FIRST_NAMES) else None)
             return Labelled(place, as_text(given[text]) or "", as_text(given[second]) if second else None)
         raise TextError(f"{place}: {given!r} is no text, pair of texts, or record")
-
-
-def given_labels(answer: Answer) -> tuple[str, ...]:
-    """The label or labels of an answer."""
-    return tuple(answer["labels"]) if "labels" in answer else (answer["label"],)
-
-
-def _by_label(scores: LabelScores) -> dict[str, dict[str, Any]]:
-    return {
-        name: {
-            "precision": own.precision, "recall": own.recall, "f1": own.f1,
-            "correct": own.correct, "given": own.predicted, "gold": own.gold,
-        }
-        for name, own in scores.per_label.items()
-    }  # fmt: skip
 
 
 def _for_counts(example: Labelled) -> str | tuple[str, str]:

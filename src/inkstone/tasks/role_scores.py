@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from inkstone.evaluation.intervals import ratio
-from inkstone.evaluation.label_scores import micro_f1
+from inkstone.evaluation.label_scores import by_label, micro_f1
 from inkstone.evaluation.spans import span_counts, span_scores
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.role_sentences import RoleExample
-from inkstone.tasks.tag_scores import by_label, listed
+from inkstone.tasks.tag_scores import listed
 from inkstone.text.predicates import VERB
 
 ROLE_F1 = "role F1"

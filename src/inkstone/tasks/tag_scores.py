@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from inkstone.evaluation.intervals import ratio
-from inkstone.evaluation.label_scores import label_scores, micro_f1
+from inkstone.evaluation.label_scores import by_label, label_scores, micro_f1
 from inkstone.evaluation.spans import span_counts, span_scores
 from inkstone.evaluation.tag_schemes import Span, spans_of
 from inkstone.tasks.base import Answer, Measure
@@ -97,14 +97,3 @@ def listed(told: list[str]) -> str:
     """The first of several differences as one line."""
     more = f", … {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
     return ", ".join(told[:MOST_TOLD]) + more
-
-
-def by_label(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Precision, recall, F1 and counts of each label, as JSON holds them."""
-    return {
-        name: {
-            "precision": own.precision, "recall": own.recall, "f1": own.f1,
-            "correct": own.correct, "given": own.predicted, "gold": own.gold,
-        }
-        for name, own in scores.items()
-    }  # fmt: skip
