@@ -122,6 +122,13 @@ def test_another_body_is_shown_the_predicate_in_its_input(tmp_path):
     assert all(len(answer["predicates"]) == 2 for answer in model.answers(examples))
 
 
+def test_a_context_without_room_for_a_sentence_is_refused(tmp_path):
+    task, examples, _ = read(tmp_path, records(0, 2))
+    assert predictor(task, examples, "encoder", context=16).answers(examples)
+    with pytest.raises(RecipeError, match="a context of 10 tokens leaves no room for a sentence beside its predicate"):
+        predictor(task, examples, "encoder", context=10).answers(examples)
+
+
 @pytest.mark.parametrize("body", ["word_reader", "encoder"])
 @pytest.mark.parametrize("context", [512, 40])
 def test_no_answer_breaks_a_rule_however_wrong_the_model(tmp_path, body, context):

@@ -158,10 +158,18 @@ class Roles:
         return [example.text for example in examples]
 
     def encode(self, examples: Sequence[RoleExample], frame: Frame) -> list[list[Encoded]]:
-        """The windows of each sentence without a mark, then for each predicate the window that it stands in."""
+        """The windows of each sentence without a mark, then for each predicate the window that it stands in.
+
+        Raises RecipeError where the context leaves no room for a sentence.
+        """
         number = {tag: at for at, tag in enumerate(self.tags)}
         if not frame.reads_focus:  # room for the predicate before the sentence, and for what stands around it
             narrow = replace(frame, context=frame.context - SAID_FIRST - 3)
+            if narrow.room < 1:
+                raise RecipeError(
+                    f"a context of {frame.context} tokens leaves no room for a sentence beside its predicate; set a larger "
+                    "model.context"
+                )
         else:
             narrow = frame
         spelled = encode_words(frame, [[e.sentence.piece(at) for at in range(len(e.words))] for e in examples])

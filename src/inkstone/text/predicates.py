@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 VERB = "V"  # the label of the predicate itself among the spans of its roles
 
-# What a role mostly answers, whatever the predicate. Beyond ARG1 the numbers mean what the predicate's own frame says.
-CORE_QUESTIONS = {"0": "who", "1": "what", "2": "to whom or what"}
+# What a role mostly answers, whatever the predicate. Beyond ARG2 the numbers mean what the predicate's own frame says.
+CORE_QUESTIONS = {
+    f"{name}{n}": told for name in ("ARG", "A") for n, told in enumerate(("who", "what", "to whom or what"))
+}
 MODIFIER_QUESTIONS = {
     "TMP": "when", "LOC": "where", "MNR": "how", "CAU": "why", "PRP": "what for", "DIR": "which way", "EXT": "how much",
     "GOL": "for whom or whereto", "COM": "with whom", "NEG": "not", "MOD": "may, must, will", "ADV": "circumstances",
@@ -23,13 +25,13 @@ class Role(NamedTuple):
 
 
 def question_of(role: str) -> str:
-    """What a role of PropBank answers; "" where that cannot be said without the predicate's frame.
+    """What a role of PropBank answers; "" where that cannot be said without the predicate's frame, and of other roles.
 
-    >>> [question_of(role) for role in ("ARG0", "A1", "ARGM-TMP", "AM-LOC", "R-ARG0", "ARG4")]
-    ['who', 'what', 'when', 'where', 'who', '']
+    >>> [question_of(role) for role in ("ARG0", "A1", "ARGM-TMP", "AM-LOC", "R-ARG0", "ARG4", "TOPIC1")]
+    ['who', 'what', 'when', 'where', 'who', '', '']
     """
     kind, _, rest = role.removeprefix("R-").removeprefix("C-").partition("-")
-    return MODIFIER_QUESTIONS.get(rest, "") if kind in ("ARGM", "AM") else CORE_QUESTIONS.get(kind[-1:], "")
+    return MODIFIER_QUESTIONS.get(rest, "") if kind in ("ARGM", "AM") else CORE_QUESTIONS.get(kind, "")
 
 
 @dataclass(frozen=True)
