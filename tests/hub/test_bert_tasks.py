@@ -149,11 +149,12 @@ def test_a_body_with_a_head_opens_in_transformers_and_comes_back(kind, tmp_path)
 
 
 @pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("told", [{"temperature": 2.0}, {"temperature": 3.0, "own_temperature": 2.0}])
 @torch.no_grad()
-def test_the_kind_of_labels_and_the_temperature_go_with_it(several, tmp_path):
+def test_the_kind_of_labels_and_the_temperature_go_with_it(several, told, tmp_path):
     ours = Headed(own(), HeadSettings("class", ("a", "b"), "first", True)).initialise_head(torch.Generator())
     ours.eval()
-    bert_tasks.write(ours, tmp_path, {"several": several, "temperature": 2.0})
+    bert_tasks.write(ours, tmp_path, {"several": several, **told})
     theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     assert theirs.config.problem_type == f"{'multi' if several else 'single'}_label_classification"
     b = batch()

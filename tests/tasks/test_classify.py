@@ -170,6 +170,19 @@ def test_a_classifier_by_counts_is_asked_beside_where_that_is_wanted(tmp_path, s
     assert [given_labels(answer) for answer in given] == [("dull",), ("fine",)]
 
 
+def test_the_model_alone_keeps_a_temperature_of_its_own():
+    draw = np.random.default_rng(0)
+    examples = [Labelled(str(n), f"text {n}", None, (label,)) for n, label in enumerate(["a", "b"] * 200)]
+    signal = np.array([[e.labels[0] == "a", e.labels[0] == "b"] for e in examples], dtype=np.float64)
+    scores, voice = 9 * (signal + draw.normal(size=signal.shape)), signal + draw.normal(size=signal.shape)
+    alone, both = Classify(), Classify(blend=True)
+    for task, outputs in ((alone, [[s] for s in scores]), (both, [[s, v] for s, v in zip(scores, voice, strict=True)])):
+        task.learn(examples)
+        task.settle(examples, outputs)
+    assert both.counts_share > 0 and both.own_temperature == alone.own_temperature == alone.temperature
+    assert both.temperature < 0.8 * both.own_temperature
+
+
 def test_nothing_is_learned_beside_unless_it_is_wanted(tmp_path):
     examples = [Labelled(str(n), f"text {n} is {word}", None, (word,)) for n, word in enumerate(["fine", "dull"] * 4)]
     task = Classify()

@@ -108,7 +108,8 @@ def write(model: Headed, folder: Path, task: Mapping[str, Any]) -> None:
     """Write a body with a head and its tokenizer as a class of transformers; config.json as the last.
 
     `task` is what the run keeps of it: `several` labels or one, the `context`, and the `temperature`, which becomes part of
-    the last layer, so that the probabilities are those that the run gives.
+    the last layer, so that the probabilities are those that the run gives; of a run that asks a classifier by counts, too,
+    the `own_temperature`, and the probabilities are those of the model alone.
 
     Raises RunError for what transformers has no class for.
     """
@@ -125,7 +126,7 @@ def write(model: Headed, folder: Path, task: Mapping[str, Any]) -> None:
     tensors = {name: tensor for name, tensor in whole.items() if name.startswith("bert.")}
     for ours, theirs in _modules("bert", head.kind).items():
         for part, tensor in model.get_submodule(ours).named_parameters():
-            scale = task.get("temperature", 1.0) if ours == "scores" else 1.0
+            scale = (task.get("own_temperature") or task.get("temperature", 1.0)) if ours == "scores" else 1.0
             tensors[f"{theirs}.{part}"] = (tensor.detach() / scale).contiguous()
     longest = min(task.get("context", body.settings.context), body.settings.context)
     bert.write_folder(body, config, tensors, folder, {"model_max_length": longest})

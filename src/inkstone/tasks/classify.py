@@ -62,6 +62,7 @@ class Classify:
     weights: tuple[float, ...] = field(default=())  # of the labels in the loss
     temperature: float = 1.0  # of the probabilities
     counts_share: float = 0.0  # of the classifier by counts in the answer
+    own_temperature: float | None = None  # of the model asked alone, as in an export; none: not fitted
 
     name: ClassVar[str] = "classify"
     body: ClassVar[str] = "encoder"
@@ -203,7 +204,7 @@ class Classify:
         return [[*of_one, own] for of_one, own in zip(outputs, told, strict=True)]
 
     def settle(self, examples: Sequence[Labelled], outputs: Sequence[Sequence[np.ndarray]]) -> None:
-        """Fit the share of the classifier by counts, if there is one, and the temperature."""
+        """Fit the share of the classifier by counts, if there is one, and the temperature with it and without."""
         place = {name: number for number, name in enumerate(self.labels)}
         known = [(e, of_one) for e, of_one in zip(examples, outputs, strict=True) if self.several or self._knows(e)]
         if not known:
@@ -215,7 +216,8 @@ class Classify:
             return
         gold = np.array([place[e.labels[0]] for e, _ in known])
         self.counts_share = fit_share(scores, voices[0], gold) if voices else 0.0
-        self.temperature = fit_temperature(self._pooled([scores, *voices]), gold)
+        self.own_temperature = fit_temperature(scores, gold)
+        self.temperature = fit_temperature(self._pooled([scores, *voices]), gold) if voices else self.own_temperature
 
     def _pooled(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
         return outputs[0] if len(outputs) == 1 else pooled(outputs[0], outputs[1], self.counts_share)
