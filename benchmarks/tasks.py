@@ -119,7 +119,7 @@ def rows_of(name: str, one: TaskSet, mirror: Path, folder: Path, seeds: int) -> 
         yardstick = (table["rows"][0]["yardstick"] or {}).get(score, {}).get("value")
         values = [each["figures"][score]["value"] for each in table["rows"]]
         found.append(row_of(name, score, values, yardstick, table))
-    for part in files.keys() - {"train", "dev", "test"}:
+    for part in [name for name in files if name not in ("train", "dev", "test")]:
         values = [said("eval", run, *files[part])["figures"][table["score"]]["value"] for run in runs]
         found.append(row_of(f"{name}: {part}", table["score"], values, None, table))
     if "test" in files:

@@ -164,9 +164,10 @@ class NgramIndex:
         """The letters of a line of words, each word between blanks; none where no `words` are given."""
         if not words:
             return Line(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
-        place = {letter: at for at, letter in enumerate(self.alphabet)}
-        spelled = [[0, *(place.get(letter, len(place)) for letter in word), 0] for word in words]
-        lengths = np.array([len(word) for word in spelled])
+        place, known = {letter: at for at, letter in enumerate(self.alphabet)}, list(words)
+        used, numbers = np.unique(numbers, return_inverse=True)
+        spelled = [[0, *(place.get(letter, len(place)) for letter in known[number]), 0] for number in used.tolist()]
+        lengths = np.array([len(word) for word in spelled], dtype=np.int64)
         begins = np.cumsum(lengths) - lengths
         units = np.array([unit for word in spelled for unit in word], dtype=np.int64)
         of_each = lengths[numbers]
