@@ -13,16 +13,16 @@ TAGGED = ("upos", "xpos", "feats", "lemma", "deprel")
 def conllu_of(answers: Sequence[dict[str, Any]], column: str | int | None = None) -> str:
     """The file's text; `column` is the task's `tag_column`, of which UPOS is the default.
 
-    Words that stand in a text, with no blank after them, carry SpaceAfter=No. Raises RunError for answers without words.
+    Words that stand in a text, with no blank after them, carry SpaceAfter=No. Raises RunError for answers of other tasks.
     """
     return "".join(_sentence(answer, column, number).text() for number, answer in enumerate(answers, 1))
 
 
 def _sentence(answer: dict[str, Any], column: str | int | None, number: int) -> Sentence:
     forms = answer.get("tokens", answer.get("words"))
-    if forms is None:
+    if forms is None or "predicates" in answer:  # roles have no column there
         raise RunError(
-            "these answers hold no words, so that they cannot be written as CoNLL-U; name a file that ends in .jsonl"
+            "these answers hold no tags of words, so that they cannot be written as CoNLL-U; name a file that ends in .jsonl"
         )
     chosen = column if column in TAGGED else "upos"
     glued = [False] * len(forms)
