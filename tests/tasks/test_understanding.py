@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from inkstone.tasks.classify import Classify
 from inkstone.tasks.understanding import Understanding
 
 
@@ -24,3 +25,29 @@ def test_what_is_kept_and_what_is_left_out_are_told_apart():
         "train  1 row left out: the text is empty (a.csv:4)",
         "train  1 row doubtful: the same text has other labels elsewhere; both are kept (a.csv:3)",
     ]
+
+
+def test_lines_in_another_encoding_are_told_with_their_places_and_their_number(tmp_path):
+    rows = [f"review number {number},good\n".encode() for number in range(40)]
+    rows += ["今天天气很好，我们去公园走走。,good\n".encode("gb18030"), "这部电影很不错，值得一看。,bad\n".encode()] * 6
+    (tmp_path / "mixed.csv").write_bytes(b"text,label\n" + b"".join(rows))
+    understanding = Understanding("train", ["mixed.csv"])
+    examples = Classify().read([str(tmp_path / "mixed.csv")], understanding)
+    assert {example.first for example in examples[40:]} == {
+        "今天天气很好，我们去公园走走。",
+        "这部电影很不错，值得一看。",
+    }
+    places = ", ".join(f"{tmp_path}/mixed.csv:{line}" for line in (43, 45, 47, 49, 51))
+    assert understanding.faults() == [
+        f"6 lines in another encoding than their file, each read as what it is ({places} and 1 more)"
+    ]
+
+
+def test_bytes_that_no_encoding_knows_are_told_with_their_line(tmp_path):
+    rows = ["今天天气很好，我们去公园走走。,good\n".encode()] * 20
+    rows[6] = rows[6][:3] + rows[6][4:]
+    (tmp_path / "damaged.csv").write_bytes(b"text,label\n" + b"".join(rows))
+    understanding = Understanding("train", ["damaged.csv"])
+    Classify().read([str(tmp_path / "damaged.csv")], understanding)
+    told = [fault for fault in understanding.faults() if "U+FFFD" in fault]
+    assert told == [f"2 bytes unknown to the encoding, now U+FFFD (first in {tmp_path}/damaged.csv:8)"]

@@ -70,13 +70,18 @@ class Understanding:
         told = []
         for verb, found in (("left out", self.refused), ("doubtful", self.mended)):
             for reason, places in found.items():
-                more = f" and {len(places) - EXAMPLES_OF_A_FAULT:,} more" if len(places) > EXAMPLES_OF_A_FAULT else ""
-                shown = ", ".join(places[:EXAMPLES_OF_A_FAULT])
-                told.append(f"{len(places):,} {'row' if len(places) == 1 else 'rows'} {verb}: {reason} ({shown}{more})")
+                rows = "row" if len(places) == 1 else "rows"
+                told.append(f"{len(places):,} {rows} {verb}: {reason} ({first_of(places, len(places))})")
         if self.reading.malformed:
             told.append(f"{self.reading.malformed:,} malformed: {self.reading.reasons()}")
-        if self.reading.bytes_replaced:
-            told.append(f"{self.reading.bytes_replaced:,} bytes that their encoding does not know, now U+FFFD")
+        if number := self.reading.lines_otherwise:
+            lines = f"{number:,} lines in another encoding than their file, each read as what it is"
+            lines = "1 line in another encoding than its file, read as what it is" if number == 1 else lines
+            told.append(f"{lines} ({first_of(self.reading.otherwise_at, number)})")
+        if number := self.reading.bytes_replaced:
+            places = self.reading.replaced_at[:EXAMPLES_OF_A_FAULT]
+            lines = f" (first in {', '.join(places)})" if places else ""
+            told.append(f"{number:,} byte{'s' * (number != 1)} unknown to the encoding, now U+FFFD{lines}")
         return told
 
     def lines(self) -> list[str]:
@@ -116,6 +121,12 @@ class Understanding:
             "malformed": self.reading.malformed,
             "notices": self.notices,
         }
+
+
+def first_of(places: Sequence[str], count: int) -> str:
+    """The first places of so many, and how many there are beside them."""
+    shown = places[:EXAMPLES_OF_A_FAULT]
+    return ", ".join(shown) + (f" and {count - len(shown):,} more" if count > len(shown) else "")
 
 
 def languages_of(texts: Iterable[str]) -> list[str]:

@@ -4,13 +4,16 @@ UTF-8 is tried first and strictly. What is not UTF-8 is decoded as each of the u
 whose outcome looks most like Chinese or like a European language wins: frequent characters count for it, bytes that
 it does not know and rare characters count against it. This holds for texts of a few characters, where statistical
 detectors guess.
+
+A file put together from several may hold lines in several encodings. A line that is UTF-8 in a file that is not, and a
+line that is clearly in a legacy encoding in a file of UTF-8, are read as what they are, counted, and known by number.
 """
 
 import codecs
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
 
@@ -19,6 +22,8 @@ from charset_normalizer import from_bytes
 
 SAMPLE = 32 << 10  # bytes, from the first that is not ASCII, on which the encoding is decided
 SCORED = 4 << 10  # bytes of it that the legacy encodings are tried on
+LONGEST_LINE = 1 << 20  # bytes; a longer one is not held back to be looked at as a whole
+LINES_NAMED = 5  # of a file, for each thing that is wrong with lines
 SHORTEST_WIDE = 16  # bytes; a shorter text is taken for UTF-16 only with a byte order mark or a zero byte
 
 BYTE_ORDER_MARKS = (  # UTF-32 before UTF-16: its little-endian mark begins like the other's
@@ -31,6 +36,9 @@ BYTE_ORDER_MARKS = (  # UTF-32 before UTF-16: its little-endian mark begins like
 CODECS = {"utf-8-bom": "utf-8", "ascii": "utf-8", "latin-1": "cp1252", "big5": "cp950"}  # name in the report: codec
 LEGACY = ("gb18030", "big5", "cp1252")
 OTHERS = ["cp1251", "koi8_r", "shift_jis", "euc_jp", "euc_kr", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256"]
+LINEWISE = frozenset(["cp950", *LEGACY, *OTHERS])  # codecs in which the byte 10 is the end of a line, always
+DOUBLE_BYTE = frozenset(["gb18030", "cp950", "shift_jis", "euc_jp", "euc_kr"])
+SURER = 2  # in plausibility: two bytes of these codecs are one character of UTF-8 now and then
 
 # The most frequent characters of modern Chinese, those that differ in traditional writing after them.
 FREQUENT = frozenset(
@@ -45,6 +53,9 @@ FREQUENT = frozenset(
 )
 PUNCTUATION = frozenset("，。、；：？！“”‘’（）《》「」『』【】—…　·～")
 NOT_ASCII = re.compile(rb"[\x80-\xff]")
+BEGINS_AS_UTF8 = re.compile(  # a line whose first characters outside ASCII are UTF-8; few others begin so
+    rb"[\x00-\x7f]*(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})+(?:[\x00-\x7f]|\Z)"
+)
 FOREIGN = re.compile(r"[^\x00-\x7f]+")
 # A hanzi squeezed between Latin letters is the mark of an accented letter read as half a double byte.
 SQUEEZED = re.compile(r"[A-Za-z][\u4e00-\u9fff](?=[\x00-\x7f])|[\x00-@[-`{-\x7f][\u4e00-\u9fff](?=[A-Za-z])")
@@ -54,10 +65,26 @@ TYPOGRAPHIC = frozenset("“”‘’„‚«»–—…€°§·")
 
 @dataclass
 class Decoding:
-    """How a file was decoded: the encoding's name once known, and the number of bytes that it does not know."""
+    """How a file was decoded: the encoding's name once known, bytes that it does not know, lines in another encoding."""
 
     name: str = ""
     replaced: int = 0
+    replaced_at: list[int] = field(default_factory=list)  # numbers of the first lines that hold such bytes
+    others: int = 0  # lines in another encoding, read as what they are
+    others_at: list[int] = field(default_factory=list)  # numbers of the first of them
+    lines: int = 0  # whole lines that have gone by
+
+    def replace(self, line: int, number: int) -> None:
+        """Count bytes of a line that its encoding does not know."""
+        self.replaced += number
+        if len(self.replaced_at) < LINES_NAMED:
+            self.replaced_at.append(line)
+
+    def differ(self, line: int) -> None:
+        """Count a line in another encoding than its file."""
+        self.others += 1
+        if len(self.others_at) < LINES_NAMED:
+            self.others_at.append(line)
 
 
 def detect(sample: bytes, whole: bool = True) -> str:
@@ -76,14 +103,15 @@ def detect(sample: bytes, whole: bool = True) -> str:
         return "ascii"
     if not nul and _is_utf8(sample, whole):
         return "utf-8"
-    sample = sample[:SCORED]
-    if len(sample) % 2 == 0 and (nul or len(sample) >= SHORTEST_WIDE):
-        wide = {name: _wide_plausibility(_decoded(sample, name)) for name in ("utf-16-le", "utf-16-be")}
+    begin = sample[:SCORED]
+    if len(begin) % 2 == 0 and (nul or len(begin) >= SHORTEST_WIDE):
+        wide = {name: _wide_plausibility(_decoded(begin, name)) for name in ("utf-16-le", "utf-16-be")}
         best = max(wide, key=lambda name: wide[name])
         if wide[best] > 0.8:  # Chinese UTF-16 without mark, line end or space has not even a zero byte
             return best
     if nul:
         return "utf-8"
+    sample = (_lines_not_utf8(sample) or sample)[:SCORED]
     scores = {name: plausibility(_decoded(sample, name)) for name in LEGACY}
     best = max(LEGACY, key=lambda name: scores[name])
     if scores[best] <= 0:
@@ -156,13 +184,15 @@ def utf8_blocks(blocks: Iterable[bytes], decoding: Decoding, declared: str | Non
     """The same text as valid UTF-8, cut between characters, without byte order mark; notes go into `decoding`.
 
     The encoding is decided at the first byte outside ASCII, since until there all but UTF-16 agree, and then holds to
-    the end. `declared` (an HTML page's own word) is believed when it knows the bytes at hand.
+    the end, but for single lines in another one. `declared` (an HTML page's own word) is believed when it knows the
+    bytes at hand, and then for every line.
     """
     blocks = iter(blocks)
     first = True
     for block in blocks:
         if block.isascii() and not (first and b"\0" in block):
             decoding.name = decoding.name or "ascii"
+            decoding.lines += block.count(b"\n")
             first = False
             yield block
             continue
@@ -177,8 +207,9 @@ def utf8_blocks(blocks: Iterable[bytes], decoding: Decoding, declared: str | Non
             size += len(more)
         block = b"".join(parts)
         sample, whole = block[start : start + SAMPLE], size <= SAMPLE
-        decoding.name = declared if declared and _knows(sample, declared) else detect(sample, whole)
-        yield from _transcoded(chain([block], blocks), decoding)
+        believed = bool(declared) and _knows(sample, declared)
+        decoding.name = declared if declared and believed else detect(sample, whole)
+        yield from _transcoded(chain([block], blocks), decoding, believed)
         return
 
 
@@ -190,10 +221,20 @@ def _knows(sample: bytes, codec: str) -> bool:
         return False
 
 
-def _transcoded(blocks: Iterator[bytes], decoding: Decoding) -> Iterator[bytes]:
+def _lines_not_utf8(sample: bytes) -> bytes:
+    """The lines that are not UTF-8, since those that are would speak against every other encoding."""
+    return b"\n".join(line for line in sample.split(b"\n") if _strictly_utf8(line) is None)
+
+
+def _transcoded(blocks: Iterator[bytes], decoding: Decoding, believed: bool) -> Iterator[bytes]:
     codec = CODECS.get(decoding.name, decoding.name)
-    if codec == "utf-8":
-        yield from _validated(blocks, decoding)
+    if codec == "utf-8" or (codec in LINEWISE and not believed):
+        first = True
+        for block in _by_lines(blocks, decoding, codec):
+            if first and block:
+                block, first = block.removeprefix(codecs.BOM_UTF8), False
+            if block:
+                yield block
         return
     decoder = codecs.getincrementaldecoder(codec)("replace")
     first = True
@@ -206,22 +247,98 @@ def _transcoded(blocks: Iterator[bytes], decoding: Decoding) -> Iterator[bytes]:
             yield text.encode("utf-8", "replace")
 
 
-def _validated(blocks: Iterator[bytes], decoding: Decoding) -> Iterator[bytes]:
+def _by_lines(blocks: Iterator[bytes], decoding: Decoding, codec: str) -> Iterator[bytes]:
+    """UTF-8 of what is in `codec` but for some lines; blocks that are UTF-8 throughout are passed on as they are."""
+    own = codecs.getincrementaldecoder(codec)("replace")
     rest = b""
-    first = True
+    inside = False  # whether the last block ended within a line that is too long to wait for its end
     for block in chain(blocks, [b""]):
         final = not block
         block = rest + block if rest else block
-        if first:
-            block, first = block.removeprefix(codecs.BOM_UTF8), False
-        length = len(block) if final else whole_characters(block)
-        good, rest = block[:length], block[length:]
-        if not _is_strict_utf8(good):
-            text, length = codecs.utf_8_decode(block, "replace", final)
-            good, rest = text.encode(), block[length:]
-            decoding.replaced += _undecodable(block[:length])
-        if good:
-            yield good
+        if codec == "utf-8" and not inside:
+            length = len(block) if final else whole_characters(block)
+            if _is_strict_utf8(block[:length]):
+                rest = block[length:]
+                decoding.lines += block.count(b"\n", 0, length)
+                yield block[:length]
+                continue
+        length = len(block) if final or len(block) > LONGEST_LINE else block.rfind(b"\n") + 1
+        block, rest = block[:length], block[length:]
+        pieces = block.split(b"\n")
+        if not inside and (final or not pieces[-1]) and (plain := _plain(block, pieces, codec)) is not None:
+            decoding.lines += len(pieces) - 1
+            yield plain
+            continue
+        texts: list[str] = []
+        for at, piece in enumerate(pieces):
+            ends = final or at < len(pieces) - 1
+            if inside or not ends:
+                texts.append(own.decode(piece, ends))
+                if strange := texts[-1].count("\ufffd"):
+                    decoding.replace(decoding.lines + 1, strange)
+                inside = not ends and (inside or bool(piece))
+            else:
+                texts.append(_line(piece, codec, decoding))
+            decoding.lines += at < len(pieces) - 1
+        yield "\n".join(texts).encode("utf-8", "replace")
+
+
+def _plain(block: bytes, lines: list[bytes], codec: str) -> bytes | None:
+    """Whole lines together, if they are in a legacy encoding and none has to be looked at by itself."""
+    if codec == "utf-8":
+        return None
+    text = block.decode(codec, "replace")
+    if "\ufffd" in text:
+        return None
+    if any(BEGINS_AS_UTF8.match(line) and _strictly_utf8(line) is not None for line in lines):
+        return None
+    return text.encode("utf-8", "replace")
+
+
+def _line(line: bytes, codec: str, decoding: Decoding) -> str:
+    """A whole line, in `codec` or in the encoding that it is in instead."""
+    if line.isascii():
+        return line.decode()
+    other = _legacy_instead(line) if codec == "utf-8" else _utf8_instead(line, codec)
+    if other is not None:
+        decoding.differ(decoding.lines + 1)
+        return other
+    text = line.decode(codec, "replace")
+    if strange := _undecodable(line) if codec == "utf-8" else text.count("\ufffd"):
+        decoding.replace(decoding.lines + 1, strange)
+    return text
+
+
+def _legacy_instead(line: bytes) -> str | None:
+    """A line of a file of UTF-8, if it is clearly in a legacy encoding, and not UTF-8 that was damaged."""
+    if _is_utf8(line, whole=True):
+        return None
+    best, text = plausibility(line[:SCORED].decode("utf-8", "replace")), None
+    for name in LEGACY:
+        try:
+            tried = line.decode(CODECS.get(name, name))
+        except UnicodeDecodeError:
+            continue
+        if (score := plausibility(tried[:SCORED])) > max(best, 0):
+            best, text = score, tried
+    return text
+
+
+def _utf8_instead(line: bytes, codec: str) -> str | None:
+    """A line of a file in a legacy encoding, if it is UTF-8: a short one may be both, and is what it looks more like."""
+    text = _strictly_utf8(line)
+    if text is None:
+        return None
+    margin = SURER if codec in DOUBLE_BYTE else 0
+    better = plausibility(text[:SCORED]) - plausibility(line[:SCORED].decode(codec, "replace")) > margin
+    return text if better else None
+
+
+def _strictly_utf8(line: bytes) -> str | None:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def whole_characters(block: bytes) -> int:

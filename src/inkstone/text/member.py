@@ -53,3 +53,6 @@ class Member:
         if self.decoding.name:
             self.report.encodings[self.decoding.name] += 1
         self.report.bytes_replaced += self.decoding.replaced
+        self.report.replaced_at += [f"{self.label}:{line}" for line in self.decoding.replaced_at]
+        self.report.lines_otherwise += self.decoding.others
+        self.report.otherwise_at += [f"{self.label}:{line}" for line in self.decoding.others_at]

@@ -18,6 +18,11 @@ class ReadingReport:
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (file or file:line, reason)
     malformed: int = 0  # records of otherwise good files that were left out
     bytes_replaced: int = 0  # bytes that their encoding does not know, now U+FFFD
+    replaced_at: list[str] = field(
+        default_factory=list
+    )  # "file:line" of the first lines of each file that hold such bytes
+    lines_otherwise: int = 0  # lines in another encoding than their file, read as what they are
+    otherwise_at: list[str] = field(default_factory=list)  # "file:line" of the first of each file
 
     def skip(self, source: str, reason: str) -> None:
         """Note that `source` was left out, and why."""
