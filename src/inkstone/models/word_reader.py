@@ -31,6 +31,7 @@ from inkstone.layers.both_ways import BothWays
 from inkstone.layers.recurrent import locked_dropout
 from inkstone.layers.seen_from import ASKED, SeenFrom
 from inkstone.models.affixes import Affixes, affix_keys
+from inkstone.models.character_kinds import KINDS, kinds_of_tokens, lower_case
 from inkstone.models.given_words import GivenWords
 from inkstone.models.word_keys import MOST_WORDS, MULTIPLIER, frequent, key_of, rows_of
 from inkstone.tokens.example_batches import Encoded, ExampleBatch, collate
@@ -41,7 +42,6 @@ SHORT_UNITS = 1.25  # tokens in the mean, below which units are characters and p
 OUTSIDE = (-1, -2)  # what stands for a neighbour before the first word and after the last
 AT_ONCE = 256  # examples counted together
 DEVIATION = 0.4  # of the numbers in fresh vectors: what is looked up must weigh as much as what is always there
-KINDS = 7  # of characters: see `kind_of`
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class WordReader(nn.Module):
     def __init__(self, settings: WordReaderSettings, tokenizer: Tokenizer):
         super().__init__()
         self.tokenizer = tokenizer
-        self.register_buffer("lower", _lower_case(tokenizer, settings.vocab_size), persistent=False)
-        self.register_buffer("shapes", _kinds(tokenizer, settings.vocab_size), persistent=False)
+        self.register_buffer("lower", lower_case(tokenizer, settings.vocab_size), persistent=False)
+        self.register_buffer("shapes", kinds_of_tokens(tokenizer, settings.vocab_size), persistent=False)
         self._build(settings)
 
     def _build(self, settings: WordReaderSettings) -> None:
@@ -365,37 +365,3 @@ def _of_width(vectors: np.ndarray, width: int) -> np.ndarray:
         _, axes = np.linalg.eigh(values.T @ values)
         values = values @ axes[:, ::-1][:, :width]
     return values * (DEVIATION / max(float(np.sqrt(np.mean(values**2))), 1e-12))
-
-
-def _lower_case(tokenizer: Tokenizer, size: int) -> Int[Tensor, " v"]:
-    """By token + 1, the token + 1 of the same in lower case; the same where there is none."""
-    known = tokenizer.backend.get_vocab(with_added_tokens=True)
-    lower = np.arange(size + 1)
-    for token, number in known.items():
-        small = known.get(token.lower())
-        if small is not None and number < size and number not in tokenizer.special_ids:
-            lower[number + 1] = small + 1
-    return torch.from_numpy(lower)
-
-
-def _kinds(tokenizer: Tokenizer, size: int) -> Float[Tensor, "v kinds"]:
-    """By token + 1, a one in the column of its kind; nothing for padding and special tokens."""
-    table = np.zeros((size + 1, KINDS), np.float32)
-    for number in range(min(size, tokenizer.vocab_size)):
-        if number not in tokenizer.special_ids:
-            table[number + 1, kind_of(tokenizer.token_text(number).strip(" ▁Ġ")[:1])] = 1
-    return torch.from_numpy(table)
-
-
-def kind_of(character: str) -> int:
-    """The kind of a character: 0 nothing, 1 capital, 2 small letter, 3 digit, 4 Chinese, 5 other letters, 6 all else.
-
-    >>> [kind_of(c) for c in ("", "A", "a", "7", "砚", "א", "!")]
-    [0, 1, 2, 3, 4, 5, 6]
-    """
-    if not character:
-        return 0
-    if "\u3400" <= character <= "\u9fff" or "\U00020000" <= character <= "\U0003ffff":
-        return 4
-    tests = (str.isupper, str.islower, str.isdigit)
-    return next((at for at, test in enumerate(tests, 1) if test(character)), 5 if character.isalpha() else 6)
