@@ -192,3 +192,39 @@ def test_nothing_is_learned_beside_unless_it_is_wanted(tmp_path):
     assert not list(tmp_path.iterdir()) and task.beside(examples[:1], [["one"]]) == [["one"]]
     with pytest.raises(RunError, match="counts"):
         Classify(blend=True).open_beside(tmp_path)
+
+
+def test_ids_that_stand_twice_are_named_and_kept(tmp_path):
+    found, understanding, _ = read(tmp_path, ROWS + "3,review number 9 is good,1\n")
+    assert len(found) == 10
+    assert [(reason, len(places)) for reason, places in understanding.mended.items()] == [
+        ("the id stands before, too; both are kept", 1)
+    ]
+    assert next(iter(understanding.mended.values()))[0].endswith("data.csv:11")
+    _, understanding, _ = read(tmp_path, ROWS + "3,review number 9 is good,1\n", group_column="id")
+    assert not understanding.mended
+
+
+@pytest.mark.parametrize(("labels", "doubted"), [(10, True), (9, False)])
+def test_nearly_as_many_labels_as_texts_are_doubted(tmp_path, labels, doubted):
+    rows = "text,label\n" + "".join(f"a text with the number {n},kind {n % labels}\n" for n in range(30))
+    _, understanding, _ = read(tmp_path, rows)
+    assert any("too many to learn" in notice for notice in understanding.notices) == doubted
+
+
+def test_a_model_of_pairs_is_not_asked_about_one_text(tmp_path):
+    pairs = "premise,hypothesis,label\n" + "".join(f"it rains {n},it is wet {n},{n % 2}\n" for n in range(9))
+    examples, _, task = read(tmp_path, pairs)
+    task.learn(examples)
+    task = Classify.of(task.to_dict())
+    assert task.asked([["a", "b"], {"premise": "a", "hypothesis": "b"}])[1] == Labelled("input 2", "a", "b")
+    for one in ("it rains", {"premise": "it rains"}, {"premise": "it rains", "hypothesis": ""}):
+        with pytest.raises(TextError, match=r"input 2: one text, but .* two are needed"):
+            task.asked([["a", "b"], one])
+    with pytest.raises(TextError, match=r"data.csv: a column for one text only, 'review', .* id, review, stars"):
+        path = tmp_path / "data.csv"
+        path.write_text(ROWS, encoding="utf-8")
+        task.read([str(path)], Understanding("test", [str(path)]))
+    examples, _, single = read(tmp_path, ROWS)
+    single.learn(examples)
+    assert single.asked(["it rains"]) == [Labelled("input 1", "it rains")]

@@ -12,7 +12,7 @@ With `blend` a classifier by counts is asked, too (`counts_beside.py`), and its 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -36,9 +36,11 @@ from inkstone.tasks.labelled import Labelled
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.augmentation import Neighbours, variants
 from inkstone.text.records import Record, read_records
+from inkstone.text.tagged_words import again
 from inkstone.text.text_column import as_text, choose
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
 
+MANY_LABELS = (10, 1 / 3)  # so many, and so large a share of the texts, that something must be wrong
 SAMPLE = 200  # records by which columns are told
 SEPARATORS = ("|", ";", ",")  # between several labels in one cell
 
@@ -63,6 +65,7 @@ class Classify:
     temperature: float = 1.0  # of the probabilities
     counts_share: float = 0.0  # of the classifier by counts in the answer
     own_temperature: float | None = None  # of the model asked alone, as in an export; none: not fitted
+    pairs: bool | None = None  # whether examples are pairs of texts; none: not known, as of checkpoints of others
 
     name: ClassVar[str] = "classify"
     body: ClassVar[str] = "encoder"
@@ -95,23 +98,40 @@ class Classify:
         head = list(islice(records, SAMPLE))
         text, second, label = self._columns(head)
         understanding.columns = {"text": text, "label": label} | ({"second text": second} if second else {})
+        if self.pairs and second is None:
+            raise TextError(
+                f"{', '.join(sources)}: a column for one text only, {text!r}, but the model was tuned on pairs of texts; "
+                f"the columns are: {', '.join(dict.fromkeys(name for record in head for name in record.values))}"
+            )
         found: list[Labelled] = []
         labels_of: dict[str, tuple[str, ...]] = {}
-        for record in (*head, *records):
+        ids: set[str] = set()
+        for record in chain(head, records):
             example = self._example(record, text, second, label, understanding)
             if example is None:
                 continue
+            if again(self._id_of(record, understanding), ids):
+                understanding.mend(record.place, "the id stands before, too; both are kept")
             before = labels_of.setdefault(example.text, example.labels)
             if before != example.labels:
                 understanding.mend(record.place, "the same text has other labels elsewhere; both are kept")
             found.append(example)
         understanding.labels = Counter(name for example in found for name in example.labels)
+        many = len(understanding.labels)
+        if understanding.part == "train" and MANY_LABELS[0] <= many >= MANY_LABELS[1] * len(found):
+            understanding.notices.append(
+                f"{many:,} labels for {len(found):,} texts are too many to learn; if {label!r} is not what is meant, name "
+                "another column with --set task.label_column=NAME"
+            )
         understanding.look_at([example.text for example in found])
         understanding.close(len(found))
         return found
 
     def asked(self, inputs: Sequence[Any]) -> list[Labelled]:
-        """Texts, pairs (lists of two texts), or records with the columns of the training data."""
+        """Texts, pairs (lists of two texts), or records with the columns of the training data.
+
+        Raises TextError for an input that is none of these, and for one text where the model was tuned on pairs.
+        """
         return [self._asked(given, number) for number, given in enumerate(inputs, 1)]
 
     def learn(self, examples: Sequence[Labelled]) -> None:
@@ -124,6 +144,7 @@ class Classify:
                 "there must be two at least to tell apart"
             )
         rarity = [len(examples) / (len(counts) * counts[name]) for name in self.labels]
+        self.pairs = all(example.second is not None for example in examples)
         self.weights = tuple(rarity) if self.class_weights == "balanced" else (1.0,) * len(rarity)
 
     def varied(
@@ -296,17 +317,35 @@ class Classify:
             parts = text.split(separator) if separator else [text]
         return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
+    def _id_of(self, record: Record, understanding: Understanding) -> Any:
+        """What the column `id` says, unless it is used for something else."""
+        used = {*understanding.columns.values(), self.group_column}
+        return next((v for name, v in record.values.items() if name.strip().lower() == "id" and name not in used), None)
+
     def _asked(self, given: Any, number: int) -> Labelled:
         place = f"input {number}"
+        first, second = self._texts_of(given, place)
+        if self.pairs and not second:
+            raise TextError(
+                f"{place}: one text, but the model was tuned on pairs of texts, and two are needed: a record with the two "
+                'columns of its training data (--file), or in Python predict(RUN, [["first text", "second text"]])'
+            )
+        return Labelled(place, first, second)
+
+    def _texts_of(self, given: Any, place: str) -> tuple[str, str | None]:
         if isinstance(given, str):
-            return Labelled(place, given)
+            return given, None
         if isinstance(given, list | tuple) and len(given) == 2:
-            return Labelled(place, str(given[0]), str(given[1]))
+            return str(given[0]), str(given[1])
         if isinstance(given, dict):
             rest = {name: [value] for name, value in given.items() if name != self.label_column}
-            text = self.text_column if self.text_column in given else choose(rest)
-            second = self.second_column or (by_name(rest, SECOND_NAMES) if by_name(rest, FIRST_NAMES) else None)
-            return Labelled(place, as_text(given[text]) or "", as_text(given[second]) if second else None)
+            first = by_name(rest, FIRST_NAMES)
+            second = self.second_column or (by_name(rest, SECOND_NAMES) if first else None)
+            if self.text_column in given:
+                text = self.text_column
+            else:
+                text = first if first and (second or self.pairs) else choose(rest)
+            return as_text(given[text]) or "", as_text(given.get(second)) if second else None
         raise TextError(f"{place}: {given!r} is no text, pair of texts, or record")
 
 
