@@ -246,6 +246,12 @@ def test_figures_are_those_of_evaluation_spans(tmp_path):
     )
     assert measures["role F1"].value == pytest.approx(wanted.overall.f1)
     assert measures["whole predicates"].value == 0.5
+    other = task.measures(
+        examples, [task.answer(e, [Reading(found, 0.0), *[Reading(["O"] * 10, 0.0)] * 2]) for e in examples]
+    )
+    assert all(
+        other[name].statistics.shape == own.statistics.shape for name, own in measures.items()
+    )  # can be compared
     assert measures["predicate F1"].value == pytest.approx(2 / 3)
     assert task.details(examples, answers)["labels"]["ARGM-TMP"]["gold"] == 2
     (row, _) = task.mistakes(examples, answers)

@@ -209,6 +209,8 @@ def test_span_figures_are_those_of_evaluation_spans(tmp_path):
     measures = task.measures(examples, answers_of(task, examples, given))
     wanted = tag_scores([list(e.tags) for e in examples], given)
     assert measures["span F1"].value == pytest.approx(wanted.overall.f1)
+    silent = task.measures(examples, answers_of(task, examples, [["O"] * len(own) for own in given]))
+    assert silent["span F1"].statistics.shape == measures["span F1"].statistics.shape  # two runs can be compared
     assert measures["tag accuracy"].value == pytest.approx(wanted.tag_accuracy)
     assert measures["whole sentences"].value == pytest.approx(wanted.exact_sentences / 3)
     details = task.details(examples, answers_of(task, examples, given))

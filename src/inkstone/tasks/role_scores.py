@@ -20,20 +20,16 @@ Spans = list[tuple[int, int, str]]
 def role_measures(examples: Sequence[RoleExample], answers: Sequence[Answer]) -> dict[str, Measure]:
     """The figures: role F1, the share of predicates with all roles right and no other, and F1 of finding predicates."""
     gold, given = _roles(examples, answers)
-    labels = sorted({label for side in (gold, given) for own in side for spans in own for _, _, label in spans})
-    counts = [
-        span_counts(ours, theirs, labels or [VERB]).sum(0) if ours else np.zeros((len(labels) or 1, 3), np.int64)
-        for ours, theirs in zip(gold, given, strict=True)
-    ]
-    whole = [
-        [sum(set(a) == set(b) for a, b in zip(ours, theirs, strict=True)), len(ours)]
-        for ours, theirs in zip(gold, given, strict=True)
-    ]
+    counts, whole = np.zeros((len(examples), 1, 3)), np.zeros((len(examples), 2))
+    for row, (ours, theirs) in enumerate(zip(gold, given, strict=True)):
+        for a, b in zip(map(set, ours), map(set, theirs), strict=True):
+            counts[row, 0] += len(a & b), len(b), len(a)  # CORRECT, PREDICTED, GOLD
+            whole[row] += a == b, 1
     places = [[(each.start, each.stop, VERB) for each in example.predicates or ()] for example in examples]
     found = [[(start, stop, VERB) for start, stop in answer["found"]] for answer in answers]
     return {
-        ROLE_F1: Measure(np.array(counts), micro_f1),
-        "whole predicates": Measure(np.array(whole, dtype=np.float64), ratio),
+        ROLE_F1: Measure(counts, micro_f1),
+        "whole predicates": Measure(whole, ratio),
         "predicate F1": Measure(span_counts(places, found, [VERB]), micro_f1),
     }
 
