@@ -93,6 +93,12 @@ class Counting(torch.nn.Module):
         return torch.nn.functional.normalize(counts, dim=-1)
 
 
+def test_rows_with_a_text_that_is_cut_say_so():
+    frame = Frame.of(TOKENIZER, 16)
+    rows = [Related("1", ("on and on " * 20, "on")), Related("2", ("on", "on and")), Related("3", ("on and on " * 20,))]
+    assert [inputs[0].cut for inputs in Embed().encode(rows, frame)] == [True, False, True]
+
+
 def test_scores_are_learned_by_the_squared_error_of_the_cosine():
     task = Embed()
     examples = [Related("1", ("ink stone", "ink stone"), 1.0), Related("2", ("ink", "端砚"), 5.0)]

@@ -47,6 +47,7 @@ def test_a_pair_that_is_too_long_loses_the_end_of_its_longer_text(lengths):
     first, second = np.arange(5, 5 + lengths[0]) % 9 + 5, np.arange(lengths[1]) % 9 + 5
     ids, types = frame.pair(first, second)
     assert len(ids) == len(types) == min(24, sum(lengths) + 3)
+    assert frame.cuts(first, second) == (sum(lengths) > 21) and frame.cuts(first) == (lengths[0] > 22)
     kept = min(lengths[0], 21 - min(lengths[1], 11)) if sum(lengths) > 21 else lengths[0]
     assert abs(int((types == 0).sum()) - 2 - kept) <= 1
 

@@ -81,7 +81,7 @@ def test_a_later_window_begins_with_words_of_the_one_before_and_a_giant_word_is_
     assert [(w.first, w.stop) for w in found] == [(0, 20), (20, 35), (35, 40)]
     assert [len(w.ids) for w in found] == [41, 41, 21]
     (spelled,) = encode_words(frame, [["a" * 50_000, "b"]])
-    assert [len(w.ids) for w in windows(frame, spelled)] == [41, 2]
+    assert [(len(w.ids), w.cut) for w in windows(frame, spelled)] == [(41, True), (2, False)]
 
 
 def test_a_word_without_tokens_still_has_one():

@@ -94,6 +94,23 @@ def test_files_are_answered_line_by_line_and_record_by_record(tuned, tmp_path):
     assert [answer["label"] for answer in answers] == ["good", "bad", "bad"]
 
 
+def test_texts_longer_than_the_context_are_told_with_their_places(tmp_path, capsys):
+    data, dev = write_examples(tmp_path / "train.csv"), write_examples(tmp_path / "dev.csv", 20, seed=1)
+    with (tmp_path / "train.csv").open("a", encoding="utf-8") as file:
+        file.write(f"\n{'a film that goes on ' * 40},bad")
+    settings = [*STEPS, "train.steps=2", "model.context=64", "task.yardstick=false"]
+    tune("classify", [data], dev=[dev], settings=settings, out=tmp_path / "run")
+    told = f"1 example is longer than the context of 64 tokens and cut ({data}:82)"
+    said = capsys.readouterr().err
+    assert f"train  {told}" in said and "model beside" not in said
+    facts = Run(tmp_path / "run").facts()["data"]
+    assert told in facts["train"]["notices"] and not any("cut" in notice for notice in facts["dev"]["notices"])
+    long, short = predict(tmp_path / "run", ["on and on " * 90, "on"])
+    assert long["cut"] is True and "cut" not in short
+    figures = eval(tmp_path / "run", [data])
+    assert told in figures["understood"]["notices"]
+
+
 def test_a_blended_run_keeps_what_was_asked_beside_and_asks_it_again(tmp_path):
     data, test = write_examples(tmp_path / "train.csv"), write_examples(tmp_path / "test.csv", 40, seed=1)
     settings = [*STEPS, "train.steps=4", "task.blend=true"]

@@ -180,7 +180,8 @@ class Classify:
                 target[known] = 1
             elif known:
                 target = np.array(known[0])
-            encoded.append([Encoded(ids, types, target=target)])
+            cut = frame.cuts(a, None if example.second is None else b)
+            encoded.append([Encoded(ids, types, target=target, cut=cut)])
         return encoded
 
     def loss(self, model: Headed, batch: ExampleBatch, generator: torch.Generator) -> Float[Tensor, ""]:

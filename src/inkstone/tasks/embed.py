@@ -127,14 +127,16 @@ class Embed:
         for example in examples:
             for text in example.encoded_texts:
                 numbers.setdefault(text, len(numbers))
-        framed = [frame.single(ids)[0] for ids in frame.tokenizer.encode_batch(list(numbers))]
+        tokens = frame.tokenizer.encode_batch(list(numbers))
+        framed = [frame.single(ids)[0] for ids in tokens]
         encoded = []
         for example in examples:
             own = [numbers[text] for text in example.encoded_texts]
             rows = [framed[number] for number in own]
             starts = np.cumsum([0, *(len(row) for row in rows[:-1])])
             target = np.array(own) if example.score is None else np.array(example.score, dtype=np.float32)
-            encoded.append([Encoded(np.concatenate(rows), units=starts, target=target)])
+            cut = any(frame.cuts(tokens[number]) for number in own)
+            encoded.append([Encoded(np.concatenate(rows), units=starts, target=target, cut=cut)])
         return encoded
 
     def loss(self, model: Headed, batch: ExampleBatch, generator: torch.Generator) -> Float[Tensor, ""]:

@@ -48,6 +48,15 @@ class Frame:
         """Tokens of a single text that fit."""
         return self.context - len(self.before) - len(self.after)
 
+    @property
+    def pair_room(self) -> int:
+        """Tokens of two texts that fit."""
+        return self.context - len(self.pair_before) - len(self.pair_between) - len(self.pair_after)
+
+    def cuts(self, first: Sequence[int] | np.ndarray, second: Sequence[int] | np.ndarray | None = None) -> bool:
+        """Whether `single` leaves something of a text out, or `pair` of two."""
+        return len(first) > self.room if second is None else len(first) + len(second) > self.pair_room
+
     def single(self, ids: Sequence[int] | np.ndarray) -> tuple[np.ndarray, None]:
         """The input of one text, cut at its end where it is too long; never empty."""
         row = np.concatenate([self.before, np.asarray(ids)[: self.room], self.after]).astype(np.int64)
@@ -58,7 +67,7 @@ class Frame:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The input of two texts, the longer one cut until both fit, and the segment of each token."""
         first, second = np.asarray(first), np.asarray(second)
-        room = self.context - len(self.pair_before) - len(self.pair_between) - len(self.pair_after)
+        room = self.pair_room
         kept = max(room - len(second), min(len(first), room // 2))
         first = first[:kept]
         second = second[: room - len(first)]

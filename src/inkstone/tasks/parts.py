@@ -33,6 +33,10 @@ class Parts:
         """The parts that figures are given for."""
         return {"dev": self.dev} | ({"test": self.test} if self.test else {})
 
+    def understanding_of(self, part: str) -> Understanding:
+        """What was understood of the files that a part is from: those of the training part where dev was kept aside of it."""
+        return next((each for each in self.understood if each.part == part), self.understood[0])
+
     def notice_unknown_labels(self, task: Task) -> None:
         """Say which labels only a later part has: they cannot be learned, and each of their examples counts as wrong."""
         for understanding in self.understood[1:]:

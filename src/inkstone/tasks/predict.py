@@ -18,7 +18,7 @@ from inkstone.tasks.framing import Frame
 from inkstone.text.reading import read
 from inkstone.text.reading_report import ReadingReport
 from inkstone.text.records import members, read_records
-from inkstone.tokens.example_batches import ExampleBatch, collate, in_order
+from inkstone.tokens.example_batches import Encoded, ExampleBatch, collate, in_order
 
 PASS_TOKENS = 8192  # of one pass, padding counted
 
@@ -29,6 +29,7 @@ class Predictor:
     def __init__(self, model: Headed, task: Task, context: int):
         self.model, self.task = model, task
         self.frame = Frame.of(model.tokenizer, context, reads_focus=isinstance(model.body, ReadsUnits))
+        self.cut: list[str] = []  # places of the examples last asked about that are longer than the context
 
     @classmethod
     def load(cls, run: Path | str, device: str = "auto") -> "Predictor":
@@ -74,11 +75,13 @@ class Predictor:
     @torch.inference_mode()
     def outputs(self, examples: Sequence[Any]) -> list[list[Any]]:
         """For each example what the model says to each of its inputs."""
+        self.cut = []
         if not examples:
             return []
         self.model.eval()
         device = next(self.model.parameters()).device
         parts = self.task.encode(examples, self.frame)
+        self.cut = places_of_cut(examples, parts)
         inputs = [encoded for of_one in parts for encoded in of_one]
         outputs: list[Any] = [None] * len(inputs)
         for rows in in_order(inputs, PASS_TOKENS):
@@ -102,7 +105,8 @@ def predict(
 
     files: plain text, a line an input; csv, tsv or JSON lines, a record an input, by the columns of the training data.
     context: of a run that answers questions, a file with the text that all inputs, questions then, are about.
-    Each answer holds the keys of the task (`label` and `probabilities` of a classifier), and `input`.
+    Each answer holds the keys of the task (`label` and `probabilities` of a classifier), and `input`; `cut` is true of
+    an input whose end was left out, since it is longer than the model's context.
     Raises RunError for a folder that was not tuned, TextError for files and inputs that cannot be read.
     """
     predictor = Predictor.load(run, device)
@@ -115,8 +119,13 @@ def predict(
             )
         about = "\n\n".join(text for frame in read([context]) for text in frame["text"].to_list())
         given = [[question, about] for question in inputs]
-    answers = predictor.answers(predictor.task.asked(given))
-    return [{"input": given, **answer} for given, answer in zip(inputs, answers, strict=True)]
+    asked = predictor.task.asked(given)
+    answers = predictor.answers(asked)
+    cut = set(predictor.cut)
+    return [
+        {"input": given, **answer} | ({"cut": True} if example.place in cut else {})
+        for given, answer, example in zip(inputs, answers, asked, strict=True)
+    ]
 
 
 def inputs_of(file: str | Path, task: Task) -> list[Any]:
@@ -133,6 +142,11 @@ def inputs_of(file: str | Path, task: Task) -> list[Any]:
     for member, _ in members([file], ReadingReport()):
         lines += b"".join(member.utf8()).decode().split("\n")
     return [line.rstrip("\r") for line in lines if line.strip()]
+
+
+def places_of_cut(examples: Sequence[Any], encoded: Sequence[Sequence[Encoded]]) -> list[str]:
+    """Where the examples stand of which something is left out, since they are longer than the context."""
+    return [each.place for each, of_one in zip(examples, encoded, strict=True) if any(part.cut for part in of_one)]
 
 
 def to_device(batch: ExampleBatch, device: torch.device) -> ExampleBatch:

@@ -180,7 +180,8 @@ class Roles:
             tags = predicate_tags(known, len(words)) if known is not None else None
             for part in parts:
                 focus = np.zeros(part.stop - part.first, np.int64)
-                inputs.append(Encoded(part.ids, units=part.units, target=_numbers(tags, part, number), focus=focus))
+                target = _numbers(tags, part, number)
+                inputs.append(Encoded(part.ids, units=part.units, target=target, focus=focus, cut=part.cut))
             for each in known or ():
                 part = next(part for part in parts if part.first <= each.start < part.stop)
                 places = np.arange(part.first, part.stop)

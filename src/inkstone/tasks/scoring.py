@@ -43,6 +43,7 @@ def eval(
             f"({_some(predictor.task.labels)})"
         )
     answers = predictor.answers(examples)
+    understanding.notice_cut(predictor.cut, predictor.frame.context)
     return {
         "run": str(run),
         "text": understanding.sources,

@@ -201,7 +201,7 @@ class Tag:
                 known = bool(tags) and all(tag in place for tag in tags)
                 target = np.array([place[tag] for tag in tags]) if known else None
                 own = None if marks is None else marks[window.first : window.stop]
-                inputs.append(Encoded(window.ids, units=window.units, target=target, marks=own))
+                inputs.append(Encoded(window.ids, units=window.units, target=target, marks=own, cut=window.cut))
             encoded.append(inputs)
         return encoded
 

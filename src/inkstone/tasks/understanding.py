@@ -55,6 +55,15 @@ class Understanding:
         sample = list(texts[:: max(1, len(texts) // LANGUAGE_SAMPLE)])[:LANGUAGE_SAMPLE]
         self.languages = Counter(languages_of(sample))
 
+    def notice_cut(self, places: Sequence[str], context: int) -> str | None:
+        """Take note of the examples at these places, which are longer than a context of so many tokens; what is said of them."""
+        if not places:
+            return None
+        many = f"{len(places):,} examples are" if len(places) > 1 else "1 example is"
+        notice = f"{many} longer than the context of {context:,} tokens and cut ({first_of(places, len(places))})"
+        self.notices.append(notice)
+        return notice
+
     def close(self, examples: int) -> None:
         """Take note of what came of it. Raises TextError where nothing did, or where most rows had to be left out."""
         self.examples = examples

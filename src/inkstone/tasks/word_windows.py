@@ -26,6 +26,7 @@ class Window:
     units: np.ndarray  # the first token of each word
     first: int
     stop: int
+    cut: bool = False  # whether the end of one of its words is left out
 
 
 def pieces_carry_blanks(tokenizer: Tokenizer) -> bool:
@@ -58,6 +59,7 @@ def encode_words(frame: Frame, sentences: Sequence[Sequence[str]]) -> list[list[
 def windows(frame: Frame, words: Sequence[np.ndarray]) -> list[Window]:
     """The windows of a sentence, given as the tokens of its words. A word that is longer than a window is cut at its end."""
     room = frame.room
+    lengths = np.array([len(ids) for ids in words])
     words = [ids[:room] for ids in words]
     sizes = np.array([len(ids) for ids in words])
     found, first = [], 0
@@ -70,6 +72,6 @@ def windows(frame: Frame, words: Sequence[np.ndarray]) -> list[Window]:
         stop = first + int(np.searchsorted(np.cumsum(sizes[first:]), left, side="right"))
         ids = np.concatenate([frame.before, *words[begin:stop], frame.after]).astype(np.int64)
         starts = len(frame.before) + np.cumsum(sizes[begin:stop]) - sizes[begin:stop]
-        found.append(Window(ids, starts[first - begin :], first, stop))
+        found.append(Window(ids, starts[first - begin :], first, stop, bool((lengths[first:stop] > room).any())))
         first = stop
     return found

@@ -31,6 +31,7 @@ class Encoded:
     characters: Int[np.ndarray, "t 2"] | None = (
         None  # which of the text a token spells, where an answer may hold it; 0, 0
     )
+    cut: bool = False  # whether something of the text is left out, since it is longer than the context
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from inkstone.tasks import task_class
 from inkstone.tasks.base import AsksBeside, HasDetails, HasYardstick, SettlesOnDev, Task, Varies
 from inkstone.tasks.errors import write_errors
 from inkstone.tasks.parts import Parts, dev_beside, of_part, read_parts
-from inkstone.tasks.predict import Predictor
+from inkstone.tasks.predict import Predictor, places_of_cut
 from inkstone.tasks.scoring import figures_of
 from inkstone.text.augmentation import Neighbours
 from inkstone.text.sources import checksums
@@ -270,12 +270,15 @@ class _Tuning:
         if isinstance(self.task, Varies):
             generator = np.random.default_rng([train.seed, VARYING])
             examples = examples + self.task.varied(examples, generator, neighbours_in(train.vectors))
-        inputs = [encoded for of_one in self.task.encode(examples, predictor.frame) for encoded in of_one]
+        encoded_examples = self.task.encode(examples, predictor.frame)
+        self.notice_cut(parts, "train", places_of_cut(parts.train, encoded_examples[: len(parts.train)]), context)
+        inputs = [encoded for of_one in encoded_examples for encoded in of_one]
         inputs = [encoded for encoded in inputs if encoded.target is not None]
         if recipe.task.model is None:
             choices += begin_at_words(model.body, inputs, train)
         if isinstance(self.task, AsksBeside):
-            self.line.show("learning the model beside", force=True)
+            if recipe.task.blend:
+                self.line.show("learning the model beside", force=True)
             self.task.learn_beside(parts.train, self.run.folder)
         factors, learning = choose_what_learns(model, recipe.task, train.seed)
         choices += learning
@@ -350,12 +353,24 @@ class _Tuning:
         )
         return predictor
 
+    def notice_cut(self, parts: Parts, part: str, places: list[str], context: int) -> None:
+        """Say and record which examples of a part are longer than the context."""
+        understanding = parts.understanding_of(part)
+        if notice := understanding.notice_cut(places, context):
+            self.line.say(f"{part}  {notice}")
+            data = self.run.facts()["data"]
+            data[understanding.part]["notices"] = understanding.notices
+            self.run.record(data=data)
+
     def conclude(self, predictor: Predictor, parts: Parts, yardstick: dict[str, Any] | None) -> dict[str, Any]:
         """Score dev and test, with the yardstick beside them; record what came of the run."""
         self.line.show("scoring", force=True)
         seed = self.recipe.train.seed
         scored = parts.scored()
-        given = {part: predictor.answers(examples) for part, examples in scored.items()}
+        given = {}
+        for part, examples in scored.items():
+            given[part] = predictor.answers(examples)
+            self.notice_cut(parts, part, predictor.cut, predictor.frame.context)
         figures = {
             part: figures_of(self.task.measures(examples, given[part]), seed) for part, examples in scored.items()
         }
