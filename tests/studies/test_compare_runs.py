@@ -52,6 +52,20 @@ def test_a_bigram_model_beats_a_unigram_model_hardly_by_luck(runs):
     assert table["units"] == 60 and row["difference"] > 0 and row["low"] > 0 and row["p"] < 0.001
 
 
+def test_runs_that_know_other_labels_are_compared_in_what_they_have_in_common(runs, tmp_path):
+    known = Classify()
+    known.learn(
+        [Labelled("1", "x", None, ("bad",)), Labelled("2", "y", None, ("good",)), Labelled("3", "z", None, ("fair",))]
+    )
+    tokenizer = learn_tokenizer(["the film is fine"], vocab_size=290)
+    body = Encoder(EncoderSettings.of_size(tokenizer.vocab_size, 16, 1), tokenizer)
+    body.initialise(torch.Generator().manual_seed(0))
+    model = Headed(body, known.head()).initialise_head(torch.Generator().manual_seed(1))
+    save_headed(model, tmp_path / "three", {"name": "classify", "context": 32, **known.to_dict()})
+    table = compare([str(runs / "tuned0"), str(tmp_path / "three")], on=[str(runs / "data.csv")])
+    assert [row["name"] for row in table["rows"]] == ["accuracy"]
+
+
 def test_the_command_says_it_in_words(runs, capsys):
     assert main(["compare", str(runs / "tuned0"), str(runs / "tuned1"), "--on", str(runs / "data.csv")]) == 0
     said = capsys.readouterr().out

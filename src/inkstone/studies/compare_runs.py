@@ -42,12 +42,13 @@ def compare_runs(
         if name not in second:
             continue
         one, other = first[name], second[name]
-        if one.statistics.shape != other.statistics.shape:
+        if len(one.statistics) != len(other.statistics):
             raise RunError(
                 f"{runs[0]} and {runs[1]} do not read the same of {', '.join(on)}: {len(one.statistics):,} and "
                 f"{len(other.statistics):,} units; they are of different tasks or settings"
             )
-        rows.append(_row(name, one, other, seed))
+        if one.statistics.shape == other.statistics.shape:  # a mean over labels is of others where a run knows others
+            rows.append(_row(name, one, other, seed))
     if not rows:
         raise RunError(f"{runs[0]} and {runs[1]} have no figure in common: they are of different tasks")
     return {

@@ -38,7 +38,7 @@ def label_measures(
     accuracy = Measure(right, ratio)
     if several:
         return {
-            "micro-F1": Measure(counts, micro_f1),
+            "micro-F1": Measure(counts.sum(1, keepdims=True), micro_f1),
             "macro-F1": Measure(counts, macro_f1),
             "all labels right": accuracy,
         }
