@@ -249,6 +249,27 @@ def test_what_always_follows_a_word_is_learned_and_the_run_answers(tuned):
         predict(folder / "run", ["made by whom?"])
 
 
+def test_a_file_of_paragraphs_is_asked_as_it_is_scored(tuned, tmp_path):
+    folder, _ = tuned
+    answers = predict(folder / "run", files=[folder / "test.jsonl"])
+    examples = ExtractAnswer().read([str(folder / "test.jsonl")], Understanding("test", ["test.jsonl"]))
+    assert [answer["input"]["id"] for answer in answers] == [example.name for example in examples]
+    assert sum(a["text"] in e.gold for a, e in zip(answers, examples, strict=True)) > 0.8 * len(examples)
+    whole = {
+        "version": "1",
+        "data": [{"paragraphs": [{"context": CONTEXT, "qas": [{"id": "q", "question": "What?"}]}]}],
+    }
+    (tmp_path / "squad.json").write_text(json.dumps(whole), encoding="utf-8")
+    task = ExtractAnswer()
+    assert task.inputs_of(tmp_path / "squad.json") == [{"id": "q", "question": "What?", "context": CONTEXT}]
+    whole["data"][0]["paragraphs"][0]["qas"].append({"id": "r"})
+    (tmp_path / "squad.json").write_text(json.dumps(whole), encoding="utf-8")
+    with pytest.raises(TextError, match=r"squad.json:1 question r: no question"):
+        task.inputs_of(tmp_path / "squad.json")
+    (tmp_path / "flat.jsonl").write_text(json.dumps({"question": "What?", "context": CONTEXT}), encoding="utf-8")
+    assert task.inputs_of(tmp_path / "flat.jsonl") is None and task.inputs_of(tmp_path / "lines.txt") is None
+
+
 def test_neither_padding_nor_what_stands_beside_it_changes_an_answer(tuned):
     predictor = Predictor.load(tuned[0] / "run", "cpu")
     short = question("from where?", context="It came from south long ago.")

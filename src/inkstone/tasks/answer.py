@@ -14,6 +14,7 @@ the threshold being that which brings the highest F1 on dev.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,11 +31,12 @@ from inkstone.tasks.answer_windows import Said, said, windows
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.understanding import Understanding
-from inkstone.text.squad import Asked, asked_of, placed_answer, read_questions
+from inkstone.text.squad import Asked, asked_of, placed_answer, questions_of_paragraphs, read_questions
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
 from inkstone.tokens.offsets import placed_tokens
 from inkstone.tokens.tokenizer import whole_characters
 
+FAULTS_NAMED = 5
 RULE_SAMPLE = 1000  # questions by whose answers the rule of comparing is chosen
 
 
@@ -130,6 +132,19 @@ class ExtractAnswer:
     def asked(self, inputs: Sequence[Any]) -> list[Question]:
         """Pairs (question, context), or records with these two."""
         return [_asked(given, f"input {number}") for number, given in enumerate(inputs, 1)]
+
+    def inputs_of(self, file: str | Path) -> list[Any] | None:
+        """The questions of SQuAD's JSON, each with its context; None for a file of another form.
+
+        Raises TextError where a question cannot be read: each must have its answer.
+        """
+        found = questions_of_paragraphs(file)
+        if found is None:
+            return None
+        faults = [f"{asked.place}: {asked.fault}" for asked in found if asked.fault and not asked.context]
+        if faults:
+            raise TextError("; ".join(faults[:FAULTS_NAMED]))
+        return [{"id": asked.name, "question": asked.question, "context": asked.context} for asked in found]
 
     def learn(self, examples: Sequence[Question]) -> None:
         """Whether questions may have no answer, and how answers are compared."""

@@ -22,6 +22,7 @@ QUESTION_NAMES = ("question", "query", "问题", "問題", "提问")
 CONTEXT_NAMES = ("context", "passage", "paragraph", "document", "text", "正文", "段落", "文章", "原文")
 ANSWER_NAMES = ("answers", "answer", "答案", "回答")
 START_NAMES = ("answer_start", "start", "offset")
+JSON_NAMES = {".json", ".jsonl", ".ndjson"}
 
 NEARBY = 32  # characters from where an answer should stand to where one that is meant may
 
@@ -46,6 +47,16 @@ def read_questions(sources: Sequence[str | Path], report: ReadingReport | None =
     """
     for record in read_records(sources, report):
         yield from _of_record(record.values, record.place)
+
+
+def questions_of_paragraphs(file: str | Path) -> list[Asked] | None:
+    """The questions of a JSON file whose records hold paragraphs; None for any other file. Raises TextError as `read_records` does."""
+    if not JSON_NAMES & {suffix.lower() for suffix in Path(file).suffixes}:
+        return None
+    records = list(read_records([file]))
+    if not any(is_of_paragraphs(record.values) for record in records):
+        return None
+    return [asked for record in records for asked in _of_record(record.values, record.place)]
 
 
 def is_of_paragraphs(values: dict[str, Any]) -> bool:
