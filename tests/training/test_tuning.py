@@ -121,6 +121,8 @@ def test_a_blended_run_keeps_what_was_asked_beside_and_asks_it_again(tmp_path):
     assert eval(tmp_path / "run", [test])["figures"] == outcome["figures"]["test"]
     answers = predict(tmp_path / "run", [f"this film number 6 is {word} in every way" for word in ("great", "awful")])
     assert [answer["label"] for answer in answers] == ["good", "bad"]
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert "the classifier by counts in `counts`, asked together" in card and "导出的文件夹里只有模型" in card
 
 
 def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):

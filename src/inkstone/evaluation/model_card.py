@@ -122,6 +122,7 @@ def _of_task(record: Record) -> dict[str, Any]:
             for part, of_part in figures.items()
             for name, figure in _table(of_part).items()
         ],
+        "blended": bool(recipe and recipe.task.blend),
         "behind": own is not None and other is not None and own < other,
         "test": "test" in figures,
     }
