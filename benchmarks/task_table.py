@@ -43,7 +43,7 @@ SETS = {
     "weibo-ner": TaskSet("tag", WEIBO, 2, PATIENT, vectors="characters", peer="CRFsuite"),
     "uner-ner": TaskSet("tag", UNER, 3.5, PATIENT, vectors="zh", peer="CRFsuite"),
     "ewt-roles": TaskSet("roles", ROLES_EN, 11, ("task.rows=64",), vectors="en", also=("predicate F1",), goal=70.0),
-    "gsd-roles": TaskSet("roles", ROLES_ZH, 2, vectors="zh", also=("predicate F1",)),
+    "gsd-roles": TaskSet("roles", ROLES_ZH, 3, vectors="zh", also=("predicate F1",)),
     "drcd": TaskSet("answer", DRCD, 4, also=("EM",)),
     "drcd-pretrained": TaskSet("answer", DRCD, 4, encoder=("zh", 12), also=("EM",)),
     "squad": TaskSet("answer", SQUAD, 4, also=("EM",)),
