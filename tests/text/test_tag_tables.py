@@ -100,6 +100,8 @@ def test_faults_of_columns(tmp_path):
     [
         ("just words\n\nin lines of three\n" * 3, {"tag_column": 9}, "task.tag_column = 9.*from 1 to"),
         ("a\nb\n", {}, "one column"),
+        ("今天 天气 很 好\n我们 去 公园 走走\n他 来\n", {}, "2 to 4 words between blanks, .* --set task.segment=true"),
+        ("我 爱 北京\n\n他 来\n\n天 安门 很 大\n", {}, "--set task.segment=true"),
         ("a\t-\nb\t-\n", {}, "column 1 is the only one that says something"),
         ("\n \n", {}, "empty file"),
         (b"PK\x03\x04\x00\x00\x00", {}, "binary|archive|damaged|no record"),

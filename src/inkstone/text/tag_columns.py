@@ -16,6 +16,7 @@ COMMENT = re.compile(r"#\s*[\w.:]+\s*=")  # where columns stand between blanks; 
 PLACED = re.compile(r"(.)(\d+)", re.DOTALL)  # 节1: a character and its place in its word
 SCHEME_TAG = re.compile(r"O|[BIESLUM]-.+", re.DOTALL)  # a tag of BIO, IOB1 or BIOES
 MOSTLY = 0.95
+LEAST_ALIKE = 0.5  # of the rows of a table must have as many cells
 
 Row = tuple[int, list[str]]  # line, cells
 Block = tuple[list[str], list[Row]]  # comments, rows
@@ -37,8 +38,15 @@ def sentences_in_columns(
     ids: set[str],
 ) -> Iterator[TaggedSentence]:
     """The sentences of a file, given as lines; `ids` are the sent_ids that were seen. Raises TextError where there are no tags."""
-    blocks = list(blocks_of(lines, tabs=has_tabs(lines)))
-    width = Counter(len(cells) for _, rows in blocks for _, cells in rows).most_common(1)
+    tabs = has_tabs(lines)
+    blocks = list(blocks_of(lines, tabs=tabs))
+    widths = Counter(len(cells) for _, rows in blocks for _, cells in rows)
+    width = widths.most_common(1)
+    if not (segmented or tabs) and _are_running_text(widths, len(blocks)):
+        raise TextError(
+            f"{member.label}: its lines have {min(widths)} to {max(widths)} words between blanks, so they are no columns of words "
+            "and tags. If they are sentences cut into words: --set task.segment=true"
+        )
     if not width or (width[0][0] < 2 and not segmented):
         raise TextError(
             f"{member.label}: one column; a tagger learns from words and tags, in two columns between tabs or blanks, or from "
@@ -62,6 +70,11 @@ def sentences_in_columns(
         if again(about.get("sent_id"), ids):
             notes.mend(sentence.place, "the sent_id stands before, too; both are kept")
         yield sentence
+
+
+def _are_running_text(widths: Counter[int], blocks: int) -> bool:
+    """Whether lines between blanks are sentences, not rows: of many lengths, or of several and no empty line between them."""
+    return len(widths) > 1 and (blocks == 1 or widths.most_common(1)[0][1] < LEAST_ALIKE * widths.total())
 
 
 def blocks_of(lines: Sequence[str], tabs: bool) -> Iterator[Block]:
