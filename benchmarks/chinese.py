@@ -6,6 +6,7 @@ A "#" stands for a figure; in the translation "#1" is the first of them.
 import re
 
 QUESTIONS = {
+    "How well are tasks learned from labelled text alone, without a weight from elsewhere?": "只用带标签的文本、不用外来的权重，任务学得有多好？",
     "Does a text VAE say anything through its latent vector, and at what cost beside a language model?": "文本变分自编码器的潜向量说了什么？与语言模型相比代价多大？",
     "Does the planner choose well? Its plan, and the plan with one choice changed, at equal work.": "规划器选得好吗？它的计划，以及改动一项选择的计划，运算量相同",
     "How fast does text become a tokenizer, and then tokens, against tokenizers and datatrove?": "文本多快变成分词器、再变成词元？与 tokenizers 和 datatrove 比较",
@@ -23,6 +24,17 @@ QUESTIONS = {
 }
 
 COLUMNS = {
+    "data": "数据",
+    "score": "指标",
+    "mean, %": "平均，%",
+    "lowest": "最低",
+    "highest": "最高",
+    "our yardstick, %": "我们的标尺，%",
+    "peer": "对照",
+    "peer, %": "对照，%",
+    "goal, %": "目标，%",
+    "seconds of a run": "每次运行秒数",
+    "texts/s": "文本/秒",
     "after # min": "#1 分钟后",
     "perplexity of a word": "每词困惑度",
     "# % interval": "#1% 区间",
@@ -102,6 +114,14 @@ COLUMNS = {
 }
 
 CELLS = {
+    "TF-IDF of words, scikit-learn": "词的 TF-IDF，scikit-learn",
+    "TF-IDF of characters, scikit-learn": "字的 TF-IDF，scikit-learn",
+    "accuracy": "准确率",
+    "span F#": "片段 F#1",
+    "word F#": "词 F#1",
+    "role F#": "角色 F#1",
+    "predicate F#": "谓词 F#1",
+    "gsdsimp-upos: today's tags": "gsdsimp-upos：今天的标注",
     "Chinese GSD #, simplified": "汉语 GSD #1，简体",
     "Chinese novels": "中文小说",
     "English EWT": "英语 EWT",
@@ -127,6 +147,12 @@ CELLS = {
 }
 
 NOTES = {
+    # tasks
+    "Test parts, each scored once by every run; settings were chosen on dev. A run has one core and the minutes of benchmarks/task_table.py at most, its yardstick included, and ends sooner where dev gains nothing.": "测试部分，每次运行只评一次；设置按 dev 选定。每次运行用一个核心，时间不超过 benchmarks/task_table.py 所给的分钟数（含标尺），dev 不再变好时提前结束。",
+    "Our yardstick is the simple model that every run trains beside the tuned one: TF–IDF with logistic regression, or a CRF over feature templates. The peers learn from the same parts: scikit-learn with its C chosen on dev, CRFsuite with every feature that our CRF looks at.": "我们的标尺是每次运行顺带训练的简单模型：TF–IDF 加逻辑回归，或特征模板上的 CRF。对照用同样的部分学习：scikit-learn 的 C 按 dev 选定，CRFsuite 用我们的 CRF 所看的全部特征。",
+    "No weight comes from elsewhere: word vectors, where a set begins at them, were learned by inkstone vectors from the training text of the mirror, in # minutes at most.": "没有外来的权重：有些数据从词向量开始，词向量由 inkstone vectors 在镜像的训练文本上学得，至多 #1 分钟。",
+    "GSDSimp: tags of release #, which alone has a training part here; today's tags differ from them in # % of the words of dev. Roles: the predicates are given.": "GSDSimp：用 #1 版的标注，这里只有它有训练部分；今天的标注在 dev 上有 #2 % 的词与之不同。语义角色：谓词已给定。",
+    "The sets ran on two cores at once, beside other work now and then, so that a run saw its examples fewer times than on an idle machine.": "各数据在两个核心上同时运行，有时还有别的工作，所以每次运行读例子的遍数比空闲的机器上少。",
     # alignment
     "error rate, precision and recall in %, # sentence pairs of the Parallel UD treebank, # pairs in all to learn from; all links by people are sure; only links of source words that people looked at count (content words)": "错误率、精确率、召回率以 % 计：Parallel UD 树库的 #1 对句子，学习共用 #2 对；人工连线都算确定的；只计人看过的源语词（实词）的连线",
     "CPU seconds: both directions, learning and linking, five iterations a model": "CPU 秒数：两个方向，含学习与连线，每个模型五次迭代",
