@@ -11,6 +11,7 @@ from inkstone.errors import TextError
 from inkstone.evaluation.calibration import (
     COLDEST,
     HOTTEST,
+    believable_temperature,
     brier_score,
     expected_calibration_error,
     fit_temperature,
@@ -80,6 +81,25 @@ def test_the_search_stops_at_its_bounds():
     assert fit_temperature(logits, np.array([0, 1])) == COLDEST
     assert fit_temperature(logits, np.array([1, 0])) == HOTTEST
     assert fit_temperature(1000 * logits, np.array([0, 1])) == COLDEST  # no overflow
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 1000.0])
+def test_a_few_texts_that_are_all_right_do_not_make_a_model_sure_of_everything(scale):
+    gold = np.arange(20) % 2
+    logits = scale * np.where(gold[:, None] == [0, 1], 1.0 + np.arange(20)[:, None], 0.0)
+    found = believable_temperature(logits, gold)
+    assert tempered(logits, found).max(1).mean() == pytest.approx(21 / 22, abs=1e-6)
+    one = believable_temperature(np.array([[scale, 0.0]]), np.array([0]))
+    assert tempered(np.array([[scale, 0.0]]), one).max() == pytest.approx(2 / 3, abs=1e-6)
+
+
+@pytest.mark.parametrize("sharpness", [0.3, 1.0, 3.0])
+def test_where_some_are_wrong_the_temperature_of_the_least_loss_holds(sharpness):
+    logits, gold = overconfident(sharpness=sharpness)
+    assert believable_temperature(logits, gold) == fit_temperature(logits, gold)
+    assert believable_temperature(np.zeros((3, 2)), np.array([0, 1, 0])) == fit_temperature(
+        np.zeros((3, 2)), np.array([0, 1, 0])
+    )
 
 
 def test_logits_are_not_taken_for_confidences():

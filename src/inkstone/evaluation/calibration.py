@@ -9,6 +9,7 @@ from inkstone.errors import TextError
 
 BINS = 15  # as in Guo et al. 2017
 COLDEST, HOTTEST = 0.01, 100.0  # bounds of the search for a temperature
+WARMEST = 10.0  # times the range of the logits: a temperature at which all labels are about as likely
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,25 @@ def fit_temperature(logits: Float[np.ndarray, "n k"], gold: Int[np.ndarray, " n"
         middle = (low + high) / 2
         low, high = (middle, high) if slope(middle) < 0 else (low, middle)
     return float(np.exp(-(low + high) / 2))
+
+
+def believable_temperature(logits: Float[np.ndarray, "n k"], gold: Int[np.ndarray, " n"]) -> float:
+    """The temperature of `fit_temperature`, but none so low that the mean confidence exceeds (n + 1) / (n + 2).
+
+    Of n texts that are all right, the least loss would have every confidence at 1, however few they are. What n right ones in
+    n show is a chance of (n + 1) / (n + 2) that the next is right: Laplace's rule of succession, which Platt 1999 takes for
+    the targets of his calibration. Where some are wrong the least loss mostly keeps below by itself, and nothing changes.
+    """
+    logits = np.asarray(logits, np.float64)
+    most = (len(logits) + 1) / (len(logits) + 2)
+    fitted = fit_temperature(logits, gold)
+    if tempered(logits, fitted).max(1).mean() <= most:
+        return fitted
+    low, high = np.log(fitted), np.log(max(fitted, WARMEST * float(np.ptp(logits))))
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if tempered(logits, float(np.exp(middle))).max(1).mean() <= most else (middle, high)
+    return float(np.exp(high))
 
 
 def tempered(logits: Float[np.ndarray, "n k"], temperature: float = 1.0) -> Float[np.ndarray, "n k"]:

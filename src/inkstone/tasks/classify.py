@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inkstone.errors import RecipeError, TextError
-from inkstone.evaluation.calibration import fit_temperature, tempered
+from inkstone.evaluation.calibration import believable_temperature, tempered
 from inkstone.evaluation.opinion_pool import fit_share, fit_share_of_several, pooled
 from inkstone.models.headed import Headed, HeadSettings, Pooling
 from inkstone.models.linear_classifier import Labels, LinearClassifier
@@ -238,8 +238,9 @@ class Classify:
             return
         gold = np.array([place[e.labels[0]] for e, _ in known])
         self.counts_share = fit_share(scores, voices[0], gold) if voices else 0.0
-        self.own_temperature = fit_temperature(scores, gold)
-        self.temperature = fit_temperature(self._pooled([scores, *voices]), gold) if voices else self.own_temperature
+        self.own_temperature = self.temperature = believable_temperature(scores, gold)
+        if voices:
+            self.temperature = believable_temperature(self._pooled([scores, *voices]), gold)
 
     def _pooled(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
         return outputs[0] if len(outputs) == 1 else pooled(outputs[0], outputs[1], self.counts_share)
