@@ -65,7 +65,7 @@ def test_malformed_lines_are_skipped_and_told_by_their_line(tmp_path):
     assert texts(path, report=report) == ["one", "two"]
     assert report.malformed == 5
     assert report.skipped == [
-        (f"{path}:2", "not a JSON object"),
+        (f"{path}:2", "not a JSON object: it ends too early"),
         (f"{path}:4", "a record without 'text'"),
         (f"{path}:5", "a record without 'text'"),
         (str(path), "2 more malformed records"),

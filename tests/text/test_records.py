@@ -62,3 +62,21 @@ def test_a_file_that_is_no_text_is_named(read, tmp_path):
     path.write_bytes(b"\x89PNG" + bytes(range(32)) * 9)
     with pytest.raises(TextError, match=r"picture\.csv: a binary file"):
         list(read([path]) if read is read_records else read([path], Understanding("train", [str(path)])))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[{"text": "a fine film"}, {"text": "anoth', "value that begins at line 1: it ends too early"),
+        ('[{"text": "a fine film"},\n {"text": 7', "value that begins at line 2: it ends too early"),
+        ('{"data": [{"paragraphs": [{"con', "cut.json:1: not a JSON object: it ends too early"),
+        ('{"data":\n\n [{"paragraphs": [{"con', "value that begins at line 1: it ends too early"),
+        ('{"text": bare}', "no record in "),
+    ],
+)
+def test_a_json_file_that_ends_early_is_named_and_said_to_do_so(tmp_path, text, said):
+    path = tmp_path / "cut.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TextError) as error:
+        list(read_records([path]))
+    assert said in str(error.value) and str(error.value).count("cut.json") >= 1

@@ -19,6 +19,7 @@ LOW_SURROGATE = re.compile(rb"\\ud[c-f]", re.IGNORECASE)
 SURROGATE_PAIR = re.compile(rb"\\ud[89ab][0-9a-f]{2}\\ud[c-f]", re.IGNORECASE)
 OPENING = re.compile(r"\s*\[?\s*")
 BETWEEN = re.compile(r"[\s,]*")
+EARLY = "it ends too early"
 DELIMITERS = " \t\r\n,]"
 
 Record = dict[str, object]
@@ -65,7 +66,7 @@ def records(member: Member) -> Iterator[tuple[int, Record]]:
             if line.strip():
                 record = _record(line)
                 if record is None:
-                    member.fault(line_number, "not a JSON object")
+                    member.fault(line_number, _fault_of(line))
                 else:
                     yield line_number, record
 
@@ -122,7 +123,7 @@ def _slow(member: Member, number: int, block: bytes, column: str | None) -> pl.S
         if text is not None:
             found.append(_without_lone_surrogates(text))
         else:
-            member.fault(line_number, "not a JSON object" if record is None else f"a record without {column!r}")
+            member.fault(line_number, _fault_of(line) if record is None else f"a record without {column!r}")
     return pl.Series(found, dtype=pl.String)
 
 
@@ -132,6 +133,24 @@ def _record(line: bytes) -> Record | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _fault_of(line: bytes) -> str:
+    """Why a line is no record."""
+    try:
+        json.loads(line, strict=False)
+    except json.JSONDecodeError as error:
+        if _problem(error) == EARLY:
+            return f"not a JSON object: {EARLY}"
+    except (ValueError, RecursionError):
+        pass
+    return "not a JSON object"
+
+
+def _problem(error: json.JSONDecodeError) -> str:
+    """What is wrong with a JSON text that has come to its end."""
+    early = error.msg.startswith("Unterminated string") or error.pos >= len(error.doc.rstrip())
+    return EARLY if early else error.msg
 
 
 def _column(records: list[Record], wanted: str | None) -> str:
@@ -197,15 +216,17 @@ def values(blocks: Iterable[str]) -> Iterator[object]:
         if separator and "[" in separator.group():
             gap = BETWEEN
         rest = len(buffer) - position
-        problem = "it ends too early"
+        problem = EARLY
         if rest:
             gap = BETWEEN
             if buffer[position] == "]":
                 return
             try:
                 value, end = decoder.raw_decode(buffer, position)
+            except json.JSONDecodeError as error:
+                problem = error.msg if more else _problem(error)
             except ValueError as error:
-                problem = getattr(error, "msg", str(error))
+                problem = str(error)
             except RecursionError:
                 raise TextError("JSON nested too deep") from None
             else:

@@ -45,9 +45,12 @@ def read_records(sources: Sequence[str | Path], report: ReadingReport | None = N
         if form not in TABLES:
             raise TextError(f"{member.label}: {form}, but examples are read from csv, tsv and JSON lines")
         report.formats[form] += 1
-        for line, values in TABLES[form](member):
-            found = True
-            yield Record(f"{member.label}:{line}", values)
+        try:
+            for line, values in TABLES[form](member):
+                found = True
+                yield Record(f"{member.label}:{line}", values)
+        except TextError as error:
+            raise TextError(f"{member.label}: {error}") from None
     if not found:
         raise TextError(
             f"no record in {', '.join(map(str, sources))}" + (f": {report.reasons()}" if report.skipped else "")
