@@ -54,6 +54,16 @@ def test_figures_yardstick_data_and_doubts_are_shown(run):
     assert re.search(r'"bar ours".*?width:87.5%', text, re.DOTALL)
 
 
+def test_what_is_only_to_be_known_does_not_stand_under_the_doubtful_rows(run):
+    facts = run.facts()["data"]
+    facts["train"]["encodings"] = ["1 line in another encoding"]
+    run.record(data=facts)
+    text = report(run.folder).read_text(encoding="utf-8")
+    doubts, notices = text.index("Doubtful rows"), text.index("Also to be known")
+    assert doubts < text.index("a.csv:7, a.csv:9") < text.index("1 line in another encoding") < notices
+    assert notices < text.index("<li>told</li>")
+
+
 def test_an_unfinished_or_torn_run_has_a_report_too(run):
     facts = json.loads((run.folder / "facts.json").read_text(encoding="utf-8"))
     del facts["outcome"], facts["evaluation"]

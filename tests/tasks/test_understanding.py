@@ -41,6 +41,7 @@ def test_lines_in_another_encoding_are_told_with_their_places_and_their_number(t
     assert understanding.faults() == [
         f"6 lines in another encoding than their file, each read as what it is ({places} and 1 more)"
     ]
+    assert understanding.to_dict()["encodings"] == understanding.faults()
 
 
 def test_bytes_that_no_encoding_knows_are_told_with_their_line(tmp_path):

@@ -102,7 +102,10 @@ def _understood(data: Any) -> list[dict[str, Any]]:
             for reason, entry in _table(each.get(kind)).items()
             if isinstance(entry, list) and entry
         ]
-        notices = each.get("notices")
+        encodings, notices = (
+            [str(entry) for entry in value] if isinstance(value, list) else []
+            for value in (each.get("encodings"), each.get("notices"))
+        )
         found.append(
             {
                 "part": part,
@@ -114,7 +117,8 @@ def _understood(data: Any) -> list[dict[str, Any]]:
                     f"{code} {(number(count) or 0) / spoken:.0%}" for code, count in list(languages.items())[:5]
                 ),
                 "lengths": " – ".join(f"{value:,.0f}" for value in lengths if value is not None),
-                "faults": faults + [str(notice) for notice in (notices if isinstance(notices, list) else [])],
+                "faults": faults + encodings,
+                "notices": notices,
             }
         )
     return found

@@ -83,6 +83,11 @@ class Understanding:
                 told.append(f"{len(places):,} {rows} {verb}: {reason} ({first_of(places, len(places))})")
         if self.reading.malformed:
             told.append(f"{self.reading.malformed:,} malformed: {self.reading.reasons()}")
+        return told + self._encodings()
+
+    def _encodings(self) -> list[str]:
+        """Lines in another encoding than their file, and bytes that no encoding knows, with the first places."""
+        told = []
         if number := self.reading.lines_otherwise:
             lines = f"{number:,} lines in another encoding than their file, each read as what it is"
             lines = "1 line in another encoding than its file, read as what it is" if number == 1 else lines
@@ -128,6 +133,7 @@ class Understanding:
                 reason: [len(places), *places[:EXAMPLES_OF_A_FAULT]] for reason, places in self.refused.items()
             },
             "malformed": self.reading.malformed,
+            "encodings": self._encodings(),
             "notices": self.notices,
         }
 
