@@ -65,6 +65,11 @@ def test_a_column_that_is_not_there_is_named(tmp_path):
         read(tmp_path, ROWS, label_column="starz")
 
 
+def test_lines_of_plain_text_are_no_examples(tmp_path):
+    with pytest.raises(TextError, match=r"plain.txt: one column only, as in plain text"):
+        read(tmp_path, "this film is fine in every way\nthis one is dull\n", "plain.txt")
+
+
 def test_several_labels_in_a_cell_and_in_a_list(tmp_path):
     text = "text,labels\na fine text here,red|blue\nanother fine text,\nyet another one,blue\n"
     found, _, _ = read(tmp_path, text, several=True)

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import json
 import time
 
@@ -82,6 +83,21 @@ def test_the_command_scores_a_tuned_run_on_examples_and_on_its_own_parts(tuned, 
     assert "on dev" in (said := capsys.readouterr().out) and "on test" in said
 
 
+def test_a_command_without_its_task_says_so_and_names_the_tasks(tuned, capsys):
+    data = str(tuned[0] / "train.csv")
+    assert main(["tune", data]) == 2 and main(["tune", "data:sst2", data]) == 2 and main(["tune"]) == 2
+    first, second, third = capsys.readouterr().err.strip().split("\n")
+    assert f"the task is missing: inkstone tune TASK {data}, where TASK is one of classify, answer" in first
+    assert f"inkstone tune TASK data:sst2 {data}," in second and "TASK is one of classify, answer" in third
+
+
+def test_no_input_gives_no_output_but_a_word_about_it(tuned, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n \n"))
+    assert main(["predict", str(tuned[0] / "run")]) == 0
+    said = capsys.readouterr()
+    assert said.out == "" and "no input" in said.err
+
+
 def test_files_are_answered_line_by_line_and_record_by_record(tuned, tmp_path):
     folder, _ = tuned
     (tmp_path / "lines.txt").write_text(
@@ -107,6 +123,8 @@ def test_texts_longer_than_the_context_are_told_with_their_places(tmp_path, caps
     assert told in facts["train"]["notices"] and not any("cut" in notice for notice in facts["dev"]["notices"])
     long, short = predict(tmp_path / "run", ["on and on " * 90, "on"])
     assert long["cut"] is True and "cut" not in short
+    assert main(["predict", str(tmp_path / "run"), "on and on " * 90, "on"]) == 0
+    assert "of 1 of the inputs the end was left out" in capsys.readouterr().err
     figures = eval(tmp_path / "run", [data])
     assert told in figures["understood"]["notices"]
 

@@ -15,7 +15,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="score on a public test instead, or on a FILE of items; repeatable; list: show what there is",
+        help="score on a public test instead, or on a FILE of items, one a line, as "
+        '{"query": "Ink is", "choices": ["black", "loud"], "gold": 0} or '
+        '{"sentence_good": "...", "sentence_bad": "..."}; repeatable; list: show what there is',
     )
     parser.add_argument(
         "--text-column", metavar="NAME", help="the column or key that holds the text (csv, jsonl, parquet)"

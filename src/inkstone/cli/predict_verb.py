@@ -29,13 +29,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     inputs = options.inputs
     if not inputs and not options.files:
         inputs = [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+        if not inputs:
+            print("inkstone: no input: give texts, --file FILE, or lines of standard input", file=sys.stderr)
     answers = predict(options.run, inputs, files=options.files, context=options.context, device=options.device)
     if options.out and options.out.lower().endswith(".conllu"):
         task = read_config(local_folder(options.run)).get("task", {})
         write_text(Path(options.out), conllu_of(answers, task.get("tag_column")))
     elif options.out:
         write_text(Path(options.out), "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers))
-    if not options.json:
+    if cut := sum("cut" in answer for answer in answers):
+        print(f"inkstone: of {cut:,} of the inputs the end was left out: the context is too short", file=sys.stderr)
+    if not options.json and (answers or options.out):
         print(
             f"{len(answers):,} answer{'s' * (len(answers) != 1)} in {options.out}"
             if options.out

@@ -96,7 +96,10 @@ class Classify:
         """The labelled texts of csv, tsv and JSON files."""
         records = read_records(sources, understanding.reading)
         head = list(islice(records, SAMPLE))
-        text, second, label = self._columns(head)
+        try:
+            text, second, label = self._columns(head)
+        except TextError as error:
+            raise TextError(f"{', '.join(sources)}: {error}") from None
         understanding.columns = {"text": text, "label": label} | ({"second text": second} if second else {})
         if self.pairs and second is None:
             raise TextError(
@@ -279,6 +282,10 @@ class Classify:
 
     def _columns(self, head: Sequence[Record]) -> tuple[str, str | None, str]:
         names = dict.fromkeys(name for record in head for name in record.values)
+        if len(names) < 2:
+            raise TextError(
+                "one column only, as in plain text; examples are a text and its label, in two columns of csv, tsv or JSON lines"
+            )
         samples = {name: [record.values.get(name) for record in head] for name in names}
         label = label_column(samples, self.label_column)
         if self.group_column is not None:

@@ -22,13 +22,14 @@ from inkstone.models.headed import Headed
 from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import TRAINING, Run
-from inkstone.tasks import task_class
+from inkstone.tasks import TASKS, task_class
 from inkstone.tasks.base import AsksBeside, HasDetails, HasYardstick, SettlesOnDev, Task, Varies
 from inkstone.tasks.errors import write_errors
 from inkstone.tasks.parts import Parts, dev_beside, of_part, read_parts
 from inkstone.tasks.predict import Predictor, places_of_cut
 from inkstone.tasks.scoring import figures_of
 from inkstone.text.augmentation import Neighbours
+from inkstone.text.datasets import PREFIX
 from inkstone.text.sources import checksums
 from inkstone.tokens.example_batches import ExampleBatches
 from inkstone.training.curves import Gauge
@@ -92,6 +93,10 @@ def tune(
         with run.claimed():
             clear_unfinished(run.folder)
             return _tune(run, run.recipe(), began, line, watch, resumed=True)
+    if task and task not in TASKS and (task.startswith(PREFIX) or Path(task).exists()):
+        raise RecipeError(
+            f"the task is missing: inkstone tune TASK {' '.join([task, *map(str, data)])}, where TASK is one of {', '.join(TASKS)}"
+        )
     written = load_recipe(Path(recipe)) if recipe else Recipe()
     named = family or "family" in written.model.model_fields_set or any(s.startswith("model.family=") for s in settings)
     chosen = with_settings(written, settings)
@@ -114,7 +119,9 @@ def tune(
     if chosen.train.minutes is None and chosen.train.steps is None:
         chosen.train.minutes = DEFAULT_MINUTES
     if not chosen.text.sources:
-        raise RecipeError("tune needs examples: inkstone tune TASK DATA, with a file of texts and labels")
+        raise RecipeError(
+            f"tune needs examples: inkstone tune TASK DATA, where TASK is one of {', '.join(TASKS)}, and DATA files of examples"
+        )
     kind = task_of(chosen)
     if not named:
         chosen.model.family = kind.body
