@@ -17,7 +17,7 @@ from inkstone.cli.tune_verb import as_text
 from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.run import Run
 from inkstone.tasks.classify import Classify
-from inkstone.training import machine, tuning, tuning_plan
+from inkstone.training import machine, tuning, tuning_plan, tuning_run
 from inkstone.training.loop import Loop
 
 GOOD, BAD = ("fine", "lovely", "great", "好看"), ("dull", "awful", "weak", "难看")

@@ -1,6 +1,6 @@
 """The contract of a task: what an example is, how it becomes numbers, what the loss is, and what counts as right.
 
-One loop trains every task (`training/tuning.py`), one predictor serves it (`predict.py`), one evaluator scores it
+One loop trains every task (`training/tuning_run.py`), one predictor serves it (`predict.py`), one evaluator scores it
 (`scoring.py`). A task is an object that holds its settings and what it learned of the training part, such as the labels; all of
 that is in `to_dict`, which the run keeps.
 """

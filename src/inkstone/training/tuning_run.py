@@ -1,0 +1,308 @@
+"""The stages of one tuning run: read, build, train, settle on dev, score, record. `tuning.py` is the way in."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from inkstone.environment import environment, pick_device
+from inkstone.errors import RunError
+from inkstone.evaluation.report import report as write_report
+from inkstone.evaluation.task_report import ERRORS
+from inkstone.files import write_json
+from inkstone.hub.headed_layout import save_headed
+from inkstone.hub.peft_layout import ADAPTER
+from inkstone.layers.lora import merge_lora
+from inkstone.models.headed import Headed
+from inkstone.progress import LiveLine, human_time
+from inkstone.recipe import Recipe
+from inkstone.run import Run
+from inkstone.tasks.base import AsksBeside, HasDetails, HasYardstick, SettlesOnDev, Task, Varies
+from inkstone.tasks.errors import write_errors
+from inkstone.tasks.parts import Parts, read_parts
+from inkstone.tasks.predict import Predictor, places_of_cut
+from inkstone.tasks.scoring import figures_of
+from inkstone.text.augmentation import Neighbours
+from inkstone.text.sources import checksums
+from inkstone.tokens.example_batches import ExampleBatches
+from inkstone.training.curves import Gauge
+from inkstone.training.interruption import Interruption
+from inkstone.training.known_words import begin_at_words
+from inkstone.training.loop import Loop
+from inkstone.training.machine import measure_machine
+from inkstone.training.placing import let_go
+from inkstone.training.planner import Choice
+from inkstone.training.tuned_model import tuned_model
+from inkstone.training.tuning_plan import plan_steps, threads_for_products
+from inkstone.training.what_learns import choose_what_learns, keep_changes
+from inkstone.vectors.formats import read_vectors
+
+DEFAULT_MINUTES = 5.0
+DEV_LOOKED_AT = 2000  # examples of the dev part that are scored while training goes on
+Watch = Callable[[int, float], None]  # step, score on dev
+VARYING = 1  # the stream of random numbers by which examples are altered
+NEIGHBOURS = 5  # of a word, one of which may take its place
+SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report
+
+
+class TuningRun:
+    """The stages of one run, in order; those that an earlier call finished are passed over."""
+
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        began: float,
+        line: LiveLine,
+        interruption: Interruption,
+        watch: Watch | None,
+        resumed: bool,
+        task: Task,
+    ):
+        self.watch = watch
+        self.run, self.recipe, self.began = run, recipe, began
+        self.line, self.interruption, self.resumed = line, interruption, resumed
+        self.before = 0.0  # seconds of earlier calls that this one builds on
+        self.task = task
+        self.fewer_threads: list[Choice] | None = None  # what was chosen of them; None where the number is not open
+
+    def complete(self) -> dict[str, Any]:
+        """All stages that are left; returns the outcome."""
+        facts = self.run.facts()
+        if "outcome" in facts:
+            self.line.say(f"{self.run.folder} is complete already")
+            return {**facts["outcome"], "folder": str(self.run.folder)}
+        self.line.show("measuring this machine", force=True)
+        train = self.recipe.train
+        machine = measure_machine(pick_device(train.device), train.threads)
+        write_json(self.run.folder / "environment.json", environment())
+        parts = self.parts()
+        timed = train.steps is None and train.threads is None and machine.device == "cpu"
+        train.device, train.threads = machine.device, machine.threads
+        torch.set_num_threads(machine.threads)
+        if timed and machine.threads > 1:
+            train.threads, self.fewer_threads = threads_for_products(machine.threads)
+        yardstick = self.yardstick(parts)
+        torch.manual_seed(self.recipe.train.seed)
+        if "training" in facts:
+            predictor = Predictor.load(self.run.folder, machine.device)
+            self.task = predictor.task
+            self.before += facts["training"]["seconds"]
+        else:
+            predictor = self.fit(parts, machine.device)
+        self.interruption.resume_immediate()
+        self.run.record(machine=machine.to_dict())
+        return self.conclude(predictor, parts, yardstick)
+
+    def parts(self) -> Parts:
+        """Read and split the examples. Raises RunError where a resumed run finds others than it began with."""
+        self.line.show("reading the examples", force=True)
+        parts = read_parts(self.task, self.recipe)
+        self.task.learn(parts.train)
+        parts.notice_unknown_labels(self.task)
+        for understanding in parts.understood:
+            for told in understanding.lines():
+                self.line.say(told)
+        digest = hashlib.sha256(repr([parts.train, parts.dev]).encode("utf-8", "surrogatepass")).hexdigest()
+        before = self.run.facts().get("data", {}).get("checksum")
+        if before not in (None, digest):
+            raise RunError(
+                f"{self.run.folder}: the examples are not those any more that this run began with; bring them back, or "
+                "start a new run"
+            )
+        read = {each.part: {**each.to_dict(), "files": checksums(each.sources)} for each in parts.understood}
+        self.run.record(data={"checksum": digest, **read})
+        return parts
+
+    def yardstick(self, parts: Parts) -> dict[str, Any] | None:
+        """Name and figures of the yardstick, and the seconds that it took; an earlier call may have them already.
+
+        It is trained before the model, so that what is left of the minutes is known.
+        """
+        if not (self.recipe.task.yardstick and isinstance(self.task, HasYardstick)):
+            return None
+        if "yardstick" in (facts := self.run.facts()):
+            self.before += facts["yardstick"]["seconds"]
+            return facts["yardstick"]
+        self.line.show("training the yardstick", force=True)
+        began, seed, scored = time.perf_counter(), self.recipe.train.seed, parts.scored()
+        name, answers = self.task.yardstick(parts.train, list(scored.values()), seed)
+        figures = {
+            part: figures_of(self.task.measures(examples, told), seed)
+            for (part, examples), told in zip(scored.items(), answers, strict=True)
+        }
+        yardstick = {"name": name, "figures": figures, "seconds": time.perf_counter() - began}
+        self.run.record(yardstick=yardstick)
+        return yardstick
+
+    def elapsed(self) -> float:
+        """Seconds that the run has cost so far, those of earlier calls included."""
+        return time.perf_counter() - self.began + self.before
+
+    def left(self) -> float | None:
+        """Seconds that training may take from now on; None for a run of so many steps."""
+        if self.recipe.train.steps is not None:
+            return None
+        total = (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
+        left = total * (1 - SHARE_AT_THE_END) - self.elapsed()
+        if left < 1:
+            measured = self.recipe.task.yardstick and isinstance(self.task, HasYardstick)
+            raise RunError(
+                f"what comes before training took {human_time(self.elapsed())}, and nothing is left of {human_time(total)} to "
+                "train in; give more minutes"
+                + (", or leave the yardstick out: --set task.yardstick=false" if measured else "")
+            )
+        return left
+
+    def fit(self, parts: Parts, device: str) -> Predictor:
+        """Build the model, train it, and save it."""
+        recipe, train = self.recipe, self.recipe.train
+        self.line.show("building the model", force=True)
+        model, context, choices = tuned_model(recipe, self.task, parts.train, self.run.folder, self.resumed)
+        model.to(device)
+        predictor = Predictor(model, self.task, context)
+        self.line.show("tokenising the examples", force=True)
+        examples = parts.train
+        if isinstance(self.task, Varies):
+            generator = np.random.default_rng([train.seed, VARYING])
+            examples = examples + self.task.varied(examples, generator, neighbours_in(train.vectors))
+        encoded_examples = self.task.encode(examples, predictor.frame)
+        self.notice_cut(parts, "train", places_of_cut(parts.train, encoded_examples[: len(parts.train)]), context)
+        inputs = [encoded for of_one in encoded_examples for encoded in of_one]
+        inputs = [encoded for encoded in inputs if encoded.target is not None]
+        if recipe.task.model is None:
+            choices += begin_at_words(model.body, inputs, train)
+        if isinstance(self.task, AsksBeside):
+            if recipe.task.blend:
+                self.line.show("learning the model beside", force=True)
+            self.task.learn_beside(parts.train, self.run.folder)
+        factors, learning = choose_what_learns(model, recipe.task, train.seed)
+        choices += learning
+        open_threads = self.fewer_threads is not None
+        steps, each, more = plan_steps(recipe, self.task, model, inputs, self.left(), fewer_threads=open_threads)
+        choices += [*(self.fewer_threads or []), *more]
+        planned = self.run.facts().get("plan")
+        if planned:
+            steps = planned["steps"]
+        else:
+            recipe.save(self.run.recipe_path)
+            plan = {"steps": steps, "seconds_a_step": each, "context": context}
+            self.run.record(plan=plan | {"choices": [vars(choice) for choice in choices]})
+            for choice in choices:
+                self.line.say(f"plan  {choice.name}: {choice.value} ({choice.why})")
+        let_go(self.run.folder)
+        batches = ExampleBatches(inputs, rows=recipe.task.rows, seed=train.seed)
+        train.evaluate_steps = train.evaluate_steps or min(batches.batches_per_epoch, max(1, steps // 2))
+        chosen = np.random.default_rng(train.seed).permutation(len(parts.dev))[:DEV_LOOKED_AT]
+        looked_at = [parts.dev[number] for number in np.sort(chosen)]
+
+        def score(model: torch.nn.Module) -> float:
+            answers = predictor.answers(looked_at)
+            model.train()
+            value = self.task.measures(looked_at, answers)[self.task.score].value
+            if self.watch is not None:
+                self.watch(loop.position.step, value)
+            return value
+
+        loop = Loop(
+            model,
+            lambda model, batch, generator, progress: self.task.loss(cast(Headed, model), cast(Any, batch), generator),
+            cast(Any, batches),
+            1,
+            train,
+            self.run,
+            seconds=self.left(),
+            held_out=score,
+            gauge=Gauge.of_task(self.task.score),
+            line=self.line,
+            interruption=self.interruption,
+            patience=recipe.task.patience,
+            most_steps=steps,
+            rate_factors=factors,
+        )
+        if loop.resume():
+            self.line.say(f"going on from step {loop.position.step}")
+            self.before += loop.position.seconds
+        loop.run()
+        position = loop.position
+        if recipe.task.lora_rank and recipe.task.model is not None:
+            self.line.say(keep_changes(model, self.run.folder / ADAPTER, recipe.task.model))
+        merge_lora(model)
+        if isinstance(self.task, AsksBeside):
+            self.task.open_beside(self.run.folder)
+        if isinstance(self.task, SettlesOnDev):
+            self.task.settle(parts.dev, predictor.outputs(parts.dev))
+        save_headed(model, self.run.folder, {"name": self.task.name, "context": context, **self.task.to_dict()})
+        self.run.record(
+            training={
+                "steps": position.step,
+                "best_step": position.best_step,
+                "tokens": position.tokens,
+                "seconds": position.seconds,
+                "tokens_per_second": position.tokens / max(position.seconds, 1e-9),
+                "epochs": position.step / batches.batches_per_epoch,
+                "parameters": model.n_parameters(),
+                "train_loss": loop.curves.train_loss,
+                "skipped_steps": position.skipped,
+                "rollbacks": position.rollbacks,
+            }
+        )
+        return predictor
+
+    def notice_cut(self, parts: Parts, part: str, places: list[str], context: int) -> None:
+        """Say and record which examples of a part are longer than the context."""
+        understanding = parts.understanding_of(part)
+        if notice := understanding.notice_cut(places, context):
+            self.line.say(f"{part}  {notice}")
+            data = self.run.facts()["data"]
+            data[understanding.part]["notices"] = understanding.notices
+            self.run.record(data=data)
+
+    def conclude(self, predictor: Predictor, parts: Parts, yardstick: dict[str, Any] | None) -> dict[str, Any]:
+        """Score dev and test, with the yardstick beside them; record what came of the run."""
+        self.line.show("scoring", force=True)
+        seed = self.recipe.train.seed
+        scored = parts.scored()
+        given = {}
+        for part, examples in scored.items():
+            given[part] = predictor.answers(examples)
+            self.notice_cut(parts, part, predictor.cut, predictor.frame.context)
+        figures = {
+            part: figures_of(self.task.measures(examples, given[part]), seed) for part, examples in scored.items()
+        }
+        details = {}
+        if isinstance(self.task, HasDetails):
+            details = {part: self.task.details(examples, given[part]) for part, examples in scored.items()}
+        training = self.run.facts()["training"]
+        outcome = {
+            "folder": str(self.run.folder),
+            "task": self.task.name,
+            "score": self.task.score,
+            "figures": figures,
+            "yardstick": yardstick,
+            "examples": {part: len(examples) for part, examples in (("train", parts.train), *scored.items())},
+            "parameters": training["parameters"],
+            "steps": training["steps"],
+            "epochs": training["epochs"],
+            "tokens": training["tokens"],
+            "seconds": self.elapsed(),
+        }
+        self.run.record(evaluation={"figures": figures, "yardstick": yardstick, "details": details}, outcome=outcome)
+        part, examples = list(scored.items())[-1]
+        title = f"{self.run.folder.resolve().name}: {part}"
+        page = self.run.folder / ERRORS
+        write_errors(page, title, self.task, examples, given[part], figures[part], details.get(part, {}))
+        write_report(self.run.folder)
+        self.line.clear()
+        return outcome
+
+
+def neighbours_in(file: str | None) -> Neighbours | None:
+    """The words near a word, by the word vectors in a file; None where there is none."""
+    if file is None:
+        return None
+    vectors = read_vectors(file)
+    return lambda word: [other for other, _ in vectors.neighbours(word, NEIGHBOURS)] if word in vectors else []
