@@ -303,7 +303,7 @@ def test_a_full_disk_is_said_with_the_way_to_go_on(tmp_path, monkeypatch):
         monkeypatch.context() as patch,
         pytest.raises(RunError, match=r"No space left.*make room.*inkstone tune --resume"),
     ):
-        patch.setattr(tuning, "save_headed", full)
+        patch.setattr(tuning_run, "save_headed", full)
         tune("classify", [data], settings=[*STEPS, "train.steps=2"], out=tmp_path / "run", quiet=True)
     assert tune(resume=tmp_path / "run", quiet=True)["steps"] == 2
 
