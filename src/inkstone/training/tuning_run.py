@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -27,7 +27,7 @@ from inkstone.tasks.predict import Predictor, places_of_cut
 from inkstone.tasks.scoring import figures_of
 from inkstone.text.augmentation import Neighbours
 from inkstone.text.sources import checksums
-from inkstone.tokens.example_batches import ExampleBatches
+from inkstone.tokens.example_batches import Encoded, ExampleBatches
 from inkstone.training.curves import Gauge
 from inkstone.training.interruption import Interruption
 from inkstone.training.known_words import begin_at_words
@@ -159,6 +159,36 @@ class TuningRun:
 
     def fit(self, parts: Parts, device: str) -> Predictor:
         """Build the model, train it, and save it."""
+        predictor, inputs, choices = self.prepare(parts, device)
+        factors, learning = choose_what_learns(predictor.model, self.recipe.task, self.recipe.train.seed)
+        steps = self.plan(predictor, inputs, choices + learning)
+        let_go(self.run.folder)
+        batches = ExampleBatches(inputs, rows=self.recipe.task.rows, seed=self.recipe.train.seed)
+        loop = self.loop(predictor, parts.dev, batches, steps, factors)
+        if loop.resume():
+            self.line.say(f"going on from step {loop.position.step}")
+            self.before += loop.position.seconds
+        loop.run()
+        self.keep(predictor, parts.dev)
+        position = loop.position
+        self.run.record(
+            training={
+                "steps": position.step,
+                "best_step": position.best_step,
+                "tokens": position.tokens,
+                "seconds": position.seconds,
+                "tokens_per_second": position.tokens / max(position.seconds, 1e-9),
+                "epochs": position.step / batches.batches_per_epoch,
+                "parameters": predictor.model.n_parameters(),
+                "train_loss": loop.curves.train_loss,
+                "skipped_steps": position.skipped,
+                "rollbacks": position.rollbacks,
+            }
+        )
+        return predictor
+
+    def prepare(self, parts: Parts, device: str) -> tuple[Predictor, list[Encoded], list[Choice]]:
+        """The model, the training examples as its inputs, and the choices that led to both."""
         recipe, train = self.recipe, self.recipe.train
         self.line.show("building the model", force=True)
         model, context, choices = tuned_model(recipe, self.task, parts.train, self.run.folder, self.resumed)
@@ -179,25 +209,38 @@ class TuningRun:
             if recipe.task.blend:
                 self.line.show("learning the model beside", force=True)
             self.task.learn_beside(parts.train, self.run.folder)
-        factors, learning = choose_what_learns(model, recipe.task, train.seed)
-        choices += learning
+        return predictor, inputs, choices
+
+    def plan(self, predictor: Predictor, inputs: list[Encoded], choices: list[Choice]) -> int:
+        """Most steps of the run; recorded and said with all choices, but where an earlier call has done so."""
+        recipe = self.recipe
         open_threads = self.fewer_threads is not None
-        steps, each, more = plan_steps(recipe, self.task, model, inputs, self.left(), fewer_threads=open_threads)
-        choices += [*(self.fewer_threads or []), *more]
-        planned = self.run.facts().get("plan")
-        if planned:
-            steps = planned["steps"]
-        else:
-            recipe.save(self.run.recipe_path)
-            plan = {"steps": steps, "seconds_a_step": each, "context": context}
-            self.run.record(plan=plan | {"choices": [vars(choice) for choice in choices]})
-            for choice in choices:
-                self.line.say(f"plan  {choice.name}: {choice.value} ({choice.why})")
-        let_go(self.run.folder)
-        batches = ExampleBatches(inputs, rows=recipe.task.rows, seed=train.seed)
+        steps, each, more = plan_steps(
+            recipe, self.task, predictor.model, inputs, self.left(), fewer_threads=open_threads
+        )
+        choices = [*choices, *(self.fewer_threads or []), *more]
+        if planned := self.run.facts().get("plan"):
+            return planned["steps"]
+        recipe.save(self.run.recipe_path)
+        plan = {"steps": steps, "seconds_a_step": each, "context": predictor.frame.context}
+        self.run.record(plan=plan | {"choices": [vars(choice) for choice in choices]})
+        for choice in choices:
+            self.line.say(f"plan  {choice.name}: {choice.value} ({choice.why})")
+        return steps
+
+    def loop(
+        self,
+        predictor: Predictor,
+        dev: list[Any],
+        batches: ExampleBatches,
+        steps: int,
+        factors: Mapping[str, float] | None,
+    ) -> Loop:
+        """The training loop, which scores a part of dev after each epoch."""
+        train = self.recipe.train
         train.evaluate_steps = train.evaluate_steps or min(batches.batches_per_epoch, max(1, steps // 2))
-        chosen = np.random.default_rng(train.seed).permutation(len(parts.dev))[:DEV_LOOKED_AT]
-        looked_at = [parts.dev[number] for number in np.sort(chosen)]
+        chosen = np.random.default_rng(train.seed).permutation(len(dev))[:DEV_LOOKED_AT]
+        looked_at = [dev[number] for number in np.sort(chosen)]
 
         def score(model: torch.nn.Module) -> float:
             answers = predictor.answers(looked_at)
@@ -208,7 +251,7 @@ class TuningRun:
             return value
 
         loop = Loop(
-            model,
+            predictor.model,
             lambda model, batch, generator, progress: self.task.loss(cast(Headed, model), cast(Any, batch), generator),
             cast(Any, batches),
             1,
@@ -219,38 +262,24 @@ class TuningRun:
             gauge=Gauge.of_task(self.task.score),
             line=self.line,
             interruption=self.interruption,
-            patience=recipe.task.patience,
+            patience=self.recipe.task.patience,
             most_steps=steps,
             rate_factors=factors,
         )
-        if loop.resume():
-            self.line.say(f"going on from step {loop.position.step}")
-            self.before += loop.position.seconds
-        loop.run()
-        position = loop.position
-        if recipe.task.lora_rank and recipe.task.model is not None:
-            self.line.say(keep_changes(model, self.run.folder / ADAPTER, recipe.task.model))
+        return loop
+
+    def keep(self, predictor: Predictor, dev: list[Any]) -> None:
+        """Save the trained model with its task, which settles by dev what it has to settle."""
+        model, task = predictor.model, self.recipe.task
+        if task.lora_rank and task.model is not None:
+            self.line.say(keep_changes(model, self.run.folder / ADAPTER, task.model))
         merge_lora(model)
         if isinstance(self.task, AsksBeside):
             self.task.open_beside(self.run.folder)
         if isinstance(self.task, SettlesOnDev):
-            self.task.settle(parts.dev, predictor.outputs(parts.dev))
-        save_headed(model, self.run.folder, {"name": self.task.name, "context": context, **self.task.to_dict()})
-        self.run.record(
-            training={
-                "steps": position.step,
-                "best_step": position.best_step,
-                "tokens": position.tokens,
-                "seconds": position.seconds,
-                "tokens_per_second": position.tokens / max(position.seconds, 1e-9),
-                "epochs": position.step / batches.batches_per_epoch,
-                "parameters": model.n_parameters(),
-                "train_loss": loop.curves.train_loss,
-                "skipped_steps": position.skipped,
-                "rollbacks": position.rollbacks,
-            }
-        )
-        return predictor
+            self.task.settle(dev, predictor.outputs(dev))
+        described = {"name": self.task.name, "context": predictor.frame.context, **self.task.to_dict()}
+        save_headed(model, self.run.folder, described)
 
     def notice_cut(self, parts: Parts, part: str, places: list[str], context: int) -> None:
         """Say and record which examples of a part are longer than the context."""
