@@ -40,7 +40,7 @@ SETS = {
     ),
     "gsdsimp-upos": TaskSet("tag", gsdsimp_upos, 3.5, PATIENT, vectors="zh", goal=94.0),
     "wnut17-ner": TaskSet("tag", WNUT, 2.5, PATIENT, vectors="en", peer="CRFsuite"),
-    "weibo-ner": TaskSet("tag", WEIBO, 2, PATIENT, vectors="characters", peer="CRFsuite"),
+    "weibo-ner": TaskSet("tag", WEIBO, 3, PATIENT, vectors="characters", peer="CRFsuite"),
     "uner-ner": TaskSet("tag", UNER, 3.5, PATIENT, vectors="zh", peer="CRFsuite"),
     "ewt-roles": TaskSet("roles", ROLES_EN, 11, ("task.rows=64",), vectors="en", also=("predicate F1",), goal=70.0),
     "gsd-roles": TaskSet("roles", ROLES_ZH, 3, vectors="zh", also=("predicate F1",)),
