@@ -11,13 +11,13 @@ from inkstone.evaluation.spans import span_scores
 from inkstone.evaluation.tag_schemes import scheme_faults
 from inkstone.layers.crf import viterbi
 from inkstone.layers.seen_from import ASKED
-from inkstone.layers.tag_moves import free_chain, tag_moves
+from inkstone.layers.tag_moves import best_bio, free_chain, tag_moves
 from inkstone.models.encoder import Encoder
 from inkstone.models.headed import Headed
 from inkstone.models.word_reader import WordReader, WordReaderSettings
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.predict import Predictor, predict
-from inkstone.tasks.role_decoding import best_bio, distances, tags_of_batch
+from inkstone.tasks.role_decoding import distances, tags_of_batch
 from inkstone.tasks.role_sentences import learned_roles, predicate_tags, role_tags
 from inkstone.tasks.roles import Reading, Roles
 from inkstone.tasks.scoring import eval as score

@@ -160,6 +160,19 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
     assert one == other
 
 
+def stopped_at_once(monkeypatch, data, folder):
+    """A run that is asked to end in its first step."""
+    step = Loop.step
+
+    def stopping(loop, factor):
+        loop.interruption.requested = True
+        return step(loop, factor)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Loop, "step", stopping)
+        tune("classify", [data], settings=STEPS, out=folder, quiet=True)
+
+
 def test_the_yardstick_is_trained_first_and_its_time_counts(tmp_path, monkeypatch):
     data, later = write_examples(tmp_path / "train.csv"), 0.0
     now, yardstick = time.perf_counter, Classify.yardstick
@@ -174,15 +187,7 @@ def test_the_yardstick_is_trained_first_and_its_time_counts(tmp_path, monkeypatc
     small = [setting for setting in STEPS if "steps" not in setting]
     with pytest.raises(RunError, match=r"before training took 16m.*left of 5m.*task\.yardstick=false"):
         tune("classify", [data], minutes=5, settings=small, out=tmp_path / "short", quiet=True)
-    step = Loop.step
-
-    def stopping(loop, factor):
-        loop.interruption.requested = True
-        return step(loop, factor)
-
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(Loop, "step", stopping)
-        tune("classify", [data], settings=STEPS, out=tmp_path / "run", quiet=True)
+    stopped_at_once(monkeypatch, data, tmp_path / "run")
     before = Run(tmp_path / "run").facts()["yardstick"]
     outcome = tune(resume=tmp_path / "run", quiet=True)
     assert later == 2000  # the resumed run has what the first call found
@@ -191,15 +196,7 @@ def test_the_yardstick_is_trained_first_and_its_time_counts(tmp_path, monkeypatc
 
 def test_a_resumed_run_refuses_other_examples(tmp_path, monkeypatch):
     data = write_examples(tmp_path / "train.csv")
-    step = Loop.step
-
-    def stopping(loop, factor):
-        loop.interruption.requested = True
-        return step(loop, factor)
-
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(Loop, "step", stopping)
-        tune("classify", [data], settings=STEPS, out=tmp_path / "run", quiet=True)
+    stopped_at_once(monkeypatch, data, tmp_path / "run")
     write_examples(tmp_path / "train.csv", seed=5)
     with pytest.raises(RunError, match="not those any more"):
         tune(resume=tmp_path / "run", quiet=True)

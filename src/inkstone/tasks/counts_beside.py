@@ -1,7 +1,7 @@
 """A classifier by counts beside the one that is tuned: the yardstick of all, and, where wanted, a second voice.
 
-What counts of n-grams tell and what a network reads are different things, above all where examples are few: asked together
-they are mostly right more often than either alone. The second voice counts letters inside words as well, and lets its weights
+What counts of n-grams tell and what a network reads are different things, above all where examples are few: what each gets
+wrong is partly not the same. The second voice counts letters inside words as well, and lets its weights
 spread by the log-count ratios of the labels, which the yardstick does not.
 """
 
