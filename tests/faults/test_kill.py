@@ -120,7 +120,7 @@ def test_stopped_while_the_text_is_prepared(inkstone, text, unbroken):
     answer = inkstone(
         "train", str(text), "--out", str(out), *settings(), signal=int(signal.SIGINT), when=f"{out.name}/.text"
     )
-    assert answer["code"] == 130 and f"--resume {out}" in answer["output"]
+    assert answer["code"] == 130 and f"--resume {out}" in answer["output"], answer["output"]
     assert_ended_well(out, unbroken, inkstone("train", "--resume", str(out)))
 
 

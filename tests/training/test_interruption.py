@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: at once where nothing is lost, after the step in hand otherwise."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -7,7 +8,10 @@ import threading
 import pytest
 
 from inkstone.errors import Interrupted
+from inkstone.recipe import Recipe
+from inkstone.run import Run
 from inkstone.training.interruption import Interruption
+from inkstone.training.supervision import supervised
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
@@ -39,6 +43,25 @@ def test_one_that_came_meanwhile_is_heeded_when_it_may_be():
         with pytest.raises(Interrupted) as caught:
             interruption.resume_immediate()
     assert caught.value.exit_code == 143
+
+
+def test_one_that_a_library_turns_into_another_error_is_still_one(tmp_path):
+    run = Run.create(tmp_path / "run", Recipe())
+    with pytest.raises(Interrupted, match=rf"go on with: inkstone train --resume {run.folder}") as caught:
+        with supervised(run, "train", resumed=False):
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except Interrupted:
+                raise TypeError("no such data type") from None
+    assert caught.value.exit_code == 130
+
+
+def test_one_that_a_library_loses_is_heeded_at_the_next_step():
+    with Interruption("go on") as interruption:
+        with contextlib.suppress(Interrupted):
+            os.kill(os.getpid(), signal.SIGINT)
+        interruption.immediate = False
+        assert interruption.requested
 
 
 def test_the_handlers_before_come_back():

@@ -12,6 +12,7 @@ class Interruption:
 
     While `immediate`, a signal raises `Interrupted` at once: nothing is lost, since finished stages are on the disk.
     Otherwise it sets `requested`, which the training loop looks at after every step; a second signal raises.
+    Libraries may lose what is raised inside them, or give another error in its place: `requested` is set in every case.
     """
 
     def __init__(self, message: str, message_of_loss: str = ""):
@@ -36,12 +37,16 @@ class Interruption:
         """From here on a signal ends the work at once; so does one that came while it could not."""
         self.immediate = True
         if self.requested:
-            raise Interrupted(self.message, self.exit_code)
+            raise self.stopped()
+
+    def stopped(self) -> Interrupted:
+        """The error that says how to go on."""
+        return Interrupted(self.message, self.exit_code)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number
+        again, self.requested = self.requested, True
         if self.immediate:
-            raise Interrupted(self.message, self.exit_code)
-        if self.requested:  # the state was being saved
+            raise self.stopped()
+        if again:  # the state was being saved
             raise Interrupted(self.message_of_loss, self.exit_code)
-        self.requested = True

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from inkstone.errors import InkstoneError, RunError
+from inkstone.errors import InkstoneError, Interrupted, RunError
 from inkstone.files import writing_fault
 from inkstone.progress import human_bytes
 from inkstone.run import Run
@@ -22,17 +22,19 @@ def supervised(run: Run, verb: str, resumed: bool) -> Iterator[Interruption]:
     """
     resume = f"go on with: inkstone {verb} --resume {run.folder}"
     lost = f"go on from the step before with: inkstone {verb} --resume {run.folder}"
+    interruption = Interruption(
+        f"stopped; the run is saved, {resume}", f"stopped, but the last steps could not be saved; {lost}"
+    )
     try:
-        with (
-            Interruption(
-                f"stopped; the run is saved, {resume}", f"stopped, but the last steps could not be saved; {lost}"
-            ) as interruption,
-            flushed_denormals(),
-        ):
+        with interruption, flushed_denormals():
             yield interruption
-    except InkstoneError:
+    except Interrupted:
         raise
     except Exception as error:
+        if interruption.requested:  # raised inside a library, which gave an error of its own in its place
+            raise interruption.stopped() from error
+        if isinstance(error, InkstoneError):
+            raise
         reason = writing_fault(error)
         if reason is None:
             raise
