@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from inkstone.errors import RecipeError, TextError
+from inkstone.errors import RecipeError, RunError, TextError
 from inkstone.evaluation.spans import tag_scores
 from inkstone.evaluation.tag_schemes import scheme_faults
 from inkstone.layers.crf import LinearChainCRF
 from inkstone.layers.tag_moves import tag_moves
+from inkstone.models.crf_tagger import load_tagger
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.models.word_reader import WordReader, WordReaderSettings
+from inkstone.tasks import tag as tag_module
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.tag import Tag
 from inkstone.tasks.tag_conllu import conllu_of
+from inkstone.tasks.tag_readings import Reading
 from inkstone.tasks.tagged import Tagged
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.conllu import parse_conllu
@@ -298,3 +301,80 @@ def test_a_head_for_whole_texts_cannot_stand_on_it():
     tokenizer = learn_tokenizer(["ink " * 50], "character", 300)
     with pytest.raises(RecipeError, match="each for a label of its own"):
         Headed(WordReader(WordReaderSettings(tokenizer.vocab_size), tokenizer), HeadSettings("class", ("a", "b")))
+
+
+PAIRS = [("ink dries", "NOUN VERB"), ("the stone", "DET NOUN"), ("stone dries", "NOUN VERB"), ("the ink", "DET NOUN")]
+
+
+def blended(tmp_path, **settings):
+    rows = "\n\n".join(
+        "\n".join(f"{word} {tag}" for word, tag in zip(words.split(), tags.split(), strict=True))
+        for words, tags in PAIRS * 8
+    )
+    task, examples, _ = read(tmp_path, rows, blend=True, **settings)
+    task.learn_beside(examples, tmp_path / "run")
+    return task, examples
+
+
+def test_a_crf_over_features_is_asked_beside_where_that_is_wanted(tmp_path):
+    """The model knows nothing, so that what is told is what the other knows."""
+    (tmp_path / "run").mkdir()
+    task, examples = blended(tmp_path)
+    asker = predictor(task, examples)
+    with torch.no_grad():
+        asker.model.scores.weight.zero_()
+        asker.model.scores.bias.zero_()
+    before = task.measures(examples, asker.answers(examples))["accuracy"].value
+    task.open_beside(tmp_path / "run")
+    outputs = asker.outputs(examples)
+    assert {len(of_one) for of_one in outputs} == {2}
+    task.settle(examples, outputs)
+    assert before < 0.6 and 0 < task.features_share <= 1
+    assert task.measures(examples, asker.answers(examples))["accuracy"].value == 1
+    again = Tag.of(json.loads(json.dumps(task.to_dict())))
+    again.open_beside(tmp_path / "run")
+    found = Predictor(asker.model, again, 2048).answers(again.asked(["the ink dries", ""]))
+    assert found[0]["tags"] == ["DET", "NOUN", "VERB"] and 0 < found[0]["probability"] < 1 and found[1]["tags"] == []
+
+
+def test_a_crf_that_adds_nothing_gets_no_share(tmp_path):
+    (tmp_path / "run").mkdir()
+    task, examples = blended(tmp_path)
+    task.open_beside(tmp_path / "run")
+    sure = [
+        Reading(
+            20.0 * torch.nn.functional.one_hot(torch.tensor([task.labels.index(t) for t in e.tags]), 3), [], 0.0, None
+        )
+        for e in examples
+    ]
+    task.settle(examples, task.beside(examples, [[reading] for reading in sure]))
+    assert task.features_share == 0
+
+
+def test_the_yardstick_and_the_second_voice_are_learned_once(tmp_path, monkeypatch):
+    calls = []
+    train = tag_module.train_tagger
+    monkeypatch.setattr(tag_module, "train_tagger", lambda pairs: calls.append(len(pairs)) or train(pairs))
+    (tmp_path / "run").mkdir()
+    task, examples, _ = read(tmp_path, PARTS, blend=True)
+    name, (answers,) = task.yardstick(examples, [examples], 0)
+    task.learn_beside(examples, tmp_path / "run")
+    task.learn_beside(examples, tmp_path / "run")  # of a run that is gone on with
+    assert name == "CRF over feature templates" and calls == [2]
+    tagger = load_tagger(tmp_path / "run" / "features")
+    assert tagger.tag([e.words for e in examples]) == [answer["tags"] for answer in answers]
+
+
+def test_without_blend_nothing_is_kept_and_what_is_missing_is_said(tmp_path):
+    task, examples, _ = read(tmp_path, PARTS)
+    task.learn_beside(examples, tmp_path / "run")
+    task.open_beside(tmp_path / "run")
+    assert not (tmp_path / "run").exists() and task.beside(examples, [[], []]) == [[], []]
+    with pytest.raises(RunError, match="features"):
+        Tag(blend=True, labels=("a", "b")).open_beside(tmp_path / "run")
+
+
+def test_too_many_tags_for_a_crf_beside_are_refused(tmp_path):
+    many = "\n".join(f"w{n} T{n}" for n in range(90))
+    with pytest.raises(RecipeError, match="90 tags"):
+        read(tmp_path, many, blend=True, scheme="none")

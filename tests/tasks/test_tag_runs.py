@@ -48,6 +48,13 @@ def test_names_from_the_command_to_the_answer(tmp_path, capsys):
     assert outcome["yardstick"]["name"] == "CRF over feature templates"
     assert Run(run).recipe().tokenizer.kind == "character" and Run(run).recipe().model.family == "word_reader"
     assert (tmp_path / "run" / "errors.html").stat().st_size > 1000
+    assert (
+        0 <= Run(run).facts()["evaluation"]["details"]["test"]["features_share"] <= 1
+    )  # the recipe asks a CRF as well
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert (
+        "the CRF over feature templates in `features`, asked together" in card and "`features` 里的特征模板 CRF" in card
+    )
 
     text = "Mr  Abcd Gfed lives in Cafe."
     assert main(["predict", run, text, "--json"]) == 0

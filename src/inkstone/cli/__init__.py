@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     words = sys.argv[1:] if arguments is None else arguments
     verb = next((word for word in words if word in VERBS), None)
-    options = argparse.Namespace(json=False, debug=False)  # until the words are read, during which it may be stopped, too
+    options = argparse.Namespace(json=False, debug=False)  # until the words are read
     try:
         options = parser_for(verb).parse_args(words)
         options.own_process = arguments is None

@@ -44,6 +44,11 @@ PURPOSES = {
     ),
 }
 
+SECOND_VOICES = {  # of runs with task.blend
+    "classify": ("the classifier by counts in `counts`", " `counts` 里的计数分类器"),
+    "tag": ("the CRF over feature templates in `features`", " `features` 里的特征模板 CRF"),
+}
+
 
 def model_card(record: Record) -> str:
     """The card as Markdown. What the run did not record is left out."""
@@ -122,7 +127,7 @@ def _of_task(record: Record) -> dict[str, Any]:
             for part, of_part in figures.items()
             for name, figure in _table(of_part).items()
         ],
-        "blended": bool(recipe and recipe.task.blend),
+        "voice": SECOND_VOICES.get(task) if recipe and recipe.task.blend else None,
         "behind": own is not None and other is not None and own < other,
         "test": "test" in figures,
     }

@@ -5,6 +5,8 @@
 
 The loss is −log p of the right tags, a word in the mean. Tags of a scheme are found under its constraints (`layers/tag_moves.py`),
 so that no broken span is ever said. A sentence of several windows is decoded as one.
+
+With `blend` a CRF over feature templates is asked, too (`features_beside.py`), and its share in the answer is chosen on dev.
 """
 
 from collections import Counter
@@ -23,11 +25,13 @@ from inkstone.errors import RecipeError, TextError
 from inkstone.evaluation.tag_schemes import spans_of
 from inkstone.layers.crf import Transitions
 from inkstone.layers.tag_moves import best_chain, free_chain, tag_moves
-from inkstone.models.crf_tagger import train_tagger
+from inkstone.models.crf_tagger import CRFTagger, train_tagger
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.models.hmm_tagger import train_hmm_tagger
 from inkstone.tasks.base import Answer, Measure
+from inkstone.tasks.features_beside import FOLDER, Features
 from inkstone.tasks.framing import Frame
+from inkstone.tasks.tag_readings import SHARES, Reading, best_share, joined, pooled_readings
 from inkstone.tasks.tag_scores import tag_details, tag_measures, tag_mistakes
 from inkstone.tasks.tagged import (
     AUTO,
@@ -50,17 +54,8 @@ from inkstone.tokens.example_batches import NOT_ASKED, Encoded, ExampleBatch
 
 MOST_FOR_CRF = 80  # tags of the yardstick: its work grows with their square
 SEGMENTS = ("B", "E", "M", "S")
+NOTHING = Reading(torch.zeros(0, 0), [], 0.0, None)  # to a text without words
 WORDS, TEXTS = ("tokens", "words", "forms"), ("text", "sentence", "content")  # of records that are asked about
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the model says to the words of one input."""
-
-    scores: Float[Tensor, "n k"]
-    tags: list[int]
-    log_chance: float  # of all tags together
-    chain: Transitions | None
 
 
 @dataclass
@@ -74,16 +69,22 @@ class Tag:
     dense: bool = False
     dropout: float = 0.33  # of the head
     dictionary: bool = True  # whether single Chinese characters are marked with their place in rjieba's words
+    blend: bool = False  # whether a CRF over feature templates is asked as well
     scheme: str = AUTO
     settled: bool = False  # whether data were read, and with them the scheme and the cutting
     units: Units = "words"  # see `Cutting`
     clitics: bool = False
     handles: bool = False
     labels: tuple[str, ...] = field(default=())
+    features_share: float | None = None  # of that CRF in the answer; none: not chosen yet
 
     name: ClassVar[str] = "tag"
     body: ClassVar[str] = "word_reader"
     body_settings: ClassVar[Mapping[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        self._crf: CRFTagger | None = None  # over feature templates, once it was learned
+        self._features: Features | None = None  # the same, opened to be asked
 
     @property
     def score(self) -> str:
@@ -176,6 +177,11 @@ class Tag:
             raise TextError(
                 f"the training part has {len(self.labels)} tag ({', '.join(self.labels)}); there must be two at least to tell apart"
             )
+        if self.blend and len(self.labels) > MOST_FOR_CRF:
+            raise RecipeError(
+                f"task.blend = true, but there are {len(self.labels)} tags, and the CRF that is asked beside can have "
+                f"{MOST_FOR_CRF}; leave it out"
+            )
 
     def head(self) -> HeadSettings:
         """Scores of the tags for each word."""
@@ -254,17 +260,10 @@ class Tag:
 
     def answer(self, example: Tagged, outputs: Sequence[Reading]) -> Answer:
         """The tags of the words, or the words of a text without any, and how sure the model is of all of it."""
-        tags: list[int] = []
-        log_chance = 0.0
-        if len(outputs) == 1:
-            tags, log_chance = outputs[0].tags, outputs[0].log_chance
-        elif outputs:
-            scores = torch.cat([output.scores for output in outputs])[None]
-            best, chance = best_chain(scores, outputs[0].chain, torch.tensor([scores.shape[1]]))
-            tags, log_chance = best[0].tolist(), float(chance)
-        said = self._said(example, [self.labels[tag] for tag in tags])
+        reading = joined(outputs) if outputs else NOTHING
+        said = self._said(example, [self.labels[tag] for tag in reading.tags])
         return said | {
-            "probability": float(np.exp(min(0.0, log_chance)))
+            "probability": float(np.exp(min(0.0, reading.log_chance)))
         }  # rounding may leave a little more than certainty
 
     def _said(self, example: Tagged, tags: list[str]) -> Answer:
@@ -291,7 +290,8 @@ class Tag:
 
     def details(self, examples: Sequence[Tagged], answers: Sequence[Answer]) -> dict[str, Any]:
         """Precision, recall and F1 of each label, and which tags are taken for which."""
-        return tag_details(examples, answers, self.score)
+        found = tag_details(examples, answers, self.score)
+        return found if self.features_share is None else found | {"features_share": self.features_share}
 
     def mistakes(self, examples: Sequence[Tagged], answers: Sequence[Answer]) -> list[dict[str, Any]]:
         """Sentences with the tags, spans or words in which gold and answer differ."""
@@ -301,11 +301,63 @@ class Tag:
         self, train: Sequence[Tagged], parts: Sequence[Sequence[Tagged]], seed: int
     ) -> tuple[str, list[list[Answer]]]:
         """A CRF over feature templates (`models/crf_tagger.py`); for very many tags a hidden Markov model."""
-        pairs = [(example.words, example.tags) for example in train]
         many = len(self.labels) > MOST_FOR_CRF
-        tagger = train_hmm_tagger(pairs) if many else train_tagger(pairs)
+        tagger = train_hmm_tagger(_pairs(train)) if many else self._learned_crf(train)
         answers = []
         for examples in parts:
             tagged = tagger.tag([example.words for example in examples])
             answers.append([self._said(example, tags) for example, tags in zip(examples, tagged, strict=True)])
         return "hidden Markov model" if many else "CRF over feature templates", answers
+
+    def _learned_crf(self, train: Sequence[Tagged]) -> CRFTagger:
+        self._crf = self._crf or train_tagger(_pairs(train))
+        return self._crf
+
+    def learn_beside(self, examples: Sequence[Tagged], folder: Path) -> None:
+        """Keep the CRF over feature templates in the run's folder, if it is to be asked; it may be learned already."""
+        if self.blend and not (folder / FOLDER).exists():
+            self._learned_crf(examples).save(folder / FOLDER)
+
+    def open_beside(self, folder: Path) -> None:
+        """Open the CRF that the run's folder holds. Raises RunError and CheckpointError where it cannot be."""
+        if self.blend:
+            self._features = Features.load(folder, self.labels)
+
+    def beside(self, examples: Sequence[Tagged], outputs: list[list[Reading]]) -> list[list[Reading]]:
+        """What the model and the CRF say together to each sentence, once the share is chosen; before, what each says."""
+        if self._features is None:
+            return outputs
+        full = [number for number, own in enumerate(outputs) if own]
+        own = [joined(outputs[number]) for number in full]
+        other = self._features.readings([examples[number].words for number in full])
+        found = [list(each) for each in outputs]
+        if self.features_share is None:
+            together = [[a, b] for a, b in zip(own, other, strict=True)]
+        else:
+            together = [[each] for each in pooled_readings(own, other, self.features_share)]
+        for number, readings in zip(full, together, strict=True):
+            found[number] = readings
+        return found
+
+    def settle(self, examples: Sequence[Tagged], outputs: Sequence[Sequence[Reading]]) -> None:
+        """Choose the share of the CRF with which dev is tagged best."""
+        if self._features is None:
+            return
+        known = [(example, own) for example, own in zip(examples, outputs, strict=True) if own and example.tags]
+        self.features_share = 0.0
+        if not known:
+            return
+        asked, both = zip(*known, strict=True)
+        first, second = zip(*both, strict=True)
+        self.features_share = best_share([self._score_at(asked, first, second, float(share)) for share in SHARES])
+
+    def _score_at(
+        self, examples: Sequence[Tagged], first: Sequence[Reading], second: Sequence[Reading], share: float
+    ) -> float:
+        readings = pooled_readings(first, second, share)
+        answers = [self.answer(example, [reading]) for example, reading in zip(examples, readings, strict=True)]
+        return self.measures(examples, answers)[self.score].value
+
+
+def _pairs(examples: Sequence[Tagged]) -> list[tuple[Sequence[str], Sequence[str]]]:
+    return [(example.words, example.tags) for example in examples]
