@@ -241,3 +241,20 @@ def test_a_reader_that_knows_of_no_word_that_is_asked_about_says_so_and_one_that
     none = body.read_units(collate([encoded(words, asked=-1)]))
     torch.testing.assert_close(body.read_units(collate([encoded(words)])), none)
     assert not torch.allclose(body.read_units(collate([encoded(words, asked=1)])), none)
+
+
+@torch.no_grad()
+def test_a_reader_that_learned_for_something_else_can_learn_to_be_asked():
+    """What it knew stays; the fresh layers are those that a reader from the start would draw, and come only once."""
+    words = SENTENCES[0].split()
+    body = reader()
+    before = {name: weight.clone() for name, weight in body.state_dict().items()}
+    assert body.learn_focus([encoded(words)], torch.Generator().manual_seed(1)) is None and body.seen_from is None
+    assert body.learn_focus([encoded(words, asked=1)], torch.Generator().manual_seed(1)) == "2, 192 wide"
+    after = body.state_dict()
+    assert all(torch.equal(after[name], weight) for name, weight in before.items()) and len(after) > len(before)
+    assert body.settings.focus == 1
+    asked = [body.eval().read_units(collate([encoded(words, asked=at)])) for at in (1, 2)]
+    assert not torch.allclose(*asked)
+    kept = body.seen_from
+    assert body.learn_focus([encoded(words, asked=1)], torch.Generator()) is None and body.seen_from is kept

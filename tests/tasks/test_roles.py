@@ -15,6 +15,7 @@ from inkstone.layers.tag_moves import best_bio, free_chain, tag_moves
 from inkstone.models.encoder import Encoder
 from inkstone.models.headed import Headed
 from inkstone.models.word_reader import WordReader, WordReaderSettings
+from inkstone.run import Run
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.predict import Predictor, predict
 from inkstone.tasks.role_decoding import distances, tags_of_batch
@@ -298,3 +299,20 @@ def test_it_learns_and_is_asked_as_a_person_does(tmp_path):
     written(tmp_path / "answers.jsonl", [answer])  # what was said can be learned from
     (example,) = Roles().read([str(tmp_path / "answers.jsonl")], Understanding("train", ["answers.jsonl"]))
     assert len(example.predicates) == 2 and not scheme_faults(role_tags(example.predicates[0], len(example.words)))
+
+
+def test_roles_are_learned_from_the_reader_of_a_tagger(tmp_path):
+    """The tagger knows subjects and objects, so that few steps are enough; it was never asked about a word."""
+    kinds = {**dict.fromkeys(NAMES, "subject"), **dict.fromkeys(VERBS, "root"), **dict.fromkeys(THINGS, "object")}
+    rows = [[f"{word}\t{kinds.get(word, 'other')}" for word in each["tokens"]] for each in records(2, 250)]
+    (tmp_path / "relations.conll").write_text("\n\n".join("\n".join(own) for own in rows) + "\n", encoding="utf-8")
+    train, dev = written(tmp_path / "train.jsonl", records(2, 250)), written(tmp_path / "dev.jsonl", records(3, 40))
+    fixed = ["train.threads=1", "train.device=cpu", "task.yardstick=false"]
+    before = ["model.width=32", "train.steps=60", *fixed]
+    tune("tag", [str(tmp_path / "relations.conll")], out=tmp_path / "tagger", settings=before, quiet=True)
+    settings = [f"task.model={tmp_path / 'tagger'}", "train.steps=60", "train.learning_rate=0.004", *fixed]
+    outcome = tune("roles", [train], dev=[dev], out=tmp_path / "run", settings=settings, quiet=True)
+    assert outcome["figures"]["dev"]["role F1"]["value"] > 0.9
+    assert any(c["name"] == "fresh layers" for c in Run(tmp_path / "run").facts()["plan"]["choices"])
+    again = score(tmp_path / "run", [dev], device="cpu")
+    assert again["figures"]["role F1"]["value"] == outcome["figures"]["dev"]["role F1"]["value"]

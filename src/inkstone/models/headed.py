@@ -68,6 +68,15 @@ class LearnsWords(Protocol):
         ...
 
 
+@runtime_checkable
+class LearnsToBeAsked(Protocol):
+    """A body with layers of their own for what words are to the one that is asked about, see `Encoded.focus`."""
+
+    def learn_focus(self, inputs: Sequence[Encoded], generator: torch.Generator) -> str | None:
+        """Add fresh ones if these inputs ask about a word and it has none yet; says what was added."""
+        ...
+
+
 @dataclass(frozen=True)
 class HeadSettings:
     """What a head is."""

@@ -139,7 +139,11 @@ class WordReader(nn.Module):
         self.past = nn.Linear(s.inputs, s.width, bias=False)
         widths = [s.inputs, *[s.width] * (s.n_layers - 1)]
         self.layers = nn.ModuleList(BothWays("lstm", inputs, s.width // 2) for inputs in widths)
-        self.seen_from = SeenFrom(s.width, s.focus_width, s.focus_layers, s.focus, s.dropout) if s.focus else None
+        self.seen_from = self._fresh_focus()
+
+    def _fresh_focus(self) -> SeenFrom | None:
+        s = self.settings
+        return SeenFrom(s.width, s.focus_width, s.focus_layers, s.focus, s.dropout) if s.focus else None
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "WordReader":
@@ -195,13 +199,14 @@ class WordReader(nn.Module):
         parts = nothing if short else frequent(np.concatenate(affixes))
         parts = parts[parts != 0]
         marks = max((int(each.marks.max(initial=0)) for each in inputs if each.marks is not None), default=0)
-        focus = max((int(each.focus.max(initial=0)) for each in inputs if each.focus is not None), default=0)
         found, values = nothing, np.zeros((0, 0), np.float32)
         if vectors is not None:
             found, values = self._placed(*vectors)
             values = _of_width(values, self.settings.word_width // (2 if short else 1))
         counted = {"words": len(known), "affixes": len(parts), "pairs": len(common), "given": len(found)}
-        self._build(replace(self.settings, **counted, marks=marks, focus=focus, given_width=values.shape[1]))
+        self._build(
+            replace(self.settings, **counted, marks=marks, focus=_highest_focus(inputs), given_width=values.shape[1])
+        )
         self.word_keys.copy_(torch.from_numpy(known))
         self.pair_keys.copy_(torch.from_numpy(common))
         if self.affixes is not None:
@@ -214,6 +219,19 @@ class WordReader(nn.Module):
         self.to(device)
         return told
 
+    @torch.no_grad()
+    def learn_focus(self, inputs: Sequence[Encoded], generator: torch.Generator) -> str | None:
+        """Add fresh layers that see the words from the one that is asked about, if the inputs ask and there are none yet."""
+        focus = _highest_focus(inputs)
+        if self.seen_from is not None or not focus:
+            return None
+        self.settings = replace(self.settings, focus=focus)
+        fresh = self.seen_from = self._fresh_focus()
+        assert fresh is not None
+        fresh.initialise(generator, DEVIATION)
+        fresh.to(self.words.weight.device)
+        return f"{self.settings.focus_layers}, {self.settings.focus_width} wide"
+
     def read_units(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
         """The states of the words of each row; what stands at padding means nothing. Rows of the same words read them once.
 
@@ -223,8 +241,7 @@ class WordReader(nn.Module):
         if self.seen_from is None:
             if batch.focus is not None and bool((batch.focus == ASKED).any()):
                 raise RecipeError(
-                    "this reader of words was tuned for a task that asks about no word, and cannot tell which one is asked "
-                    "about; tune without --from, or from an encoder"
+                    "this reader of words learned from examples that ask about no word, and cannot tell which one is asked about"
                 )
             return self._read_texts(batch)
         focus = torch.zeros_like(batch.units) if batch.focus is None else batch.focus
@@ -323,6 +340,10 @@ class WordReader(nn.Module):
             keys.append(self._known_as(self._spelled(collate(rows)))[0].numpy())
         found, first = np.unique(np.concatenate(keys), return_index=True)
         return found, vectors[first]
+
+
+def _highest_focus(inputs: Sequence[Encoded]) -> int:
+    return max((int(each.focus.max(initial=0)) for each in inputs if each.focus is not None), default=0)
 
 
 def _first_of_each(kinds: Int[Tensor, " n"]) -> Int[Tensor, " k"]:

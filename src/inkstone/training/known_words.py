@@ -1,4 +1,4 @@
-"""Words that a body from the start is to know before its first step: those of the examples, and those that have vectors."""
+"""What a body is to know before its first step: from the start the words of the examples and those that have vectors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +6,23 @@ from typing import Any
 import torch
 
 from inkstone.errors import RecipeError
-from inkstone.models.headed import LearnsWords
+from inkstone.models.headed import LearnsToBeAsked, LearnsWords
 from inkstone.recipe import TrainSection
 from inkstone.tokens.example_batches import Encoded
 from inkstone.training.fitting import embeddings
 from inkstone.training.planner import Choice
 from inkstone.vectors.embedding_start import start_from_words
 from inkstone.vectors.formats import file_of, read_vectors
+
+
+def begin_to_be_asked(body: Any, inputs: Sequence[Encoded], train: TrainSection) -> list[Choice]:
+    """Let a body that was trained for something else be asked about single words, if the inputs do so."""
+    if not isinstance(body, LearnsToBeAsked):
+        return []
+    told = body.learn_focus(inputs, torch.Generator().manual_seed(train.seed))
+    return (
+        [Choice("fresh layers", told, "of the words as they are seen from the one that is asked about")] if told else []
+    )
 
 
 def begin_at_words(body: Any, inputs: Sequence[Encoded], train: TrainSection) -> list[Choice]:

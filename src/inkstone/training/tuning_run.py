@@ -30,7 +30,7 @@ from inkstone.text.sources import checksums
 from inkstone.tokens.example_batches import Encoded, ExampleBatches
 from inkstone.training.curves import Gauge
 from inkstone.training.interruption import Interruption
-from inkstone.training.known_words import begin_at_words
+from inkstone.training.known_words import begin_at_words, begin_to_be_asked
 from inkstone.training.loop import Loop
 from inkstone.training.machine import measure_machine
 from inkstone.training.placing import let_go
@@ -203,8 +203,8 @@ class TuningRun:
         self.notice_cut(parts, "train", places_of_cut(parts.train, encoded_examples[: len(parts.train)]), context)
         inputs = [encoded for of_one in encoded_examples for encoded in of_one]
         inputs = [encoded for encoded in inputs if encoded.target is not None]
-        if recipe.task.model is None:
-            choices += begin_at_words(model.body, inputs, train)
+        begin = begin_at_words if recipe.task.model is None else begin_to_be_asked
+        choices += begin(model.body, inputs, train)
         if isinstance(self.task, AsksBeside):
             if recipe.task.blend:
                 self.line.show("learning the model beside", force=True)
