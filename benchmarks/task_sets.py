@@ -33,6 +33,7 @@ class TaskSet:
     encoder: tuple[str, float] | None = (
         None  # the language of our encoder that is tuned, and its minutes of pre-training
     )
+    start: "tuple[str, TaskSet] | None" = None  # a name, and what is learned under it, once, for the body to begin at
     also: tuple[str, ...] = ()  # further scores that are shown
     peer: str | None = None  # see `task_peers.py`
     goal: float | None = None  # in %

@@ -74,14 +74,41 @@ def encoder(mirror: Path, folder: Path, language: str, minutes: float) -> Path:
     return found
 
 
-def tuned(one: TaskSet, files: Files, work: Path, more: list[Any], seeds: int) -> dict[str, Any]:
-    """The study of the seeds; where it was broken off, it is gone on with."""
+def start(mirror: Path, folder: Path, name: str, one: TaskSet) -> Path:
+    """A run that others begin at, learned once; it sees no test part."""
+    found = folder / "starts" / name
+    if not (found / "model.safetensors").exists():
+        files = one.files(mirror, found.with_name(f"{name}-data"))
+        fresh = [*words_for(one, files), *begins(one, mirror, folder), "--minutes", one.minutes, "--out", found]
+        said("tune", *(["--resume", found] if (found / "recipe.toml").exists() else fresh))
+    return found
+
+
+def begins(one: TaskSet, mirror: Path, folder: Path) -> list[Any]:
+    """What a set's runs begin at."""
+    found: list[Any] = []
+    if one.vectors:
+        found += ["--set", f"train.vectors={vectors(mirror, folder, one.vectors)}"]
+    if one.encoder:
+        found += ["--from", encoder(mirror, folder, *one.encoder)]
+    if one.start:
+        found += ["--from", start(mirror, folder, *one.start)]
+    return found
+
+
+def words_for(one: TaskSet, files: Files) -> list[Any]:
+    """What is tuned, on which training and dev parts, with which settings."""
     dev = [word for path in files.get("dev", ()) for word in ("--dev", path)]
-    test = [word for path in files.get("test", ()) for word in ("--test", path)]
     settings = [word for setting in one.settings for word in ("--set", setting)]
     recipe = ["--recipe", RECIPES / f"{one.recipe}.toml"] if one.recipe else []
+    return [one.task, *files["train"], *dev, *recipe, *settings]
+
+
+def tuned(one: TaskSet, files: Files, work: Path, more: list[Any], seeds: int) -> dict[str, Any]:
+    """The study of the seeds; where it was broken off, it is gone on with."""
+    test = [word for path in files.get("test", ()) for word in ("--test", path)]
     how = ["--minutes", one.minutes, "--seeds", seeds, "--out", work]
-    return said("tune", one.task, *files["train"], *dev, *test, *recipe, *settings, *more, *how)
+    return said("tune", *words_for(one, files), *test, *more, *how)
 
 
 def speed(run: str, files: list[Path]) -> tuple[float, float | None]:
@@ -107,12 +134,7 @@ def rows_of(name: str, one: TaskSet, mirror: Path, folder: Path, seeds: int) -> 
     """The rows of a set: its test part, further scores of it, and further test parts."""
     work = folder / name
     files = one.files(mirror, work / "data")
-    more: list[Any] = []
-    if one.vectors:
-        more += ["--set", f"train.vectors={vectors(mirror, folder, one.vectors)}"]
-    if one.encoder:
-        more += ["--from", encoder(mirror, folder, *one.encoder)]
-    table = tuned(one, files, work / "runs", more, seeds)
+    table = tuned(one, files, work / "runs", begins(one, mirror, folder), seeds)
     runs = [row["folder"] for row in table["rows"]]
     found = []
     for score in (table["score"], *one.also) if "test" in files else ():
