@@ -1,6 +1,7 @@
 """The ratios against counting by hand, and what they are for: more from few texts."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -35,6 +36,23 @@ def test_the_spread_is_a_power_of_the_ratios_and_one_in_the_mean_square():
         np.testing.assert_allclose(spread / spread.max(), np.abs(ratios / np.abs(ratios).max()) ** power)
     assert spread_of(ROWS, LABELS, 0.0) is None
     assert spread_of(SparseRows.of_dense(np.zeros((4, 0))), LABELS, 1.0) is not None
+
+
+def test_many_columns_and_labels_take_little_more_memory_than_the_table_itself():
+    draw = np.random.default_rng(0)
+    keys = np.unique(draw.integers(0, 200 * 20_000, 6000))
+    rows = SparseRows.of_keys(keys, np.ones(len(keys)), (200, 20_000))
+    labels = np.arange(200) % 40
+    tracemalloc.start()
+    spread = spread_of(rows, labels, 1.5)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert spread is not None and most < 1.3 * spread.nbytes
+    having = np.eye(40)[labels]
+    under, share = rows.transposed().dense() @ having, (having.sum(axis=0) + 0.5) / 201
+    others = rows.dense().sum(axis=0)[:, None] - under
+    all_at_once = np.abs(np.log1p(under / share) - np.log1p(others / (1 - share))) ** 1.5
+    np.testing.assert_allclose(spread, all_at_once / np.sqrt(np.square(all_at_once).mean()), rtol=1e-12)
 
 
 def test_a_table_of_labels_has_a_ratio_for_each():

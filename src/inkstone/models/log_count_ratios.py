@@ -16,17 +16,18 @@ from inkstone.text.sparse_rows import SparseRows
 
 
 def log_count_ratios(rows: SparseRows, having: Float[np.ndarray, "n outputs"]) -> Float[np.ndarray, "columns outputs"]:
-    """The ratio of each column and label. `having`: 1 where a text has the label, 0 elsewhere."""
+    """The ratio of each column and label. `having`: 1 where a text has the label, 0 elsewhere.
+
+    They are worked out a label at a time: of many columns and labels the table of ratios is large, and nothing else is as large.
+    """
     share = (having.sum(axis=0) + 0.5) / (len(having) + 1)
-    often = np.bincount(rows.columns, minlength=rows.width)[:, None]
-    under = np.stack(
-        [
-            np.bincount(rows.columns, weights=having[rows.rows, label], minlength=rows.width)
-            for label in range(len(share))
-        ],
-        axis=1,
-    )
-    return np.log1p(under / share) - np.log1p((often - under) / (1 - share))
+    often = np.bincount(rows.columns, minlength=rows.width)
+    row_of_entry = rows.rows
+    ratios = np.empty((rows.width, len(share)))
+    for label, own in enumerate(share):
+        under = np.bincount(rows.columns, weights=having[row_of_entry, label], minlength=rows.width)
+        ratios[:, label] = np.log1p(under / own) - np.log1p((often - under) / (1 - own))
+    return ratios
 
 
 def spread_of(
@@ -36,5 +37,9 @@ def spread_of(
     if not power:
         return None
     having = np.eye(targets.max() + 1)[targets] if targets.ndim == 1 else targets
-    spread = np.abs(log_count_ratios(rows, having)) ** power
-    return spread / max(float(np.sqrt(np.square(spread).mean())) if spread.size else 0.0, 1e-12)
+    spread = log_count_ratios(rows, having)
+    np.abs(spread, out=spread)
+    np.power(spread, power, out=spread)
+    squares = sum(float(np.square(of_label).sum()) for of_label in spread.T)
+    spread /= max(np.sqrt(squares / max(spread.size, 1)), 1e-12)
+    return spread
