@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from inkstone import tune
 from inkstone.errors import RunError, TextError
 from inkstone.tasks.classify import Classify
 from inkstone.tasks.classify_scores import given_labels
@@ -226,10 +227,69 @@ def test_a_model_of_pairs_is_not_asked_about_one_text(tmp_path):
     for one in ("it rains", {"premise": "it rains"}, {"premise": "it rains", "hypothesis": ""}):
         with pytest.raises(TextError, match=r"input 2: one text, but .* two are needed"):
             task.asked([["a", "b"], one])
-    with pytest.raises(TextError, match=r"data.csv: a column for one text only, 'review', .* id, review, stars"):
+    with pytest.raises(
+        TextError, match=r"data.csv: each row has one text, in the column 'review', .* id, review, stars;"
+    ):
         path = tmp_path / "data.csv"
         path.write_text(ROWS, encoding="utf-8")
         task.read([str(path)], Understanding("test", [str(path)]))
     examples, _, single = read(tmp_path, ROWS)
     single.learn(examples)
     assert single.asked(["it rains"]) == [Labelled("input 1", "it rains")]
+
+
+PAIRS = "premise,hypothesis,label\n" + "".join(f"it rains {n},it is wet {n},{n % 2}\n" for n in range(9))
+
+
+def test_a_model_of_single_texts_is_not_asked_about_two(tmp_path):
+    examples, _, task = read(tmp_path, ROWS)
+    task.learn(examples)
+    task = Classify.of(task.to_dict())
+    for two in (["a", "b"], {"premise": "it rains", "hypothesis": "it is wet"}):
+        with pytest.raises(
+            TextError, match=r"input 2: two texts, but the model was tuned on single texts .* by itself"
+        ):
+            task.asked(["it rains", two])
+    for one in (["it rains", ""], {"text": "it rains"}, {"text": "it rains", "sentence2": "it is wet"}):
+        assert task.asked([one]) == [Labelled("input 1", "it rains")]
+    path = tmp_path / "pairs.csv"
+    path.write_text(PAIRS, encoding="utf-8")
+    with pytest.raises(
+        TextError, match=r"pairs.csv: each row has two texts, in the columns 'premise' and 'hypothesis'"
+    ):
+        task.read([str(path)], Understanding("data", [str(path)]))
+
+
+def test_of_a_record_with_two_texts_the_column_that_was_learned_from_is_asked_about(tmp_path):
+    examples, _, task = read(tmp_path, PAIRS, text_column="hypothesis")
+    task.learn(examples)
+    assert examples[0].second is None
+    asked = Classify.of(task.to_dict()).asked([{"premise": "it rains", "hypothesis": "it is wet"}])
+    assert asked == [Labelled("input 1", "it is wet")]
+
+
+@pytest.mark.parametrize("part", ["dev", "test"])
+@pytest.mark.parametrize(
+    ("learned", "other", "complaint"),
+    [
+        (
+            PAIRS,
+            ROWS,
+            r"each row has one text, in the column 'review', .* are pairs .* id, review, stars; add the second",
+        ),
+        (ROWS, PAIRS, r"each row has two texts, .* are single texts; .* premise, hypothesis, label; leave one"),
+    ],
+)
+def test_parts_of_other_columns_than_the_training_part_are_refused_before_anything_is_learned(
+    tmp_path, monkeypatch, learned, other, complaint, part
+):
+    def learn(*given):
+        raise AssertionError("a yardstick was trained")
+
+    monkeypatch.setattr(Classify, "yardstick", learn)
+    for name, rows in (("learned.csv", learned), ("other.csv", other)):
+        (tmp_path / name).write_text(rows, encoding="utf-8")
+    files = {part: [str(tmp_path / "other.csv")]}
+    with pytest.raises(TextError, match=f"other.csv: {complaint}"):
+        tune("classify", [str(tmp_path / "learned.csv")], **files, out=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()

@@ -30,7 +30,7 @@ from inkstone.models.linear_classifier import Labels, LinearClassifier
 from inkstone.tasks import counts_beside
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.classify_scores import label_details, label_measures, label_mistakes
-from inkstone.tasks.columns import FIRST_NAMES, SECOND_NAMES, by_name, label_column, named
+from inkstone.tasks.columns import FIRST_NAMES, SECOND_NAMES, by_name, label_column, named, refuse_other_kind
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.labelled import Labelled
 from inkstone.tasks.understanding import Understanding
@@ -93,19 +93,21 @@ class Classify:
         return asdict(self)
 
     def read(self, sources: Sequence[str], understanding: Understanding) -> list[Labelled]:
-        """The labelled texts of csv, tsv and JSON files."""
+        """The labelled texts of csv, tsv and JSON files.
+
+        Raises TextError where a part has pairs of texts and the training part, which is read first, has single ones, or the
+        other way round.
+        """
         records = read_records(sources, understanding.reading)
         head = list(islice(records, SAMPLE))
         try:
             text, second, label = self._columns(head)
+            if understanding.part == "train":
+                self.pairs = second is not None
+            refuse_other_kind(self.pairs, text, second, _names(head))
         except TextError as error:
             raise TextError(f"{', '.join(sources)}: {error}") from None
         understanding.columns = {"text": text, "label": label} | ({"second text": second} if second else {})
-        if self.pairs and second is None:
-            raise TextError(
-                f"{', '.join(sources)}: a column for one text only, {text!r}, but the model was tuned on pairs of texts; "
-                f"the columns are: {', '.join(dict.fromkeys(name for record in head for name in record.values))}"
-            )
         found: list[Labelled] = []
         labels_of: dict[str, tuple[str, ...]] = {}
         ids: set[str] = set()
@@ -133,7 +135,8 @@ class Classify:
     def asked(self, inputs: Sequence[Any]) -> list[Labelled]:
         """Texts, pairs (lists of two texts), or records with the columns of the training data.
 
-        Raises TextError for an input that is none of these, and for one text where the model was tuned on pairs.
+        Raises TextError for an input that is none of these, for one text where the model was tuned on pairs, and for two where
+        it was tuned on single ones.
         """
         return [self._asked(given, number) for number, given in enumerate(inputs, 1)]
 
@@ -281,7 +284,7 @@ class Classify:
         return bool(example.labels) and example.labels[0] in self.labels
 
     def _columns(self, head: Sequence[Record]) -> tuple[str, str | None, str]:
-        names = dict.fromkeys(name for record in head for name in record.values)
+        names = _names(head)
         if len(names) < 2:
             raise TextError(
                 "one column only, as in plain text; examples are a text and its label, in two columns of csv, tsv or JSON lines"
@@ -339,7 +342,12 @@ class Classify:
                 f"{place}: one text, but the model was tuned on pairs of texts, and two are needed: a record with the two "
                 'columns of its training data (--file), or in Python predict(RUN, [["first text", "second text"]])'
             )
-        return Labelled(place, first, second)
+        if self.pairs is False and second:
+            raise TextError(
+                f"{place}: two texts, but the model was tuned on single texts and has learned nothing of how two belong together; "
+                "ask about each by itself, or tune a model on pairs: a file with two columns of texts and one of labels"
+            )
+        return Labelled(place, first, None if self.pairs is False else second)
 
     def _texts_of(self, given: Any, place: str) -> tuple[str, str | None]:
         if isinstance(given, str):
@@ -349,13 +357,19 @@ class Classify:
         if isinstance(given, dict):
             rest = {name: [value] for name, value in given.items() if name != self.label_column}
             first = by_name(rest, FIRST_NAMES)
-            second = self.second_column or (by_name(rest, SECOND_NAMES) if first else None)
+            second = self.second_column
+            if second is None and self.text_column is None and first:
+                second = by_name(rest, SECOND_NAMES)
             if self.text_column in given:
                 text = self.text_column
             else:
                 text = first if first and (second or self.pairs) else choose(rest)
             return as_text(given[text]) or "", as_text(given.get(second)) if second else None
         raise TextError(f"{place}: {given!r} is no text, pair of texts, or record")
+
+
+def _names(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record.values))
 
 
 def _for_counts(example: Labelled) -> str | tuple[str, str]:

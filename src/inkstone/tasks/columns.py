@@ -1,6 +1,6 @@
 """Which column of a table is the text, which the label: by name, else by what stands in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -63,6 +63,24 @@ def label_column(samples: Mapping[str, Sequence[Any]], wanted: str | None) -> st
             "name it with --set task.label_column=NAME"
         )
     return min(few, key=lambda name: few[name])
+
+
+def refuse_other_kind(pairs: bool | None, text: str, second: str | None, columns: Iterable[str]) -> None:
+    """Refuse single texts where pairs were learned from, and pairs where single texts were; `pairs` None: not known.
+
+    `text` and `second` are the columns that were found, None where there is no second one, of all `columns` of the file.
+    Raises TextError, with the columns and what to do.
+    """
+    if pairs and second is None:
+        raise TextError(
+            f"each row has one text, in the column {text!r}, but the examples learned from are pairs of texts; the columns are: "
+            f"{', '.join(columns)}; add the second text, and name both columns as in the examples learned from"
+        )
+    if pairs is False and second is not None:
+        raise TextError(
+            f"each row has two texts, in the columns {text!r} and {second!r}, but the examples learned from are single texts; "
+            f"the columns are: {', '.join(columns)}; leave one of the two out, or learn from pairs"
+        )
 
 
 def named(samples: Mapping[str, Sequence[Any]], wanted: str, setting: str) -> str:
