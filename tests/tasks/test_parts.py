@@ -7,9 +7,10 @@ import pytest
 
 from inkstone import tune
 from inkstone.errors import TextError
+from inkstone.recipe import Recipe, with_settings
 from inkstone.run import Run
 from inkstone.tasks import task_class
-from inkstone.tasks.parts import dev_beside, of_part
+from inkstone.tasks.parts import dev_beside, of_part, read_parts, training_part
 from inkstone.tasks.understanding import Understanding
 from inkstone.text import datasets
 from inkstone.text.datasets import DATASETS, DataFile, Dataset
@@ -66,6 +67,20 @@ def test_sources_of_a_part(small_set):
     ]
     with pytest.raises(TextError, match="data:tinyshakespeare has no dev part"):
         of_part(["data:tinyshakespeare"], "valid")
+
+
+@pytest.mark.parametrize(
+    "settings", [[], ["text.held_out=0.3"], ["task.fold=2/4"], ["task.share=0.5"], ["task.fold=1/3", "task.share=0.4"]]
+)
+@pytest.mark.parametrize("dev", [True, False])
+def test_the_training_part_is_put_together_again_as_it_was(small_set, settings, dev):
+    recipe = with_settings(Recipe(), ["task.name=classify", *settings])
+    recipe.text.sources = ["data:small"]
+    recipe.text.held_out_sources = ["data:small/valid.csv"] if dev else []
+    examples = task_class("classify").of({}).read(["data:small"], Understanding("data", ["data:small"]))
+    again = training_part(examples, recipe)
+    assert again == read_parts(task_class("classify").of({}), recipe).train
+    assert len(again) < 20 or (dev and settings in ([], ["text.held_out=0.3"]))
 
 
 # What the mirror's README says of the parts to learn from and to choose by.

@@ -78,7 +78,20 @@ def task_table(figures: dict[str, Any]) -> str:
     lines = []
     for part, own in parts.items():
         lines += [f"{figures['run']} on {part}", *(f"  {name:<20}{as_percent(figure)}" for name, figure in own.items())]
+    lines += [f"  {doubt}" for doubt in _doubts(figures["understood"])] if "understood" in figures else []
     return "\n".join([*lines, "", f'next: inkstone predict {figures["run"]} "..."'])
+
+
+def _doubts(understood: dict[str, Any]) -> list[str]:
+    """What is to be known of the examples: rows that are left out or doubtful, encodings, leaks, with the first places."""
+    doubts = []
+    for verb, kind in (("left out", "refused"), ("doubtful", "mended")):
+        for reason, (count, *places) in understood[kind].items():
+            more = ", ..." if count > len(places) else ""
+            doubts.append(f"{count:,} row{'s' * (count != 1)} {verb}: {reason} ({', '.join(places)}{more})")
+    if count := understood["malformed"]:
+        doubts.append(f"{count:,} malformed record{'s' * (count != 1)} left out")
+    return doubts + understood["encodings"] + understood["notices"]
 
 
 def table(figures: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from inkstone.tasks.base import Task
 from inkstone.tasks.understanding import Understanding
 from inkstone.text import datasets
 from inkstone.text.folds import grouped_split, k_folds
-from inkstone.text.leaks import duplicate_groups, find_leaks
+from inkstone.text.leaks import Leaks, duplicate_groups, find_leaks
 
 DEV_SHARE = 0.1
 MOST_DEV = 2000
@@ -155,16 +155,32 @@ def groups_of(examples: Sequence[Any]) -> np.ndarray:
     return group
 
 
+def training_part(examples: Sequence[Any], recipe: Recipe) -> list[Any]:
+    """What `read_parts` leaves to learn from of these examples of the training files."""
+    learned = list(examples)
+    if recipe.task.fold:
+        learned, _ = fold_of(learned, recipe)
+    if not recipe.text.held_out_sources:
+        learned, _ = kept_aside(learned, recipe)
+    return share_of(learned, recipe)
+
+
 def notice_leaks(found: dict[str, list[Any]], understood: list[Understanding]) -> None:
     """Say how many examples of a later part an earlier one holds, word for word or nearly."""
     parts = {part: [example.text for example in found[part]] for part in ("train", "dev", "test") if found[part]}
     leaks = find_leaks(parts)
     for understanding in understood[1:]:
-        counts = leaks.counts().filter((pl.col("part") == understanding.part) & (pl.col("other_part") == "train"))
-        for exact, near in counts.select("exact", "near").iter_rows():
-            if exact + near:
-                place = found[understanding.part][leaks.rows(understanding.part)[0]].place
-                understanding.notices.append(
-                    f"{exact + near:,} examples stand in the training part, too ({exact:,} word for word, {near:,} nearly; "
-                    f"{place}, ...): its figures flatter"
-                )
+        if notice := leak_notice(leaks, understanding.part, found[understanding.part]):
+            understanding.notices.append(notice)
+
+
+def leak_notice(leaks: Leaks, part: str, examples: Sequence[Any]) -> str | None:
+    """How many examples of a part, and which one first, the training part holds, too; None where it holds none."""
+    own = leaks.matches.filter((pl.col("part") == part) & (pl.col("other_part") == "train")).sort("row")
+    if own.is_empty():
+        return None
+    exact, place = int(own["exact"].sum()), examples[own["row"][0]].place
+    return (
+        f"{len(own):,} examples stand in the training part, too ({exact:,} word for word, {len(own) - exact:,} nearly; "
+        f"{place}, ...): its figures flatter"
+    )

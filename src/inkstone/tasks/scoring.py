@@ -15,6 +15,7 @@ from inkstone.hub.folder import read_config
 from inkstone.hub.headed_layout import is_headed
 from inkstone.run import Run
 from inkstone.tasks.base import Measure
+from inkstone.tasks.learned_from import notice_learned
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.understanding import Understanding
 
@@ -25,6 +26,7 @@ def eval(
     """Score a run: of a language model as `evaluation.evaluate.eval` does, which takes `how`; of a task on labelled examples.
 
     `text` names the examples of a task in the form it was trained on; none: the part kept aside, as the run recorded it.
+    What is doubtful in the examples, and which of them the run learned from, stands in `understood`.
     """
     if not is_tuned(run):
         return evaluate.eval(run, text, seed=seed, device=device, **how)
@@ -44,6 +46,7 @@ def eval(
         )
     answers = predictor.answers(examples)
     understanding.notice_cut(predictor.cut, predictor.frame.context)
+    notice_learned(local_folder(run), predictor.task, examples, understanding)
     return {
         "run": str(run),
         "text": understanding.sources,

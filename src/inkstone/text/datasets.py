@@ -135,19 +135,32 @@ def resolve(name: str) -> Iterator[tuple[str, Path]]:
     name = name.partition("/")[0]
     for file in found:
         label = f"{PREFIX}{name}/{file.name}"
-        mirror = os.environ.get(MIRROR)
-        if mirror:
-            path, checksum = Path(mirror) / name / f"{file.file}.xz", file.packed_sha256
-            if not path.is_file():
+        path, checksum = _stored(name, file)
+        if not path.is_file():
+            if mirror := os.environ.get(MIRROR):
                 raise TextError(f"{label}: {MIRROR}={mirror} has no file {name}/{file.file}.xz")
-        else:
-            path, checksum = cache_folder() / name / file.file, file.sha256
-            if not path.is_file():
-                _fetch(label, dataset, file, path)
+            _fetch(label, dataset, file, path)
         status = path.stat()
         if _checksum(path, status.st_mtime_ns, status.st_size) != checksum:
             raise TextError(f"{path}: damaged: its SHA-256 is not {checksum}; delete it and try again")
         yield label, path
+
+
+def is_here(source: str) -> bool:
+    """Whether every file that `data:NAME` or `data:NAME/FILE` means lies on this machine, so that nothing would be fetched.
+
+    Raises TextError for an unknown name.
+    """
+    name = source.removeprefix(PREFIX)
+    return all(_stored(name.partition("/")[0], file)[0].is_file() for file in find(name)[1])
+
+
+def _stored(name: str, file: DataFile) -> tuple[Path, str]:
+    """Where a file of the data set `name` lies, or would lie, and the checksum of what lies there."""
+    mirror = os.environ.get(MIRROR)
+    if mirror:
+        return Path(mirror) / name / f"{file.file}.xz", file.packed_sha256
+    return cache_folder() / name / file.file, file.sha256
 
 
 def cache_folder() -> Path:
