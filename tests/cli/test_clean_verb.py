@@ -44,6 +44,29 @@ def test_json_holds_the_same_facts(text, tmp_path, capsys):
     assert captured.err == ""
 
 
+def test_lines_in_another_encoding_are_told_with_their_files(tmp_path, capsys):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    sentence = "老人和孩子带着渔网走到海边，看见远方的船慢慢靠近。"
+    for name, number in (("a.txt", 3), ("b.txt", 1)):
+        rows = [f"第{at}天，{sentence}".encode("gb18030") for at in range(9)]
+        rows[4 : 4 + number] = [f"第{at}夜，{sentence}".encode() for at in range(number)]
+        (folder / name).write_bytes(b"\n".join(rows))
+    (folder / "c.txt").write_bytes(f"{sentence}\n{sentence}".encode()[:-4] + b"\xff")
+    told = (
+        f"  4 lines in another encoding than their file, each read as what it is ({folder}/a.txt:5, {folder}/b.txt:5, "
+        f"{folder}/a.txt:6, {folder}/a.txt:7)\n"
+    )
+    assert main(["clean", str(folder), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert told in said and f"unknown to the encoding, now U+FFFD (first in {folder}/c.txt:2)\n" in said
+    assert main(["clean", str(folder), "--out", str(tmp_path / "out"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["lines_otherwise"] == 4 and facts["otherwise_at"][:2] == [f"{folder}/a.txt:5", f"{folder}/b.txt:5"]
+    assert facts["bytes_replaced"] and facts["replaced_at"] == [f"{folder}/c.txt:2"]
+    assert json.loads((tmp_path / "out" / ".cleaning" / "report.json").read_text())["lines_otherwise"] == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

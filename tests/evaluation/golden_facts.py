@@ -27,6 +27,7 @@ FACTS: dict[str, Any] = {
         "languages": {"zh": {"documents": 640, "bytes": 3_410_000}, "en": {"documents": 563, "bytes": 2_234_871}},
         "encodings": {"utf-8": 40, "gb18030": 8},
         "formats": {"text": 44, "html": 4},
+        "lines_otherwise": 2, "otherwise_at": ["a.txt:7", f"{HOSTILE}:3"], "bytes_replaced": 0, "replaced_at": [],
         "skipped": [["photos.bin", "binary data"]],
         "train_bytes": 5_362_627,
         "train_documents": 1143,

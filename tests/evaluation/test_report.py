@@ -59,6 +59,7 @@ def test_the_golden_page_in_english(golden):
         "near-duplicate",
         "第一回 宴桃园豪杰三结义",
         "Chinese 3.41 MB · English 2.23 MB",
+        "Lines in another encoding than their file, each read as what it is 2: a.txt:7, ",
         "steps 520504-3.1%",
         "the largest model that reads the text about once in the time left",
         "perplexity per word 1,904",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from inkstone.evaluation.report import report
 from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe
 from inkstone.run import Run
@@ -70,6 +71,29 @@ def test_a_run_of_steps_reads_everything(tmp_path, corpus, little):
     assert shards.n_bytes > 100_000 and "sample" not in run.facts()["text"]
     _, again, _ = prepared(tmp_path / "again", corpus, None, steps=10)
     assert again.index["checksum"] == shards.index["checksum"]
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_lines_in_another_encoding_are_told_of_the_text_and_of_the_held_out_text(tmp_path, clean):
+    files = {}
+    for name, seed in (("learned.txt", 1), ("held.txt", 2)):
+        lines = prose(20_000, seed).encode().split(b"\n")
+        lines[6] = "老人和孩子带着渔网走到海边，看见远方的船慢慢靠近。".encode()
+        lines[8] = "今天天气很好，我们去公园走走，看看花和树。".encode("gb18030")
+        files[name] = tmp_path / name
+        files[name].write_bytes(b"\n".join(lines))
+    text = {"sources": [str(files["learned.txt"])], "held_out_sources": [str(files["held.txt"])], "clean": clean}
+    recipe = Recipe.model_validate({"text": text, "tokenizer": {"vocab_size": 300}, "train": {"steps": 1}})
+    run, line = Run.create(tmp_path / "run", recipe), Said()
+    prepare(run, recipe, MACHINE, None, line)
+    told = "1 line in another encoding than its file, read as what it is"
+    assert f"text  {told} ({files['learned.txt']}:7)" in line.words
+    assert f"held-out  {told} ({files['held.txt']}:7)" in line.words
+    facts = run.facts()["text"]
+    assert facts["lines_otherwise"] == 1 and facts["otherwise_at"] == [f"{files['learned.txt']}:7"]
+    assert facts["held_out_encodings"] == [f"{told} ({files['held.txt']}:7)"]
+    page = report(run.folder).read_text(encoding="utf-8")
+    assert "Lines in another encoding than their file" in page and f"1: {files['learned.txt']}:7" in page
 
 
 def test_reading_ends_with_its_share_of_the_time(tmp_path, corpus, monkeypatch):

@@ -121,6 +121,7 @@ def outcome(report: Any, out: str) -> str:
         ]
     lines += ["", "Languages: " + _languages(report)]
     lines.append("Encodings: " + ", ".join(f"{name} {count:,}" for name, count in report.encodings.most_common(6)))
+    lines += [f"  {note}" for note in report.encoding_notes()]
     if report.skipped:
         source, reason = report.skipped[0]
         lines.append(f"Skipped: {len(report.skipped):,} files, the first {source}: {reason}")

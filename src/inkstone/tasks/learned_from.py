@@ -14,9 +14,10 @@ from inkstone.recipe import Recipe
 from inkstone.run import Run
 from inkstone.tasks.base import Task
 from inkstone.tasks.parts import leak_notice, training_part
-from inkstone.tasks.understanding import Understanding, first_of
+from inkstone.tasks.understanding import Understanding
 from inkstone.text.datasets import PREFIX, is_here
 from inkstone.text.leaks import find_leaks
+from inkstone.text.reading_report import first_of
 from inkstone.text.sources import checksums, total_bytes
 
 MOST_BYTES = 32 << 20  # of training files, on the disk, that are read again

@@ -15,7 +15,7 @@ import polars as pl
 from inkstone.errors import TextError
 from inkstone.text.characters import count_kinds
 from inkstone.text.language import identify
-from inkstone.text.reading_report import ReadingReport
+from inkstone.text.reading_report import ReadingReport, encoding_notes, first_of
 
 EXAMPLES_OF_A_FAULT = 5
 LARGEST_SHARE_REFUSED = 0.5
@@ -87,16 +87,7 @@ class Understanding:
 
     def _encodings(self) -> list[str]:
         """Lines in another encoding than their file, and bytes that no encoding knows, with the first places."""
-        told = []
-        if number := self.reading.lines_otherwise:
-            lines = f"{number:,} lines in another encoding than their file, each read as what it is"
-            lines = "1 line in another encoding than its file, read as what it is" if number == 1 else lines
-            told.append(f"{lines} ({first_of(self.reading.otherwise_at, number)})")
-        if number := self.reading.bytes_replaced:
-            places = self.reading.replaced_at[:EXAMPLES_OF_A_FAULT]
-            lines = f" (first in {', '.join(places)})" if places else ""
-            told.append(f"{number:,} byte{'s' * (number != 1)} unknown to the encoding, now U+FFFD{lines}")
-        return told
+        return encoding_notes(**self.reading.encoding_faults())
 
     def lines(self) -> list[str]:
         """What a person is told."""
@@ -136,12 +127,6 @@ class Understanding:
             "encodings": self._encodings(),
             "notices": self.notices,
         }
-
-
-def first_of(places: Sequence[str], count: int) -> str:
-    """The first places of so many, and how many there are beside them."""
-    shown = places[:EXAMPLES_OF_A_FAULT]
-    return ", ".join(shown) + (f" and {count - len(shown):,} more" if count > len(shown) else "")
 
 
 def languages_of(texts: Iterable[str]) -> list[str]:

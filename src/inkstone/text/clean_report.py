@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from inkstone.text.boilerplate import EXAMPLES as LINE_EXAMPLES, RemovedLines
-from inkstone.text.reading_report import ReadingReport
+from inkstone.text.reading_report import ReadingReport, encoding_notes
 from inkstone.text.repair import INVISIBLE, Repairs
 
 EXAMPLES = 3  # of documents for each reason
@@ -50,7 +50,10 @@ class CleanReport:
     formats: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (file, reason)
     malformed: int = 0
-    bytes_replaced: int = 0
+    lines_otherwise: int = 0  # in another encoding than their file, read as what they are
+    otherwise_at: list[str] = field(default_factory=list)  # "file:line" of the first
+    bytes_replaced: int = 0  # that their encoding does not know, now U+FFFD
+    replaced_at: list[str] = field(default_factory=list)
     seconds: float = 0.0
     processes: int = 1
 
@@ -92,11 +95,17 @@ class CleanReport:
         self.files, self.disk_bytes = reading.files, reading.bytes
         self.encodings, self.formats = Counter(reading.encodings), Counter(reading.formats)
         self.skipped = list(reading.skipped)
-        self.malformed, self.bytes_replaced = reading.malformed, reading.bytes_replaced
+        self.malformed = reading.malformed
+        for name, value in reading.encoding_faults().items():
+            setattr(self, name, value)
         self.languages = dict(sorted(self.languages.items(), key=lambda item: (-item[1].bytes, item[0])))
         self.dropped = dict(sorted(self.dropped.items(), key=lambda item: (-item[1].documents, item[0])))
         self.removed_lines.examples = Counter(dict(self.removed_lines.examples.most_common(LINE_EXAMPLES)))
         self.seconds = round(seconds, 3)
+
+    def encoding_notes(self) -> list[str]:
+        """In words: lines in another encoding than their file, and bytes that no encoding knows, with the first places."""
+        return encoding_notes(self.lines_otherwise, self.otherwise_at, self.bytes_replaced, self.replaced_at)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-ready values."""

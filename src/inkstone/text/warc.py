@@ -103,6 +103,7 @@ def _text(headers: Headers, content: bytes, member: Member, number: int) -> str:
     if decoding.name:
         member.report.encodings[decoding.name] += 1
     member.decoding.replaced += decoding.replaced
+    member.decoding.others += decoding.others
     return text if kind == "text/plain" else html_text(text)
 
 

@@ -18,6 +18,7 @@ from inkstone.run import Run
 from inkstone.text.clean import CleanSettings, clean_batches
 from inkstone.text.filters import Limits
 from inkstone.text.reading import read
+from inkstone.text.reading_report import ReadingReport, encoding_notes
 from inkstone.text.repair import repair
 from inkstone.text.sampling import Sample, draw_sample
 from inkstone.text.split import Split, split_documents, split_named
@@ -169,7 +170,7 @@ def _split(
     recipe: Recipe, run: Run, line: LiveLine, sample: Sample, seconds: float | None
 ) -> tuple[Split, dict[str, Any]]:
     text = recipe.text
-    facts: dict[str, Any] = {}
+    reading, held_out_reading = ReadingReport(), ReadingReport()
     if text.clean:
         settings = CleanSettings(
             languages=tuple(text.languages),
@@ -179,12 +180,13 @@ def _split(
         )
         frames, report = clean_batches(text.sources, settings, quiet=line.quiet, text_column=text.column, sample=sample)
     else:
-        frames, report = sample.of(read(text.sources, text_column=text.column, opens=sample.opens)), None
+        found = read(text.sources, text_column=text.column, report=reading, opens=sample.opens)
+        frames, report = sample.of(found), None
     spill = run.folder / ".text"
     try:
         if text.held_out_sources:
-            named = (repair(frame)[0] for frame in read(text.held_out_sources, text_column=text.column))
-            split = split_named(frames, named, spill=spill)
+            held_out = read(text.held_out_sources, text_column=text.column, report=held_out_reading)
+            split = split_named(frames, (repair(frame)[0] for frame in held_out), spill=spill)
         else:
             deduplicated = text.clean and text.near_duplicates
             split = split_documents(
@@ -195,12 +197,20 @@ def _split(
             raise
         reasons = ", ".join(f"{entry.documents:,} {reason}" for reason, entry in report.dropped.items())
         raise TextError(f"{error}; of {report.documents:,} documents, cleaning dropped {reasons}") from None
+    facts: dict[str, Any] = {"encodings": dict(reading.encodings), **reading.encoding_faults()}
     if report is not None:
         facts = report.to_dict()
         line.say(
             f"text  {report.documents:,} document{'s' * (report.documents != 1)}, {human_bytes(report.bytes)}; kept {report.kept_documents:,} "
             f"({human_bytes(report.kept_bytes)})"
         )
+    notes = report.encoding_notes() if report is not None else encoding_notes(**reading.encoding_faults())
+    for note in notes:
+        line.say(f"text  {note}")
+    if text.held_out_sources:
+        facts["held_out_encodings"] = encoding_notes(**held_out_reading.encoding_faults())
+        for note in facts["held_out_encodings"]:
+            line.say(f"held-out  {note}")
     told = _told(sample, seconds) if seconds is not None else ""
     if told:
         line.say(f"text  {told}")
