@@ -3,6 +3,8 @@
 The lists are short on purpose: they leave in whatever carries the meaning of some text.
 """
 
+from functools import cache
+
 _ENGLISH = """
 a about above after again against all also am an and any are aren't as at be because been before being below between
 both but by can can't cannot could couldn't did didn't do does doesn't doing don't down during each either else ever
@@ -32,6 +34,7 @@ _CHINESE = """
 STOP_WORDS: dict[str, frozenset[str]] = {"en": frozenset(_ENGLISH.split()), "zh": frozenset(_CHINESE.split())}
 
 
+@cache
 def stop_words(language: str | None) -> frozenset[str]:
     """The function words of a language: of English and Chinese, both together for None, and none for any other."""
     if language is None:
