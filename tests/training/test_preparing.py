@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from inkstone.errors import Interrupted, RunError
 from inkstone.evaluation.report import report
 from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe
 from inkstone.run import Run
 from inkstone.text.clean import clean_batches
 from inkstone.tokens.shards import TokenShards
-from inkstone.training import preparing
+from inkstone.training import preparing, pretraining
 from inkstone.training.preparing import prepare, sample_for, usable_bytes
 from training.small_runs import MACHINE, prose
 
@@ -94,6 +95,23 @@ def test_lines_in_another_encoding_are_told_of_the_text_and_of_the_held_out_text
     assert facts["held_out_encodings"] == [f"{told} ({files['held.txt']}:7)"]
     page = report(run.folder).read_text(encoding="utf-8")
     assert "Lines in another encoding than their file" in page and f"1: {files['learned.txt']}:7" in page
+
+
+def test_a_run_that_was_stopped_after_preparing_counts_what_that_took(tmp_path, corpus, monkeypatch):
+    def stop(*given, **more):
+        raise Interrupted("stopped")
+
+    monkeypatch.setattr(pretraining, "measure_machine", lambda *_: MACHINE)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(pretraining, "make_plan", stop)
+        small = ["tokenizer.vocab_size=300"]
+        pretraining.train([str(corpus)], minutes=5, settings=small, out=tmp_path / "run", quiet=True)
+    run = Run(tmp_path / "run")
+    took = run.facts()["preparation"]
+    assert sum(took.values()) > 0 and "plan" not in run.facts()
+    run.record(preparation={**took, "clean": 1000.0})
+    with pytest.raises(RunError, match=r"took 16m.*left of 5m.*start a new run with more minutes"):
+        pretraining.train(resume=tmp_path / "run", quiet=True)
 
 
 def test_reading_ends_with_its_share_of_the_time(tmp_path, corpus, monkeypatch):

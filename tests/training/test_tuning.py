@@ -194,6 +194,24 @@ def test_the_yardstick_is_trained_first_and_its_time_counts(tmp_path, monkeypatc
     assert outcome["yardstick"] == before and before["seconds"] > 1000 and outcome["seconds"] > 1000
 
 
+def test_a_run_that_was_stopped_before_training_counts_its_finished_stages(tmp_path, monkeypatch):
+    data = write_examples(tmp_path / "train.csv")
+    small = [setting for setting in STEPS if "steps" not in setting]
+
+    def stop(*given):
+        raise Interrupted("stopped")
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(tuning_run, "tuned_model", stop)
+        tune("classify", [data], minutes=5, settings=small, out=tmp_path / "run", quiet=True)
+    run = Run(tmp_path / "run")
+    yardstick = run.facts()["yardstick"]
+    assert yardstick["seconds"] > 0
+    run.record(yardstick={**yardstick, "seconds": 1000.0})
+    with pytest.raises(RunError, match=r"before training took 16m.*left of 5m.*start a new run with more minutes"):
+        tune(resume=tmp_path / "run", quiet=True)
+
+
 def test_a_resumed_run_refuses_other_examples(tmp_path, monkeypatch):
     data = write_examples(tmp_path / "train.csv")
     stopped_at_once(monkeypatch, data, tmp_path / "run")

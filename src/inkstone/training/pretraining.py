@@ -182,7 +182,11 @@ class _Training:
         return machine
 
     def elapsed(self) -> float:
-        """Seconds that the run has cost so far, those of earlier calls included."""
+        """Seconds that the run has cost so far, those of stages that earlier calls finished included.
+
+        A stage that an earlier call did not finish is done again, and only the second time counts: else a run that was
+        stopped while it prepared could be left without the time to train.
+        """
         return time.perf_counter() - self.began + self.before
 
     def left(self, total: float) -> float:
@@ -203,7 +207,7 @@ class _Training:
             if left < 1:
                 raise RunError(
                     f"preparing the text took {human_time(self.elapsed())}, and nothing is left of "
-                    f"{human_time(total)} to train in; give more minutes"
+                    f"{human_time(total)} to train in; {'start a new run with' if self.resumed else 'give'} more minutes"
                 )
         if issubclass(kind, CountedModel):
             plan = plan_counts(self.recipe, shards, tokenizer, machine, left)

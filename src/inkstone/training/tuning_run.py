@@ -139,7 +139,11 @@ class TuningRun:
         return yardstick
 
     def elapsed(self) -> float:
-        """Seconds that the run has cost so far, those of earlier calls included."""
+        """Seconds that the run has cost so far, those of stages that earlier calls finished included.
+
+        A stage that an earlier call did not finish is done again, and only the second time counts: else a run that was
+        stopped while it prepared could be left without the time to train.
+        """
         return time.perf_counter() - self.began + self.before
 
     def left(self) -> float | None:
@@ -152,7 +156,7 @@ class TuningRun:
             measured = self.recipe.task.yardstick and isinstance(self.task, HasYardstick)
             raise RunError(
                 f"what comes before training took {human_time(self.elapsed())}, and nothing is left of {human_time(total)} to "
-                "train in; give more minutes"
+                f"train in; {'start a new run with' if self.resumed else 'give'} more minutes"
                 + (", or leave the yardstick out: --set task.yardstick=false" if measured else "")
             )
         return left
