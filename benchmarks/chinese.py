@@ -6,6 +6,7 @@ A "#" stands for a figure; in the translation "#1" is the first of them.
 import re
 
 QUESTIONS = {
+    "How good are summaries without training, and how fast is our ROUGE against rouge-score?": "不经训练的摘要有多好？我们的 ROUGE 有多快？与 rouge-score 比较",
     "How well are tasks learned from labelled text alone, without a weight from elsewhere?": "只用带标签的文本、不用外来的权重，任务学得有多好？",
     "Does a text VAE say anything through its latent vector, and at what cost beside a language model?": "文本变分自编码器的潜向量说了什么？与语言模型相比代价多大？",
     "Does the planner choose well? Its plan, and the plan with one choice changed, at equal work.": "规划器选得好吗？它的计划，以及改动一项选择的计划，运算量相同",
@@ -24,6 +25,10 @@ QUESTIONS = {
 }
 
 COLUMNS = {
+    "summary": "摘要",
+    "ROUGE-L, # % interval": "ROUGE-L，#1% 区间",
+    "pairs/s": "对/秒",
+    "pairs/s, rouge-score": "对/秒，rouge-score",
     "data": "数据",
     "score": "指标",
     "mean, %": "平均，%",
@@ -114,6 +119,11 @@ COLUMNS = {
 }
 
 CELLS = {
+    "CSL titles": "CSL 标题",
+    "first sentence": "第一句",
+    "sentence by TextRank": "TextRank 选的一句",
+    "whole abstract": "整篇摘要",
+    "# words beside #": "#1 词对 #2 词",
     "TF-IDF of words, scikit-learn": "词的 TF-IDF，scikit-learn",
     "TF-IDF of characters, scikit-learn": "字的 TF-IDF，scikit-learn",
     "accuracy": "准确率",
@@ -202,6 +212,10 @@ NOTES = {
     "measured peak: # GFLOP/s in float#, # GFLOP/s in bfloat#": "实测峰值：float#2 为 #1 GFLOP/s，bfloat#4 为 #3 GFLOP/s",
     "# rounds in turn, medians; # threads": "轮流 #1 轮，取中位数；线程数 #2",
     "one core of its own, while the other did other work; bfloat# is left out, since this chip has no units for it": "独占一个核心，另一个核心做别的工作；略去 bfloat#1，因为这颗芯片没有它的运算单元",
+    # ROUGE
+    "F# in %, dev parts; of the several summaries of a paper the best counts. English words are not stemmed; Chinese is counted by characters.": "F#1 以 % 计，dev 部分；一篇论文有几份摘要时取最好的。英文不取词干，中文按字计。",
+    "Seconds of the processor, medians of # turns: ROUGE-#, #, L and Lsum. Both give the same figures; rouge-score, which has no tokens of Chinese, is given ours.": "处理器秒数，轮流 #1 轮，取中位数：ROUGE-#2、#3、L 与 Lsum。两者给出的数值相同；rouge-score 不切中文，这里用我们的切分。",
+    "TextRank over the # sentences of War and Peace: # s of the processor.": "TextRank 处理《战争与和平》的 #1 句：处理器 #2 秒。",
     # tagging
     "UPOS of the test parts with gold words; one thread, seconds of the processor, features included.": "测试部分的 UPOS，词为人工切分；单线程，处理器秒数，含提取特征。",
     "Features found once are left out by all; both L-BFGS stop at # evaluations or iterations.": "只出现一次的特征，各方都舍去；两个 L-BFGS 都止于 #1 次求值或迭代。",
