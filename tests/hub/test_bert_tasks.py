@@ -96,7 +96,8 @@ def batch(rows: int = 2, length: int = 12, most: int = 20, types: bool = True) -
 
 
 def scores_of_transformers(model, kind: str, b: ExampleBatch) -> torch.Tensor:
-    out = model(b.ids, attention_mask=b.valid.long(), token_type_ids=b.types)
+    types = {} if b.types is None else {"token_type_ids": b.types}
+    out = model(b.ids, attention_mask=b.valid.long(), **types)
     if kind == "span":
         return torch.stack([out.start_logits, out.end_logits], dim=-1)
     return (
@@ -216,6 +217,11 @@ def test_bodies_of_another_layout_are_refused():
     from .checkpoints import decoder
 
     head = HeadSettings("class", ("a", "b"), "first", True)
-    for body, words in ((decoder("qwen3"), "the family 'decoder'"), (own(layout="modern"), "the layout 'modern'")):
-        with pytest.raises(RunError, match=f"{words}; tune again --from an encoder"):
-            bert_tasks.refuse_others(Headed(body, head))
+    with pytest.raises(RunError, match="the family 'decoder'; tune again --from an encoder"):
+        bert_tasks.refuse_others(Headed(decoder("qwen3"), head))
+    pairs = Headed(own(layout="modern"), head)
+    with pytest.raises(
+        RunError, match="the layout 'modern' for pairs of texts; tune again --from an encoder of the layout"
+    ):
+        bert_tasks.refuse_others(pairs, pairs=True)
+    bert_tasks.refuse_others(pairs)

@@ -31,15 +31,21 @@ def runs(tmp_path_factory):
     small = [*common, "model.width=32", "model.n_layers=1", "model.context=32", "train.batch_tokens=128"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pretraining, "measure_machine", lambda *_: MACHINE)
-        for name, settings in (("encoder", small), ("encoder_decoder", small), ("ngram", [*common, "model.order=3"])):
-            train([str(folder / "prose.txt")], family=name, out=folder / name, settings=settings, quiet=True)
+        for name, family, settings in (
+            ("encoder", "encoder", small),
+            ("bert", "encoder", [*small, "model.layout=bert"]),
+            ("encoder_decoder", "encoder_decoder", small),
+            ("ngram", "ngram", [*common, "model.order=3"]),
+        ):
+            train([str(folder / "prose.txt")], family=family, out=folder / name, settings=settings, quiet=True)
     return folder
 
 
-def test_an_encoder_run_opens_as_bert(runs, tmp_path):
-    out = export(runs / "encoder", "hf", tmp_path / "bert")
-    theirs, ours = AutoModelForMaskedLM.from_pretrained(out).eval(), load(runs / "encoder")
-    assert theirs.__class__.__name__ == "BertForMaskedLM"
+@pytest.mark.parametrize(("name", "opened"), [("encoder", "EsmForMaskedLM"), ("bert", "BertForMaskedLM")])
+def test_an_encoder_run_opens_in_transformers(name, opened, runs, tmp_path):
+    out = export(runs / name, "hf", tmp_path / "out")
+    theirs, ours = AutoModelForMaskedLM.from_pretrained(out).eval(), load(runs / name)
+    assert theirs.__class__.__name__ == opened
     ids = torch.tensor([AutoTokenizer.from_pretrained(out)("An beso fa il.")["input_ids"]])
     with torch.no_grad():
         logits = theirs(ids).logits[..., : ours.settings.vocab_size]

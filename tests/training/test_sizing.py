@@ -4,6 +4,8 @@ import pytest
 
 from inkstone.errors import RecipeError
 from inkstone.models import FAMILIES, family
+from inkstone.models.encoder import EncoderSettings
+from inkstone.models.recurrent import RecurrentSettings
 from inkstone.recipe import Recipe, with_settings
 from inkstone.training.machine import Machine
 from inkstone.training.sizing import (
@@ -11,6 +13,7 @@ from inkstone.training.sizing import (
     MUON_SHARE,
     batch_tokens_for,
     dropout_for,
+    muon_share,
     optimizer_for,
     refuse_too_large,
     settings_for,
@@ -62,9 +65,10 @@ def test_a_model_that_does_not_fit_into_memory_is_refused():
 
 def test_muon_only_where_it_is_cheap():
     settings = settings_for(recipe(), 8192, 512, 9)
-    small, large = optimizer_for(settings, 1024), optimizer_for(settings, 131_072)
-    assert small[0] == "adamw" and small[1] > MUON_SHARE
-    assert large[0] == "muon" and large[1] <= MUON_SHARE
+    assert optimizer_for(settings, 1024)[0] == "adamw" and muon_share(settings, 1024) > MUON_SHARE
+    assert optimizer_for(settings, 131_072)[0] == "muon" and muon_share(settings, 131_072) <= MUON_SHARE
+    assert optimizer_for(EncoderSettings.of_size(8192, 512, 9), 1024)[0] == "muon"
+    assert optimizer_for(RecurrentSettings.of_size(8192, 512, 2), 131_072)[0] == "adamw"
 
 
 @pytest.mark.parametrize(

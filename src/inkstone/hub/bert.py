@@ -7,7 +7,7 @@ probability is zero. RoBERTa counts its places from 2 (the number of its padding
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +155,17 @@ def write(model: Encoder, folder: Path) -> None:
 
 
 def write_folder(
-    model: Encoder, config: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path, of_tokenizer: Mapping[str, Any]
+    model: Encoder,
+    config: Mapping[str, Any],
+    tensors: dict[str, Tensor],
+    folder: Path,
+    of_tokenizer: Mapping[str, Any],
+    special: Sequence[str] = (),
 ) -> None:
-    """Write these tensors, the tokenizer of the encoder with [MASK], its settings and those given, and config.json as the last."""
+    """Write these tensors, the tokenizer of the encoder with [MASK], its settings and those given, and config.json as the last.
+
+    `special` tokens more stand after [MASK] in the tokenizer.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / "model.safetensors") as part:
         save_file(tensors, part, metadata={"format": "pt"})
@@ -166,7 +174,7 @@ def write_folder(
     described = json.loads(path.read_text(encoding="utf-8")) | of_tokenizer
     if model.settings.mask is None and model.tokenizer.vocab_size == model.settings.vocab_size:
         backend = tokenizers.Tokenizer.from_str(model.tokenizer.backend.to_str())
-        backend.add_special_tokens([MASKS[0]])
+        backend.add_special_tokens([MASKS[0], *special])
         write_text(folder / "tokenizer.json", backend.to_str(pretty=True) + "\n")
         described["mask_token"] = MASKS[0]
     elif model.settings.mask is not None:

@@ -5,7 +5,8 @@
     BertForQuestionAnswering        "span"     scores = W hᵢ + b, of the first and the last token of the answer
     BertModel                       "vector"   tanh(P h₀ + p), or h₀ where there is no pooler; read only
 
-Of RoBERTa the classes of the same names are read. What transformers has no class for is refused with the way out.
+Of RoBERTa the classes of the same names are read. A body of the layout "modern" is written as a class of ESM (`esm.py`). What
+transformers has no class for is refused with the way out.
 """
 
 import json
@@ -18,12 +19,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from inkstone.errors import CheckpointError, RunError
-from inkstone.hub import bert
+from inkstone.hub import bert, esm
 from inkstone.hub.huggingface_config import share
 from inkstone.hub.huggingface_weights import weight_files
 from inkstone.models.encoder import Encoder
 from inkstone.models.headed import Headed, HeadSettings
 
+KIND_OF_LAYOUT = {"bert": "bert", "modern": "esm"}  # how the names in a checkpoint begin
 _CLASSES = {kind: f"Bert{end}" for end, kind in bert.HEAD_KINDS.items() if kind != "vector"}
 
 
@@ -113,32 +115,45 @@ def write(model: Headed, folder: Path, task: Mapping[str, Any]) -> None:
 
     Raises RunError for what transformers has no class for.
     """
-    refuse_others(model)
+    refuse_others(model, pairs=bool(task.get("pairs")))
     body, head = model.body, model.head
-    config = bert.config_from(body.settings, body.bias.dtype, body.tokenizer.end)
-    config |= {"architectures": [_CLASSES[head.kind]], "classifier_dropout": head.dropout}
+    kind = KIND_OF_LAYOUT[body.settings.layout]
+    if kind == "esm":
+        config, whole, classes, write_with = esm.config_of(body), esm.tensors_of(body), esm.CLASSES, esm.write_with
+    else:
+        config = bert.config_from(body.settings, body.bias.dtype, body.tokenizer.end)
+        whole, classes = bert.to_foreign(body.settings, dict(body.named_parameters())), _CLASSES
+        write_with = bert.write_folder
+    config |= {"architectures": [classes[head.kind]], "classifier_dropout": head.dropout}
     if head.labels:
         config["id2label"] = {str(number): label for number, label in enumerate(head.labels)}
         config["label2id"] = {label: number for number, label in enumerate(head.labels)}
     if head.kind == "class":
         config["problem_type"] = ("multi" if task.get("several") else "single") + "_label_classification"
-    whole = bert.to_foreign(body.settings, dict(body.named_parameters()))
-    tensors = {name: tensor for name, tensor in whole.items() if name.startswith("bert.")}
-    for ours, theirs in _modules("bert", head.kind).items():
+    tensors = {name: tensor for name, tensor in whole.items() if name.startswith(f"{kind}.")}
+    for ours, theirs in _modules(kind, head.kind).items():
         for part, tensor in model.get_submodule(ours).named_parameters():
             scale = (task.get("own_temperature") or task.get("temperature", 1.0)) if ours == "scores" else 1.0
             tensors[f"{theirs}.{part}"] = (tensor.detach() / scale).contiguous()
     longest = min(task.get("context", body.settings.context), body.settings.context)
-    bert.write_folder(body, config, tensors, folder, {"model_max_length": longest})
+    write_with(body, config, tensors, folder, {"model_max_length": longest})
 
 
-def refuse_others(model: Headed) -> None:
-    """Raises RunError where transformers has no class for what this model is, with the way to one that it has."""
+def refuse_others(model: Headed, *, pairs: bool = False) -> None:
+    """Raises RunError where transformers has no class for what this model is, with the way to one that it has.
+
+    pairs: whether it reads two texts, which are told apart by their segments.
+    """
     body, head = model.body, model.head
     again = "; tune again"
-    if not isinstance(body, Encoder) or body.settings.layout != "bert":
-        what = f"a body of the family {body.family!r}" if not isinstance(body, Encoder) else "the layout 'modern'"
-        way = f"{again} --from an encoder of the layout 'bert', your own or a checkpoint of BERT"
+    bert_body = f"{again} --from an encoder of the layout 'bert', your own or a checkpoint of BERT"
+    if not isinstance(body, Encoder):
+        what, way = (
+            f"a body of the family {body.family!r}",
+            f"{again} --from an encoder, your own or a checkpoint of BERT",
+        )
+    elif pairs and body.settings.layout == "modern":
+        what, way = "the layout 'modern' for pairs of texts", bert_body
     elif head.kind not in _CLASSES:
         what, way = f"a head of the kind {head.kind!r}", "; the run folder itself can be copied as it is"
     elif head.crf:
@@ -159,7 +174,7 @@ def refuse_others(model: Headed) -> None:
 
 def _modules(kind: str, head: str) -> dict[str, str]:
     """The modules of our head and those of a checkpoint of this kind."""
-    if head == "class" and kind == "roberta":
+    if head == "class" and kind in ("roberta", "esm"):
         return {"dense": "classifier.dense", "scores": "classifier.out_proj"}
     pooler = {"dense": f"{kind}.pooler.dense"} if head in ("class", "vector") else {}
     scores = {"class": "classifier", "token": "classifier", "span": "qa_outputs"}

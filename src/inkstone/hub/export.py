@@ -7,7 +7,7 @@ from typing import Any
 
 from inkstone.errors import RunError, nearest
 from inkstone.files import whole_folder, writing_fault
-from inkstone.hub import bart_marian, bert, bert_tasks
+from inkstone.hub import bart_marian, bert, bert_tasks, esm
 from inkstone.hub.arpa import write_arpa
 from inkstone.hub.folder import load, read_config, save
 from inkstone.hub.gguf_file import DTYPES, write_gguf
@@ -100,7 +100,7 @@ def _encoder_folder(model: Encoder, folder: Path, out: Path, as_stored: bool) ->
         if as_stored:
             copy_model(folder, part)
         else:
-            bert.write(model, part)
+            (esm if model.settings.layout == "modern" else bert).write(model, part)
         _copy(_PAPERS, folder, part)
 
 

@@ -30,7 +30,7 @@ from inkstone.errors import RecipeError
 from inkstone.layers.attention import same_document
 from inkstone.layers.cross_entropy import linear_cross_entropy
 from inkstone.layers.normalisation import LayerNorm
-from inkstone.layers.positions import places_in_documents
+from inkstone.layers.positions import places_in_documents, sinusoids
 from inkstone.layers.rotary import frequencies, rotation
 from inkstone.layers.transformer import TransformerBlock
 from inkstone.models.decoder import context_for, heads_for
@@ -42,12 +42,14 @@ MASKED = 0.15  # share of the tokens that are asked for
 HIDDEN, REPLACED = 0.8, 0.1  # of these; the others stay
 PASS_TOKENS = 8192  # read at once in scoring, which bounds the memory
 SCORED = 4096  # tokens asked for in scoring, each a pass over its text; of more, a sample speaks for all
+SPREAD = 0.02  # standard deviation of fresh vectors of tokens, places and segments
 PADDING = -1  # the number of the document that padding belongs to
 
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """The shape of an encoder. The layout "modern" has norms before each part and rotary positions."""
+    """The shape of an encoder. "bert" has norms after each part and a vector for each place; "modern", with which new ones begin,
+    has norms before each part and rotary positions, and learns in minutes what takes "bert" hours (`docs/benchmarks.md`)."""
 
     vocab_size: int
     width: int
@@ -86,6 +88,7 @@ class EncoderSettings:
             "n_heads": heads_for(width),
             "hidden": 4 * width,
             "context": context_for(width),
+            "layout": "modern",
         }
         return cls(**{"vocab_size": vocab_size, "width": width, "n_layers": n_layers, **follows, **given})
 
@@ -152,7 +155,10 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "Encoder":
-        """Draw fresh weights: matrices with standard deviation 1/√fan-in, those that end a residual branch zero."""
+        """Draw fresh weights: matrices with standard deviation 1/√fan-in, those that end a residual branch zero.
+
+        Vectors of places begin as sinusoids, so that how far two tokens stand apart can be told from the first step on.
+        """
         for name, weight in self.named_parameters():
             if name.endswith("bias"):
                 weight.zero_()
@@ -160,8 +166,13 @@ class Encoder(nn.Module):
                 weight.fill_(1.0)
             elif name.endswith(("out.weight", "down.weight")):
                 weight.zero_()
-            elif name.endswith(("embedding.weight", "positions.weight", "types.weight")):
-                weight.normal_(0, 0.02, generator=generator)
+            elif name.endswith("positions.weight"):
+                places = torch.arange(len(weight), device=weight.device)
+                weight.copy_(
+                    sinusoids(places[None], weight.shape[1])[0, :, : weight.shape[1]] * (math.sqrt(2) * SPREAD)
+                )
+            elif name.endswith(("embedding.weight", "types.weight")):
+                weight.normal_(0, SPREAD, generator=generator)
             else:
                 weight.normal_(0, 1 / math.sqrt(weight.shape[1]), generator=generator)
         return self

@@ -174,13 +174,8 @@ def choose_steps(recipe: Recipe, settings: Any, work: float, tokens: int) -> lis
     train.batch_tokens = batch_tokens = max(1, wanted // settings.context) * settings.context
     choices.append(Choice("tokens a step", train.batch_tokens, why))
     if train.optimizer == "auto":
-        name, share = optimizer_for(settings, batch_tokens)
+        name, why = optimizer_for(settings, batch_tokens)
         train.optimizer = name  # type: ignore[assignment]
-        why = (
-            f"Muon would take {share:.0%} of each step"
-            if share
-            else f"as published for the family {recipe.model.family}"
-        )
         choices.append(Choice("optimiser", name, why))
     muon = train.optimizer == "muon"
     why = GIVEN if train.learning_rate else f"{train.optimizer} at width {settings.width}"

@@ -10,6 +10,7 @@ from typing import Any
 from inkstone.errors import RecipeError, nearest
 from inkstone.models import family
 from inkstone.models.decoder import DecoderSettings
+from inkstone.models.encoder import EncoderSettings
 from inkstone.progress import human_bytes
 from inkstone.recipe import ModelSection, Recipe
 from inkstone.training.bigram_start import LARGEST_VOCABULARY
@@ -139,21 +140,29 @@ def dropout_for(epochs: float) -> float:
     return 0.0 if epochs < 2 else 0.1 if epochs < 12 else 0.2
 
 
-def optimizer_for(settings: Any, batch_tokens: int) -> tuple[str, float]:
-    """Muon where its orthogonalisation costs little beside the step, AdamW elsewhere; and the share it would cost.
+def optimizer_for(settings: Any, batch_tokens: int) -> tuple[str, str]:
+    """The optimiser, and why: Muon for a decoder where its orthogonalisation costs little beside the step, and for every encoder.
 
-    Muon is for the decoder; the recipes of the other families were published with methods of the kind of AdamW.
+    An encoder must find out what places beside a token say of it before it can learn anything else, from 15 % of the tokens; with
+    AdamW that takes thousands of steps. The recipes of the other families were published with methods of the kind of AdamW.
     """
+    if isinstance(settings, EncoderSettings):
+        return "muon", "an encoder learns from few of its tokens, and with AdamW needs many more steps"
     if not isinstance(settings, DecoderSettings):
-        return "adamw", 0.0
+        return "adamw", "as published for this family"
+    share = muon_share(settings, batch_tokens)
+    return ("muon" if share <= MUON_SHARE else "adamw"), f"Muon would take {share:.0%} of each step"
+
+
+def muon_share(settings: DecoderSettings, batch_tokens: int) -> float:
+    """Of the work of a step the share that Muon's orthogonalisation would be."""
     heads = settings.head_width * settings.n_heads
     kv_heads = settings.head_width * settings.n_kv_heads
     width, hidden = settings.width, settings.hidden
     maps = [(heads, width), (kv_heads, width), (kv_heads, width), (width, heads)]
     maps += [(hidden, width)] * (1 if settings.layout == "gpt2" else 2) + [(width, hidden)]
     work = settings.n_layers * sum(orthogonalisation_work(*shape) for shape in maps)
-    share = work / (work + batch_tokens * settings.flops_per_token())
-    return ("muon" if share <= MUON_SHARE else "adamw"), share
+    return work / (work + batch_tokens * settings.flops_per_token())
 
 
 def adam_rate(width: int) -> float:
