@@ -210,3 +210,31 @@ def test_settings_that_are_no_object_are_named(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text("[]", encoding="utf-8")
     with pytest.raises(RunError, match=r"tokenizer_config\.json holds a list"):
         Tokenizer.load(tmp_path)
+
+
+def test_the_names_of_tokens_stay_what_they_were(tokenizer, tmp_path):
+    assert tokenizer.names == {"bos_token": END, "eos_token": END, "pad_token": END}
+    backend = llama_like()
+    backend.save(str(tmp_path / "tokenizer.json"))
+    told = {"eos_token": {"content": "</s>"}, "bos_token": "<s>", "pad_token": None, "unk_token": 3}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(told))
+    foreign = Tokenizer.load(tmp_path)
+    assert foreign.names == {"bos_token": "<s>", "eos_token": "</s>"}
+    foreign.save(tmp_path)
+    saved = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert (saved["bos_token"], saved["eos_token"], saved["pad_token"]) == ("<s>", "</s>", "</s>")
+    assert Tokenizer.load(tmp_path).names == foreign.names | {"pad_token": "</s>"}
+
+
+def test_names_in_a_file_of_their_own_are_read_where_the_settings_are_old(tmp_path):
+    llama_like().save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"bos_token": "<s>", "eos_token": "</s>"}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<s>"}))
+    assert Tokenizer.load(tmp_path).end == 2
+    assert Tokenizer.load(tmp_path).names == {"bos_token": "<s>", "eos_token": "</s>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<s>", "added_tokens_decoder": {}}))
+    assert Tokenizer.load(tmp_path).names == {"eos_token": "<s>"}
+    (tmp_path / "tokenizer_config.json").unlink()
+    (tmp_path / "special_tokens_map.json").write_text("{")
+    with pytest.raises(RunError, match=r"special_tokens_map\.json is no JSON"):
+        Tokenizer.load(tmp_path)

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import takewhile
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -22,6 +24,8 @@ TURN_END = "<|im_end|>"
 SPECIAL_TOKENS = (END, TURN_START, TURN_END)
 
 KINDS = ("byte-bpe", "unigram", "word", "character")
+ROLES_OF_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+ROLES_OF_OURS = ("bos_token", "eos_token", "pad_token")  # all three are the end token
 ENDS_OF_OTHERS = (END, "</s>", "<|end_of_text|>", "<eos>", "[SEP]")  # when a foreign folder does not say
 
 
@@ -44,10 +48,17 @@ class Tokenizer:
 
     `kind` is one of `KINDS`, for which every string comes back exactly from `decode(encode(text))`, or "foreign".
     `end` is the id that stands before the first token of a document and after its last one.
+    `names` are the tokens that other programs and chat templates know by their roles: {"bos_token": "<s>", ...}.
     Text is text: "<|endoftext|>" written in it stays ordinary characters; special tokens enter as ids only.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, kind: str = "foreign", end: int | None = None):
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        kind: str = "foreign",
+        end: int | None = None,
+        names: Mapping[str, str] | None = None,
+    ):
         self.backend = backend
         self.kind = kind
         backend.no_truncation()
@@ -63,6 +74,9 @@ class Tokenizer:
             backend.post_processor = tokenizers.processors.TemplateProcessing(
                 single=[name, "$A"], pair=[name, "$A", name, "$B"], special_tokens=[(name, self.end)]
             )
+        if names is None:
+            names = {role: str(backend.id_to_token(self.end)) for role in ROLES_OF_OURS}
+        self.names = dict(names)
 
     @cached_property
     def vocab_size(self) -> int:
@@ -142,9 +156,9 @@ class Tokenizer:
         end = self.backend.id_to_token(self.end)
         config = {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": end,
             "eos_token": end,
             "pad_token": end,
+            **self.names,
             "clean_up_tokenization_spaces": False,
             "inkstone_kind": self.kind,
         }
@@ -164,20 +178,15 @@ class Tokenizer:
             backend = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises plain Exception
             raise RunError(f"{path} is no tokenizer: {error}") from None
-        config_path = path.with_name("tokenizer_config.json")
-        try:
-            config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
-        except ValueError as error:
-            raise RunError(f"{config_path} is no JSON: {error}") from None
-        if not isinstance(config, dict):
-            raise RunError(f"{config_path} holds a {type(config).__name__}, where an object of settings should stand")
-        name = config.get("eos_token")
-        if isinstance(name, dict):  # an AddedToken written out
-            name = name.get("content")
+        config = _settings(path.with_name("tokenizer_config.json"))
+        if "added_tokens_decoder" not in config:  # as older checkpoints are; there the names have a file of their own
+            config |= _settings(path.with_name("special_tokens_map.json"))
+        names = {role: name for role in ROLES_OF_TOKENS if (name := _token_name(config.get(role))) is not None}
+        name = names.get("eos_token")
         if name is None and end is not None:
             name = backend.id_to_token(end)
         number = None if name is None else backend.token_to_id(name)
-        return cls(backend, config.get("inkstone_kind", "foreign"), number)
+        return cls(backend, config.get("inkstone_kind", "foreign"), number, names)
 
     @cached_property
     def _encoder(self) -> BatchEncoder:
@@ -185,3 +194,19 @@ class Tokenizer:
 
     def _json(self) -> str:
         return self.backend.to_str(pretty=True) + "\n"
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise RunError(f"{path} is no JSON: {error}") from None
+    if not isinstance(settings, dict):
+        raise RunError(f"{path} holds a {type(settings).__name__}, where an object of settings should stand")
+    return settings
+
+
+def _token_name(told: object) -> str | None:
+    """The name of a token as a configuration tells it: a text, or an AddedToken written out."""
+    told = told.get("content") if isinstance(told, dict) else told
+    return told if isinstance(told, str) else None
