@@ -6,11 +6,11 @@ from pathlib import Path
 
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
-from inkstone.inference.chat_template import ChatTemplate, Message, answer_ends
 from inkstone.inference.generation import Piece, sampling_from, stream
 from inkstone.inference.sampling import Sampling
 from inkstone.inference.single_token import for_generation
 from inkstone.models.base import LanguageModel
+from inkstone.tokens.chat_template import ChatTemplate, Message
 
 
 class Conversation:
@@ -44,9 +44,10 @@ class Conversation:
             self.text += words
             pieces = stream(self.model, self.text, self.sampling)
         else:
-            self.messages.append({"role": "user", "content": words})
-            ids = self.template.ids(self.messages, self.model.tokenizer)
-            pieces = stream(self.model, ids, self.sampling, ends=answer_ends(self.model.tokenizer))
+            messages = [*self.messages, {"role": "user", "content": words}]
+            ids = self.template.ids(messages, add_generation_prompt=True)
+            self.messages = messages  # what the template refuses was not said
+            pieces = stream(self.model, ids, self.sampling, ends=self.template.ends)
         answer: list[str] = []
         try:
             for piece in pieces:
@@ -75,4 +76,5 @@ def chat(
     if not isinstance(run, str | Path):
         return Conversation(run, sampling, system=system)
     folder = local_folder(run)
-    return Conversation(load(folder, device=device), sampling, ChatTemplate.of(folder), system)
+    model = load(folder, device=device)
+    return Conversation(model, sampling, ChatTemplate.of(folder, model.tokenizer), system)
