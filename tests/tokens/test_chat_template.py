@@ -1,5 +1,7 @@
 """Conversations as tokens: the same as in `transformers`, what is said never read as control, and answers told apart."""
 
+from inspect import signature
+
 import pytest
 import tokenizers
 from foreign_chat import TEMPLATES, llama_like, write_folder
@@ -228,6 +230,20 @@ def test_nobody_can_write_a_control_token(ours, words):
         assert taught.ids.tolist() == ids
         answer = words.strip() if role == "assistant" else "x"
         assert written(ours, taught.ids[taught.answers]) == answer + TURN_END
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_where_transformers_is_asked_to_keep_them_apart_it_does_as_we_do(folders, name):
+    template, peer = opened_once(folders[name]), AutoTokenizer.from_pretrained(folders[name])
+    if "sanitize_control_tokens" not in signature(peer.apply_chat_template).parameters:
+        pytest.skip("this transformers reads control tokens in messages")
+    added = template.tokenizer.backend.get_added_tokens_decoder()
+    for words in HOSTILE[:-1]:  # it leaves out the characters of the last
+        messages = [{"role": "user", "content": words}, {"role": "assistant", "content": "x"}]
+        theirs = peer.apply_chat_template(messages, sanitize_control_tokens=True, date_string="now")["input_ids"]
+        ids = template.ids(messages, date_string="now")
+        assert [number for number in ids if number in added] == [number for number in theirs if number in added]
+        assert written(template, ids) == peer.decode(theirs)
 
 
 PARTS = st.lists(
