@@ -104,7 +104,7 @@ def test_files_are_answered_line_by_line_and_record_by_record(tuned, tmp_path):
         "this film number 5 is lovely in every way\n\nthis film number 8 is dull in every way\n", encoding="utf-8"
     )
     (tmp_path / "records.jsonl").write_text(
-        json.dumps({"text": "this film number 7 is weak in every way", "id": 1}), encoding="utf-8"
+        json.dumps({"text": "this film number 4 is weak in every way", "id": 1}), encoding="utf-8"
     )
     answers = predict(folder / "run", files=[tmp_path / "lines.txt", tmp_path / "records.jsonl"])
     assert [answer["label"] for answer in answers] == ["good", "bad", "bad"]
