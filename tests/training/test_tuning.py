@@ -404,3 +404,30 @@ def test_the_outcome_says_where_the_yardstick_does_as_well(model, yardstick, sai
     }  # fmt: skip
     text = as_text(outcome)
     assert said in text if said else "counts, which" not in text
+
+
+@pytest.mark.parametrize("task", ["classify", "tag"])
+def test_a_run_in_bfloat16_is_kept_in_float32_and_goes_on_after_an_interruption(task, tmp_path, monkeypatch):
+    if task == "classify":
+        data = write_examples(tmp_path / "train.csv")
+    else:
+        draw = np.random.default_rng(0)
+        sentences = [draw.choice(["ink NN", "is VB", "black JJ", "we PR", "grind VB"], 9) for _ in range(40)]
+        rows = "\n\n".join("\n".join(words) for words in sentences)
+        (tmp_path / "train.conll").write_text(rows, encoding="utf-8")
+        data = str(tmp_path / "train.conll")
+    settings = [*STEPS[:4], "train.steps=12", "train.dtype=bfloat16", "train.checkpoint_steps=5"]
+    step = Loop.step
+
+    def interrupted(loop, *arguments):
+        assert next(loop.model.parameters()).dtype == torch.bfloat16
+        loop.interruption.requested = loop.position.step == 6
+        return step(loop, *arguments)
+
+    monkeypatch.setattr(Loop, "step", interrupted)
+    with pytest.raises(Interrupted):
+        tune(task, [data], settings=settings, out=tmp_path / "run", quiet=True)
+    monkeypatch.setattr(Loop, "step", step)
+    outcome = tune(resume=tmp_path / "run", quiet=True)
+    assert outcome["steps"] == 12
+    assert all(weight.dtype == torch.float32 for weight in load(tmp_path / "run", dtype="stored").parameters())

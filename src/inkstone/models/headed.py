@@ -7,6 +7,7 @@ or convolutional model, which sees what stands before it. The head makes of the 
     token    scores for each unit (word), from the state of its first token; with `crf`, transitions between them
     span     for each token the scores of being the first and the last of the answer
     vector   the pooled states themselves, of length one
+    text     nothing but the body, an encoder-decoder, which writes a text with the input in view
 """
 
 import math
@@ -27,7 +28,7 @@ from inkstone.models.base import NextTokenModel
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
 
 PADDING = -1  # the number of no document
-Kind = Literal["class", "token", "span", "vector"]
+Kind = Literal["class", "token", "span", "vector", "text"]
 Pooling = Literal["first", "last", "mean", "max"]
 
 
@@ -51,6 +52,31 @@ class ReadsUnits(Protocol):
 
     def read_units(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
         """A state for each unit."""
+        ...
+
+
+@runtime_checkable
+class WritesText(Protocol):
+    """A body that writes one text with another in view, `models/encoder_decoder.py`."""
+
+    @property
+    def first(self) -> int:
+        """The id that it reads before the first token of what it writes."""
+        ...
+
+    @property
+    def output_weight(self) -> Float[Tensor, "v n"]:
+        """The matrix that turns a state into logits."""
+        ...
+
+    def encode(self, source: Int[Tensor, "b s"], document: Int[Tensor, "b s"] | None = None) -> Any:
+        """Read sources. `document` numbers the document of each position; padding is −1."""
+        ...
+
+    def hidden(
+        self, ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None = None, memory: Any = None
+    ) -> Float[Tensor, "b t n"]:
+        """The states from which logits are made, with what `encode` gave in view."""
         ...
 
 
@@ -101,7 +127,7 @@ class HeadSettings:
     @property
     def outputs(self) -> int:
         """Scores for each thing that is scored."""
-        return {"span": 2, "vector": 0}.get(self.kind, len(self.labels))
+        return {"span": 2, "vector": 0, "text": 0}.get(self.kind, len(self.labels))
 
 
 class Headed(nn.Module):
@@ -112,7 +138,13 @@ class Headed(nn.Module):
     def __init__(self, body: Any, head: HeadSettings, width: int | None = None):
         """`width` is of the body's states, where its settings do not say it."""
         super().__init__()
-        if head.kind != "token" and not isinstance(body, ReadsBothWays | NextTokenModel):
+        if (head.kind == "text") != isinstance(body, WritesText):
+            needs = "writes" if head.kind == "text" else "reads"
+            way = "an encoder-decoder" if head.kind == "text" else "an encoder"
+            raise RecipeError(
+                f"a body of the family {body.family!r} cannot be tuned for a task that {needs} texts; take another, such as {way}"
+            )
+        if head.kind not in ("token", "text") and not isinstance(body, ReadsBothWays | NextTokenModel):
             raise RecipeError(
                 f"a body of the family {body.family!r} reads words, each for a label of its own; this task needs another, such "
                 "as an encoder"
@@ -121,7 +153,7 @@ class Headed(nn.Module):
         self.head = head
         width = width or body_width(body)
         self.dense = nn.Linear(width, width) if head.dense else None
-        self.scores = nn.Linear(width, head.outputs) if head.kind != "vector" else None
+        self.scores = nn.Linear(width, head.outputs) if head.outputs else None
         self.crf = LinearChainCRF(head.outputs, tag_moves(head.labels)) if head.crf else None
 
     @property
@@ -160,6 +192,15 @@ class Headed(nn.Module):
         assert isinstance(self.body, NextTokenModel)
         return self.body.hidden(batch.ids)
 
+    def written_states(self, batch: ExampleBatch) -> Float[Tensor, "b u n"]:
+        """The state before each token that is to be written, those before it being read, from which its logits are made."""
+        assert isinstance(self.body, WritesText) and batch.written is not None
+        document = None if bool(batch.valid.all()) else torch.where(batch.valid, 0, PADDING)
+        first = torch.full_like(batch.written[:, :1], self.body.first)
+        return self.body.hidden(
+            torch.cat((first, batch.written[:, :-1]), dim=1), memory=self.body.encode(batch.ids, document)
+        )
+
     def unit_states(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
         """The state of each unit: that of its first token, or of a causal body that of its last, which has read it whole."""
         if isinstance(self.body, ReadsUnits):
@@ -174,7 +215,12 @@ class Headed(nn.Module):
         return states.gather(1, units[..., None].expand(-1, -1, states.shape[-1]))
 
     def forward(self, batch: ExampleBatch) -> Tensor:
-        """Scores: (b, labels) of "class", (b, n, labels) of "token", (b, t, 2) of "span", (b, width) of "vector"."""
+        """Scores: (b, labels) of "class", (b, n, labels) of "token", (b, t, 2) of "span", (b, width) of "vector".
+
+        Of "text" the logits (b, u, v) of each token of `batch.written`, given those before it.
+        """
+        if self.head.kind == "text":
+            return F.linear(self.written_states(batch), self.body.output_weight)
         if self.head.kind == "token":
             return self._scored(self.unit_states(batch))
         states = self.states(batch)

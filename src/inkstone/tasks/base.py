@@ -133,6 +133,15 @@ class SettlesOnDev(Protocol):
 
 
 @runtime_checkable
+class GaugedByLoss(Protocol):
+    """A task whose answers take long to make: while it is learned, the loss on dev says which weights are best."""
+
+    def nats(self, model: Headed, batch: ExampleBatch) -> tuple[float, int]:
+        """The nats of what is to be told, summed, and the number of tokens that it is told in."""
+        ...
+
+
+@runtime_checkable
 class ReadsInputs(Protocol):
     """A task that is also asked by files of a form of its own, such as CoNLL-U."""
 

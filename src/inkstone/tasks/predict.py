@@ -13,7 +13,7 @@ from inkstone.hub.folder import load, read_config
 from inkstone.hub.headed_layout import is_headed
 from inkstone.models.headed import Headed, ReadsUnits
 from inkstone.tasks import task_class
-from inkstone.tasks.base import Answer, AsksBeside, AsksFurther, ReadsInputs, Task
+from inkstone.tasks.base import Answer, AsksBeside, AsksFurther, GaugedByLoss, ReadsInputs, Task
 from inkstone.tasks.framing import Frame
 from inkstone.text.reading import read
 from inkstone.text.reading_report import ReadingReport
@@ -71,6 +71,20 @@ class Predictor:
     def answers_of(self, examples: Sequence[Any], outputs: Sequence[Sequence[Any]]) -> list[Answer]:
         """The answers that outputs come to."""
         return [self.task.answer(example, of_one) for example, of_one in zip(examples, outputs, strict=True)]
+
+    @torch.inference_mode()
+    def nats_a_token(self, examples: Sequence[Any]) -> float:
+        """The mean loss of a token of the right answers, for a task that is gauged by it."""
+        assert isinstance(self.task, GaugedByLoss)
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        inputs = [encoded for of_one in self.task.encode(examples, self.frame) for encoded in of_one]
+        inputs = [encoded for encoded in inputs if encoded.written is not None]
+        found = [
+            self.task.nats(self.model, to_device(collate([inputs[row] for row in rows]), device))
+            for rows in in_order(inputs, PASS_TOKENS)
+        ]
+        return sum(nats for nats, _ in found) / max(1, sum(tokens for _, tokens in found))
 
     @torch.inference_mode()
     def outputs(self, examples: Sequence[Any]) -> list[list[Any]]:

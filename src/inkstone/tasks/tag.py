@@ -254,7 +254,7 @@ class Tag:
         """What a sequence of tags scores by itself, apart from the words; None where each tag stands alone."""
         if model.crf is not None:
             t = model.crf.transitions
-            return Transitions(t.start.cpu(), t.move.cpu(), t.end.cpu())
+            return Transitions(t.start.float().cpu(), t.move.float().cpu(), t.end.float().cpu())
         moves = tag_moves(self.labels)
         return None if moves is None else free_chain(moves)
 

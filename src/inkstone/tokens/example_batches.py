@@ -31,6 +31,7 @@ class Encoded:
     characters: Int[np.ndarray, "t 2"] | None = (
         None  # which of the text a token spells, where an answer may hold it; 0, 0
     )
+    written: Int[np.ndarray, " u"] | None = None  # tokens of the text that is to be written, its end included
     cut: bool = False  # whether something of the text is left out, since it is longer than the context
 
 
@@ -48,12 +49,14 @@ class ExampleBatch:
     marks: Int[Tensor, "b n"] | None = None
     focus: Int[Tensor, "b n"] | None = None
     characters: Int[Tensor, "b t 2"] | None = None
+    written: Int[Tensor, "b u"] | None = None
+    written_valid: Bool[Tensor, "b u"] | None = None
 
 
 def collate(examples: Sequence[Encoded]) -> ExampleBatch:
     """Rows of one batch. Targets of one length are stacked; those of a label a unit are filled up with `NOT_ASKED`."""
     ids, valid = _padded([example.ids for example in examples])
-    types = units = unit_valid = target = marks = focus = None
+    types = units = unit_valid = target = marks = focus = written = written_valid = None
     if examples[0].types is not None:
         types, _ = _padded([example.types for example in examples])  # type: ignore[misc]
     if examples[0].units is not None:
@@ -62,6 +65,8 @@ def collate(examples: Sequence[Encoded]) -> ExampleBatch:
         marks, _ = _padded([example.marks for example in examples])  # type: ignore[misc]
     if examples[0].focus is not None:
         focus, _ = _padded([example.focus for example in examples])  # type: ignore[misc]
+    if all(example.written is not None for example in examples):
+        written, written_valid = _padded([example.written for example in examples])  # type: ignore[misc]
     if all(example.target is not None for example in examples):
         targets = [np.asarray(example.target) for example in examples]
         if examples[0].units is not None and targets[0].ndim == 1:
@@ -73,7 +78,9 @@ def collate(examples: Sequence[Encoded]) -> ExampleBatch:
     if examples[0].characters is not None:
         sides = [_padded([example.characters[:, side] for example in examples])[0] for side in (0, 1)]  # type: ignore[index]
         characters = torch.stack(sides, dim=-1)
-    return ExampleBatch(ids, valid, types, units, unit_valid, target, weight, marks, focus, characters)
+    return ExampleBatch(
+        ids, valid, types, units, unit_valid, target, weight, marks, focus, characters, written, written_valid
+    )
 
 
 def _padded(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:

@@ -38,6 +38,11 @@ class Gauge:
         """The loss in nats, and a score such as accuracy, of which more is better."""
         return cls("nats", 1.0, "nats", score, score.replace(" ", "_").replace("-", "_").lower(), True)
 
+    @classmethod
+    def of_nats(cls) -> "Gauge":
+        """Both in nats a token of what is to be written; on dev without what the training loss adds to them."""
+        return cls("nats", 1.0, "nats", "dev nats a token", "dev_nats", False)
+
 
 class Curves:
     """Loss, learning rate and speed over the run."""

@@ -69,4 +69,4 @@ def begin_at_head(model: Headed, source: Source, pooler: Mapping[str, Tensor] | 
 def _same_scores(head: HeadSettings, before: HeadSettings) -> bool:
     """Whether scores of the one mean what those of the other do."""
     read = (head.pooling == before.pooling) or head.kind != "class"
-    return head.kind == before.kind != "vector" and set(head.labels) == set(before.labels) and read
+    return head.kind == before.kind and head.outputs > 0 and set(head.labels) == set(before.labels) and read

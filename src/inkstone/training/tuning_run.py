@@ -20,7 +20,7 @@ from inkstone.models.headed import Headed
 from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe
 from inkstone.run import Run
-from inkstone.tasks.base import AsksBeside, HasDetails, HasYardstick, SettlesOnDev, Task, Varies
+from inkstone.tasks.base import AsksBeside, GaugedByLoss, HasDetails, HasYardstick, SettlesOnDev, Task, Varies
 from inkstone.tasks.errors import write_errors
 from inkstone.tasks.parts import Parts, read_parts
 from inkstone.tasks.predict import Predictor, places_of_cut
@@ -45,6 +45,12 @@ DEV_LOOKED_AT = 2000  # examples of the dev part that are scored while training 
 Watch = Callable[[int, float], None]  # step, score on dev
 VARYING = 1  # the stream of random numbers by which examples are altered
 NEIGHBOURS = 5  # of a word, one of which may take its place
+SHORT_HEADS = (
+    "class",
+    "token",
+    "span",
+    "text",
+)  # whose scores bfloat16 is good enough for; likeness of vectors needs more
 SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report
 
 
@@ -67,6 +73,7 @@ class TuningRun:
         self.line, self.interruption, self.resumed = line, interruption, resumed
         self.before = 0.0  # seconds of earlier calls that this one builds on
         self.task = task
+        self.short_pays = False  # whether this machine multiplies much faster in bfloat16
         self.fewer_threads: list[Choice] | None = None  # what was chosen of them; None where the number is not open
 
     def complete(self) -> dict[str, Any]:
@@ -82,6 +89,7 @@ class TuningRun:
         parts = self.parts()
         timed = train.steps is None and train.threads is None and machine.device == "cpu"
         train.device, train.threads = machine.device, machine.threads
+        self.short_pays = machine.device == "cpu" and machine.dtype == "bfloat16"
         torch.set_num_threads(machine.threads)
         if timed and machine.threads > 1:
             train.threads, self.fewer_threads = threads_for_products(machine.threads)
@@ -165,6 +173,8 @@ class TuningRun:
         """Build the model, train it, and save it."""
         predictor, inputs, choices = self.prepare(parts, device)
         factors, learning = choose_what_learns(predictor.model, self.recipe.task, self.recipe.train.seed)
+        if self.recipe.train.dtype == "bfloat16":  # as the recipe says, or as an earlier call chose
+            predictor.model.to(torch.bfloat16)
         steps = self.plan(predictor, inputs, choices + learning)
         let_go(self.run.folder)
         batches = ExampleBatches(inputs, rows=self.recipe.task.rows, seed=self.recipe.train.seed)
@@ -206,7 +216,7 @@ class TuningRun:
         encoded_examples = self.task.encode(examples, predictor.frame)
         self.notice_cut(parts, "train", places_of_cut(parts.train, encoded_examples[: len(parts.train)]), context)
         inputs = [encoded for of_one in encoded_examples for encoded in of_one]
-        inputs = [encoded for encoded in inputs if encoded.target is not None]
+        inputs = [each for each in inputs if each.target is not None or each.written is not None]
         begin = begin_at_words if recipe.task.model is None else begin_to_be_asked
         choices += begin(model.body, inputs, train)
         if isinstance(self.task, AsksBeside):
@@ -220,7 +230,13 @@ class TuningRun:
         recipe = self.recipe
         open_threads = self.fewer_threads is not None
         steps, each, more = plan_steps(
-            recipe, self.task, predictor.model, inputs, self.left(), fewer_threads=open_threads
+            recipe,
+            self.task,
+            predictor.model,
+            inputs,
+            self.left(),
+            fewer_threads=open_threads,
+            short=self.short_pays and recipe.train.dtype == "auto" and predictor.model.head.kind in SHORT_HEADS,
         )
         choices = [*choices, *(self.fewer_threads or []), *more]
         if planned := self.run.facts().get("plan"):
@@ -246,12 +262,16 @@ class TuningRun:
         chosen = np.random.default_rng(train.seed).permutation(len(dev))[:DEV_LOOKED_AT]
         looked_at = [dev[number] for number in np.sort(chosen)]
 
+        by_loss = isinstance(self.task, GaugedByLoss)
+
         def score(model: torch.nn.Module) -> float:
-            answers = predictor.answers(looked_at)
+            if by_loss:
+                value = predictor.nats_a_token(looked_at)
+            else:
+                value = self.task.measures(looked_at, predictor.answers(looked_at))[self.task.score].value
             model.train()
-            value = self.task.measures(looked_at, answers)[self.task.score].value
             if self.watch is not None:
-                self.watch(loop.position.step, value)
+                self.watch(loop.position.step, -value if by_loss else value)
             return value
 
         loop = Loop(
@@ -263,7 +283,7 @@ class TuningRun:
             self.run,
             seconds=self.left(),
             held_out=score,
-            gauge=Gauge.of_task(self.task.score),
+            gauge=Gauge.of_nats() if by_loss else Gauge.of_task(self.task.score),
             line=self.line,
             interruption=self.interruption,
             patience=self.recipe.task.patience,
@@ -274,7 +294,7 @@ class TuningRun:
 
     def keep(self, predictor: Predictor, dev: list[Any]) -> None:
         """Save the trained model with its task, which settles by dev what it has to settle."""
-        model, task = predictor.model, self.recipe.task
+        model, task = predictor.model.float(), self.recipe.task
         if task.lora_rank and task.model is not None:
             self.line.say(keep_changes(model, self.run.folder / ADAPTER, task.model))
         merge_lora(model)
