@@ -48,8 +48,11 @@ PADDING = -1  # the number of the document that padding belongs to
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """The shape of an encoder. "bert" has norms after each part and a vector for each place; "modern", with which new ones begin,
-    has norms before each part and rotary positions, and learns in minutes what takes "bert" hours (`docs/benchmarks.md`)."""
+    """The shape of an encoder.
+
+    The layout "bert" has norms after each part and a vector for each place; "modern", with which new ones begin, has norms
+    before each part and rotary positions, and learns far more in the same minutes.
+    """
 
     vocab_size: int
     width: int
