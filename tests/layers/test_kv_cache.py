@@ -28,3 +28,17 @@ def test_rows_are_chosen_and_repeated():
     assert cache.batch == 4 and cache.length == 5
     found, _ = cache.extend(0, keys[:1].expand(4, 1, 5, 2), keys[:1].expand(4, 1, 5, 2))
     assert found[:, 0, 4, 0].tolist() == [2, 0, 0, 1] and (found[:, :, 5:] == 0).all()
+
+
+def test_places_are_kept_of_each_row_and_more_is_read_after_them():
+    cache = KeyValueCache(2, 2)
+    keys = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    for layer in range(2):
+        cache.extend(layer, keys, -keys)
+    cache.length = 5
+    cache.keep(torch.tensor([[4, 0], [1, 2]]))
+    assert cache.length == 2
+    expected = torch.stack((keys[0][:, [4, 0]], keys[1][:, [1, 2]]))
+    for layer in range(2):
+        found = cache.extend(layer, keys[:, :, :1], -keys[:, :, :1])
+        assert torch.equal(found[0], torch.cat((expected, keys[:, :, :1]), dim=2)) and torch.equal(found[1], -found[0])

@@ -67,6 +67,30 @@ def test_step_by_step_with_a_memory_of_padded_sources_is_each_source_alone(varia
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @torch.no_grad()
+def test_several_targets_as_a_tree_are_each_of_them_alone(variant):
+    model = model_of(variant)
+    source, document = some_ids(2, 7), torch.tensor([[0] * 7, [0] * 4 + [PADDING] * 3])
+    first, second = (
+        some_ids(2, 3, seed=1),
+        some_ids(2, 2, seed=2),
+    )  # three tokens go on from one, two from the third of them
+    memory = model.encode(source, document)
+    root = some_ids(2, 1, seed=3)
+    states, state = model.branch(root, model.start(2, memory), 0, torch.ones(2, 1, 1, dtype=torch.bool))
+    itself = torch.eye(3, dtype=torch.bool).expand(2, -1, -1)
+    visible = torch.cat((torch.ones(2, 3, 1, dtype=torch.bool), itself), dim=2)
+    states, state = model.branch(first, state, 1, visible)
+    seen = torch.tensor([[1, 0, 0, 1, 1, 0], [1, 0, 0, 1, 0, 1]]).bool().expand(2, -1, -1)
+    leaves, state = model.branch(second, state, 2, seen)
+    assert state.length == 6
+    for at in range(2):
+        alone = model(torch.cat((root, first[:, 2:], second[:, at : at + 1]), dim=1), memory=memory)
+        torch.testing.assert_close(model.logits(states)[:, 2], alone[:, 1], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model.logits(leaves)[:, at], alone[:, 2], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@torch.no_grad()
 def test_packed_sources_and_targets_do_not_touch(variant):
     model = model_of(variant)
     sources, targets = [some_ids(1, 5), some_ids(1, 3, 1)], [some_ids(1, 4, 2), some_ids(1, 6, 3)]

@@ -106,12 +106,11 @@ def beam_search(
 def without_repeats(scores: Tensor, read: Int[Tensor, "b t"], n: int) -> Tensor:
     """Scores with −∞ at each token that would complete an n-gram which the row has read before."""
     blocked = scores.clone()
-    if read.shape[1] < n:
-        return blocked
-    for row, ids in enumerate(read):
-        ngrams = ids.unfold(0, n, 1)
-        repeated = (ngrams[:, :-1] == ids[len(ids) - n + 1 :]).all(-1)
-        blocked[row, ngrams[repeated, -1]] = float("-inf")
+    if read.shape[1] >= n:
+        ngrams = read.unfold(1, n, 1)
+        last = read[:, None, read.shape[1] - n + 1 :]
+        rows, places = (ngrams[..., :-1] == last).all(-1).nonzero(as_tuple=True)
+        blocked[rows, ngrams[rows, places, -1]] = float("-inf")
     return blocked
 
 

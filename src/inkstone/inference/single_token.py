@@ -26,6 +26,7 @@ from inkstone.layers.feed_forward import SwiGLU
 from inkstone.layers.kv_cache import KeyValueCache
 from inkstone.models.base import LanguageModel
 from inkstone.models.decoder import Block, Decoder
+from inkstone.models.encoder_decoder import EncoderDecoder
 from inkstone.tokens.tokenizer import Tokenizer
 
 Linear = Callable[[Tensor], Tensor]
@@ -43,10 +44,14 @@ def for_generation(model: LanguageModel, rows: int) -> LanguageModel:
     if not isinstance(model, Decoder) or model.positions is not None or rows > MOST_ROWS:
         return model
     weight = model.embedding.weight
-    small = 4 * model.n_parameters() < SHARE_OF_MEMORY * psutil.virtual_memory().available
-    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not small:
+    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not spare_memory_for(model):
         return model
     return SingleToken(model, rows)
+
+
+def spare_memory_for(model: Decoder | EncoderDecoder) -> bool:
+    """Whether a second copy of its weights, in single precision, is small beside the memory that is free."""
+    return 4 * model.n_parameters() < SHARE_OF_MEMORY * psutil.virtual_memory().available
 
 
 def prepared(weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None, rows: int) -> Linear:

@@ -5,6 +5,7 @@ For one more token, a block attends with its one new query to the keys of all to
     K ← [K; kₜ],   V ← [V; vₜ],   attention(qₜ, K, V)
 """
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -37,6 +38,20 @@ class KeyValueCache:
     def select(self, rows: Int[Tensor, " n"]) -> "KeyValueCache":
         """Keep these rows in this order."""
         self.batch = len(rows)
-        self.keys = [None if k is None else k[rows] for k in self.keys]
-        self.values = [None if v is None else v[rows] for v in self.values]
+        self.keys = [None if k is None else k.index_select(0, rows) for k in self.keys]
+        self.values = [None if v is None else v.index_select(0, rows) for v in self.values]
         return self
+
+    def keep(self, places: Int[Tensor, "b n"]) -> None:
+        """Keep of what each row has read only these places, in this order."""
+        self.length = places.shape[1]
+        vectors = None
+        for stores in (self.keys, self.values):
+            for layer, store in enumerate(stores):
+                if store is None:
+                    continue
+                b, g, capacity, d = store.shape
+                if vectors is None:
+                    heads = torch.arange(b * g, device=places.device).view(b, g, 1)
+                    vectors = (heads * capacity + places[:, None]).flatten()
+                stores[layer] = store.view(-1, d).index_select(0, vectors).view(b, g, self.length, d)

@@ -85,7 +85,7 @@ class TransformerBlock(nn.Module):
     def remember(self, states: Float[Tensor, "b m width"]) -> tuple[Float[Tensor, "b h m d"], Float[Tensor, "b h m d"]]:
         """Keys and values of the other text's states, which stay the same however much is read of this one."""
         keys, values = self._heads(self.cross_key_value(states), 2)
-        return keys, values
+        return keys.contiguous(), values.contiguous()  # or each later product would lay them out anew
 
     def _residual(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:
         y = part(norm(x) if self.pre_norm else x)

@@ -148,7 +148,7 @@ class Written:
 
     def select(self, rows: Int[Tensor, " n"]) -> "Written":
         """Keep these rows in this order."""
-        memory = [(keys[rows], values[rows]) for keys, values in self.memory]
+        memory = [(keys.index_select(0, rows), values.index_select(0, rows)) for keys, values in self.memory]
         return Written(self.cache.select(rows), memory, None if self.visible is None else self.visible[rows])
 
 
@@ -203,9 +203,14 @@ class EncoderDecoder(nn.Module):
         return self
 
     @property
+    def matrix(self) -> Float[Tensor, "v width"]:
+        """The output matrix without a bias."""
+        return self.embedding.weight[: self.settings.vocab_size] if self.head is None else self.head.weight
+
+    @property
     def output_weight(self) -> Float[Tensor, "v n"]:
         """The matrix that turns a hidden state into logits. An output bias is its last column."""
-        weight = self.embedding.weight[: self.settings.vocab_size] if self.head is None else self.head.weight
+        weight = self.matrix
         return weight if self.bias is None else torch.cat((weight, self.bias[:, None]), dim=1)
 
     @property
@@ -249,7 +254,8 @@ class EncoderDecoder(nn.Module):
         memory_visible = None if state.visible is None else state.visible.expand(-1, ids.shape[1], -1)
         if document is not None and memory is not None and memory.document is not None:
             memory_visible = same_document(document, memory.document)
-        return self._decoded(x, turn, None if document is None else inside_documents(document), memory_visible, state)
+        x = self._decoded(x, turn, None if document is None else inside_documents(document), memory_visible, state)
+        return x if self.bias is None else torch.cat((x, torch.ones_like(x[..., :1])), dim=-1)
 
     def forward(
         self, ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None = None, memory: Memory | None = None
@@ -275,10 +281,29 @@ class EncoderDecoder(nn.Module):
         norm = self.embedding_norm
         x, turn = self._embedded(ids, None, state.length, self.embedding, self.positions, norm)
         visible = None if state.visible is None else state.visible.expand(-1, ids.shape[1], -1)
-        hidden = self._decoded(x, turn, None, visible, state, state.cache)
+        x = self._decoded(x, turn, None, visible, state, state.cache)
         state.cache.length += ids.shape[1]
-        logits = F.linear(hidden[:, -1:] if last else hidden, self.output_weight)
-        return logits.float().log_softmax(-1), state
+        return self.logits(x[:, -1:] if last else x).float().log_softmax(-1), state
+
+    def branch(
+        self, ids: Int[Tensor, "b k"], state: Written, place: int, visible: Bool[Tensor, "b k s"]
+    ) -> tuple[Float[Tensor, "b k width"], Written]:
+        """The decoder's states (see `logits`) after `k` tokens that all stand at one `place` of the target.
+
+        So several texts to one source are written in one row, and share what they have in common: its tokens are the nodes of
+        a tree. `visible` says which of the nodes read before each of the new ones goes on from, and that it sees itself.
+        """
+        rows, k = ids.shape
+        x, turn = self._embedded(ids.reshape(-1, 1), None, place, self.embedding, self.positions, self.embedding_norm)
+        turn = None if turn is None else (turn[0].expand(k, -1), turn[1].expand(k, -1))
+        memory_visible = None if state.visible is None else state.visible.expand(-1, k, -1)
+        x = self._decoded(x.view(rows, k, -1), turn, visible, memory_visible, state, state.cache)
+        state.cache.length += k
+        return x, state
+
+    def logits(self, states: Float[Tensor, "b t width"]) -> Float[Tensor, "b t v"]:
+        """Logits of the token after each position from the decoder's states, as `branch` gives them."""
+        return F.linear(states, self.matrix, self.bias)
 
     def loss(self, batch: Batch, generator: torch.Generator | None, progress: float) -> Float[Tensor, ""]:
         """Mean nats a predicted token: half of the rows with spans taken out, the others continued from an empty source.
@@ -328,7 +353,7 @@ class EncoderDecoder(nn.Module):
         if s.positions == "rotary":
             turn = rotation(self.omega, start, ids.shape[1])  # type: ignore[arg-type]
         else:
-            places = places_in_documents(ids, document, start)
+            places = places_in_documents(ids if document is not None else ids[:1], document, start)
             if positions is None:
                 x = x + sinusoids(places, s.width).to(x.dtype)
             else:
@@ -349,11 +374,10 @@ class EncoderDecoder(nn.Module):
         memory_visible: Tensor | None,
         state: Written,
         cache: KeyValueCache | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "b t width"]:
         for layer, (block, memory) in enumerate(zip(self.decoder, state.memory, strict=True)):
             extend = None if cache is None else partial(cache.extend, layer)
             x = block(
                 x, turn=turn, visible=visible, causal=True, extend=extend, memory=memory, memory_visible=memory_visible
             )
-        x = x if self.norm is None else self.norm(x)
-        return x if self.bias is None else torch.cat((x, torch.ones_like(x[..., :1])), dim=-1)
+        return x if self.norm is None else self.norm(x)
