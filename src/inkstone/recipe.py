@@ -151,6 +151,12 @@ class TaskSection(Section):
     segment: bool | None = None  # tag: whether words are found in characters
     crf: bool | None = None  # tag
     dictionary: bool | None = None  # tag: whether rjieba's words are a hint where units are Chinese characters
+    source_column: str | None = None  # tasks that write: of the text that is read
+    target_column: str | None = None  # and of the one that is written
+    beams: int | None = Field(default=None, ge=1)
+    length_penalty: float | None = Field(default=None, ge=0)
+    no_repeat_ngram: int | None = Field(default=None, ge=0)
+    smoothing: float | None = Field(default=None, ge=0, lt=1)  # of the loss
     once: bool | None = None  # roles: whether a predicate has each core role once at most
 
 

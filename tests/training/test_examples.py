@@ -73,6 +73,14 @@ def embed_data(path, seed):
     path.write_text("query\tpositive\n" + "".join(rows), encoding="utf-8")
 
 
+def summarize_data(path, seed):
+    rows = (
+        {"article": f"It is said that {name} {verb} {place} {how}. Nobody knows.", "summary": f"{name} {verb} {place}"}
+        for name, verb, place, how in draws(seed, 150)
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
 # By task: who writes the data, the ending of their file, a question, and the figure that must be passed.
 MADE = {
     "classify": (classify_data, "csv", "Anna visits Oslo gladly", ("accuracy", 0.9)),
@@ -80,6 +88,7 @@ MADE = {
     "roles": (roles_data, "jsonl", "Ben leaves Rome sadly", ("role F1", 0.9)),
     "answer": (answer_data, "json", ["Who is it?", "It is said that Ben leaves Rome sadly."], ("F1", 0.05)),
     "embed": (embed_data, "tsv", "Ben leaves Rome", ("recall@10", 0.2)),
+    "summarize": (summarize_data, "jsonl", "It is said that Ben leaves Rome sadly.", ("ROUGE-L", 0.05)),
 }
 
 
@@ -116,6 +125,7 @@ REAL = {
     "roles": "srl-zh-gsd/zh_gsd-up-dev.conllup.xz",
     "answer": "qa-cmrc2018/cmrc2018_trial.json.xz",
     "embed": "qa-cmrc2018/cmrc2018_trial.json.xz",
+    "summarize": "summ-scitldr-a/dev.jsonl.xz",
 }
 
 
@@ -124,7 +134,7 @@ REAL = {
 def test_a_recipe_runs_on_data_of_the_mirror(tmp_path, data_mirror, task):
     outcome = tune(
         task, [str(data_mirror / REAL[task])], recipe=EXAMPLES / f"{task}.toml", out=tmp_path / "run", quiet=True,
-        settings=[*SMALL, "train.steps=20", "model.width=32", "task.yardstick=false", *(["model.context=64"] if task == "embed" else [])],
+        settings=[*SMALL, "train.steps=20", "model.width=32", "task.yardstick=false", *(["model.context=64"] if task in ("embed", "summarize") else [])],
     )  # fmt: skip
     assert outcome["steps"] == 20 and outcome["examples"]["dev"] > 0
     assert all(

@@ -65,6 +65,8 @@ def as_text(answer: dict[str, Any]) -> str:
     if "start" in answer:
         asked = answer["input"]["question"] if isinstance(answer["input"], dict) else answer["input"]
         return f"{answer['text'] or '(no answer)'}\t{answer['confidence']:.3f}\t{asked if isinstance(asked, str) else asked[0]}"
+    if "summary" in answer:
+        return answer["summary"]
     if "predicates" in answer:
         return "\n".join(map(told, answer["predicates"])) or "(no predicate)"
     if "tags" in answer:

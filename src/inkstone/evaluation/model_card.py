@@ -42,6 +42,7 @@ PURPOSES = {
         "makes of texts vectors that are near where the texts are alike",
         "把文本变成向量，意思相近的彼此靠近",
     ),
+    "summarize": Purpose("summarization", "writes summaries of texts", "给文本写摘要"),
 }
 
 SECOND_VOICES = {  # of runs with task.blend

@@ -12,6 +12,7 @@ TASKS = {
     "embed": ("inkstone.tasks.embed", "Embed"),
     "tag": ("inkstone.tasks.tag", "Tag"),
     "roles": ("inkstone.tasks.roles", "Roles"),
+    "summarize": ("inkstone.tasks.summarize", "Summarize"),
 }
 
 

@@ -1,0 +1,233 @@
+"""Summaries: a text in, a shorter one out, learned from pairs of both.
+
+A text that is longer than the context is read in pieces that end between sentences; a summary is written of each, and one of these
+summaries together. Beside the model stand summaries without training (`text/extractive.py`): first sentences and TextRank, whichever
+the training part says is better.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, ClassVar
+
+import numpy as np
+
+from inkstone.errors import TextError
+from inkstone.evaluation.intervals import ratio
+from inkstone.evaluation.rouge import rouge_scores
+from inkstone.tasks.base import Answer, Measure
+from inkstone.tasks.columns import by_name, named
+from inkstone.tasks.framing import Frame
+from inkstone.tasks.understanding import Understanding
+from inkstone.tasks.written import Pair, Said, WritingSettings, encoded_pair, source_room, written_ids
+from inkstone.text.extractive import lead, textrank
+from inkstone.text.records import Record, read_records
+from inkstone.text.text_column import as_text, choose
+from inkstone.text.word_cutting import joined
+from inkstone.text.words import sentences
+from inkstone.tokens.example_batches import Encoded
+
+SOURCE_NAMES = (
+    "source",
+    "document",
+    "article",
+    "text",
+    "abstract",
+    "content",
+    "正文",
+    "原文",
+    "文章",
+    "内容",
+    "內容",
+    "摘要",
+)
+TARGET_NAMES = (
+    *("summary", "summaries", "tldr", "target", "targets", "highlights", "headline", "title"),
+    *("总结", "總結", "概要", "摘要", "标题", "標題"),
+)
+SAMPLE = 200  # records by which columns are told
+ROUGE = ("ROUGE-1", "ROUGE-2", "ROUGE-L")
+EXTRACTORS = {"lead": lead, "TextRank": textrank}
+MOST_SENTENCES = 3  # of a summary without training
+JUDGED = 300  # training examples by which it is chosen
+
+
+@dataclass
+class Summarize(WritingSettings):
+    """The task. Columns that are not named are found by their names and contents."""
+
+    no_repeat_ngram: int = 3
+
+    name: ClassVar[str] = "summarize"
+    score: ClassVar[str] = "ROUGE-L"
+    key: ClassVar[str] = "summary"
+
+    def read(self, sources: Sequence[str], understanding: Understanding) -> list[Pair]:
+        """The pairs of csv, tsv and JSON files; a text or its summaries may be lists, of sentences or of ways to say it."""
+        records = read_records(sources, understanding.reading)
+        head = list(islice(records, SAMPLE))
+        try:
+            source, target = self._columns(head)
+        except TextError as error:
+            raise TextError(f"{', '.join(sources)}: {error}") from None
+        understanding.columns = {"text": source, "summary": target}
+        found: list[Pair] = []
+        seen: dict[str, str] = {}
+        for record in (*head, *records):
+            pair = self._pair(record, source, target, understanding)
+            if pair is None:
+                continue
+            if pair.source in seen:
+                understanding.mend(pair.place, "the text stands in the file before; both are kept")
+            seen.setdefault(pair.source, pair.place)
+            found.append(pair)
+        understanding.look_at([pair.source for pair in found])
+        understanding.close(len(found))
+        return found
+
+    def _columns(self, head: Sequence[Record]) -> tuple[str, str]:
+        """The column of the text and that of the summary."""
+        samples = {
+            name: [r.values.get(name) for r in head] for name in dict.fromkeys(n for r in head for n in r.values)
+        }
+        source = self.source_column and named(samples, self.source_column, "task.source_column")
+        target = self.target_column and named(samples, self.target_column, "task.target_column")
+        if source is None:
+            rest = {name: values for name, values in samples.items() if name != target}
+            source = by_name(rest, SOURCE_NAMES) or choose(rest)
+        if target is None:
+            rest = {name: values for name, values in samples.items() if name != source}
+            target = by_name(rest, TARGET_NAMES) or _choose_summary(rest)
+        return source, target
+
+    def _pair(self, record: Record, source: str, target: str, understanding: Understanding) -> Pair | None:
+        text, summaries = _text_of(record.values.get(source)), _texts_of(record.values.get(target))
+        if not text:
+            understanding.refuse(record.place, "the text is empty")
+            return None
+        if not summaries:
+            understanding.refuse(record.place, "the summary is empty")
+            return None
+        if len(summaries[0]) > len(text):
+            understanding.mend(record.place, "the summary is longer than its text; it is learned as it stands")
+        return Pair(record.place, text, summaries)
+
+    def asked(self, inputs: Sequence[Any]) -> list[Pair]:
+        """Texts, or records with the column of the text."""
+        return [self._asked(given, f"input {number}") for number, given in enumerate(inputs, 1)]
+
+    def _asked(self, given: Any, place: str) -> Pair:
+        if isinstance(given, Mapping):
+            samples = {name: [value] for name, value in given.items()}
+            own = self.source_column if self.source_column in samples else None
+            given = _text_of(given[own or by_name(samples, SOURCE_NAMES) or choose(samples)])
+        if not isinstance(given, str):
+            raise TextError(f"{place}: {given!r} is no text, and no record with one")
+        return Pair(place, given)
+
+    def encode(self, examples: Sequence[Pair], frame: Frame) -> list[list[Encoded]]:
+        """The pieces of each text; its summary is learned from the first of them."""
+        tokenizer = frame.tokenizer
+        sources = tokenizer.encode_batch([example.source for example in examples])
+        targets = tokenizer.encode_batch([example.targets[0] if example.targets else "" for example in examples])
+        self.learn_length([written_ids(frame, ids) for e, ids in zip(examples, targets, strict=True) if e.targets])
+        room = source_room(frame)
+        encoded = []
+        for example, source, target in zip(examples, sources, targets, strict=True):
+            pieces = [source] if len(source) <= room else _pieces(example.source, tokenizer, room)
+            inputs = [encoded_pair(frame, pieces[0], target if example.targets else None)]
+            encoded.append(inputs + [encoded_pair(frame, piece, None) for piece in pieces[1:]])
+        return encoded
+
+    def further(self, example: Pair, outputs: Sequence[Said]) -> Pair:
+        """The summaries of a long text's pieces, to be summarised as one; the example itself where it was read whole."""
+        if len(outputs) == 1:
+            return example
+        return replace(example, source=joined([output.text for output in outputs])[0])
+
+    def answer(self, example: Pair, outputs: Sequence[Said]) -> Answer:
+        """The summary, and the mean probability of its tokens."""
+        text = joined([output.text for output in outputs])[0]
+        tokens = sum(output.tokens for output in outputs)
+        return {"summary": text, "confidence": float(np.exp(sum(o.log_chance for o in outputs) / max(1, tokens)))}
+
+    def measures(self, examples: Sequence[Pair], answers: Sequence[Answer]) -> dict[str, Measure]:
+        """F1 of ROUGE-L, ROUGE-1 and ROUGE-2 with the best of the summaries that are known."""
+        scores = rouge_scores([answer["summary"] for answer in answers], [e.targets for e in examples], ROUGE)
+        order = (self.score, *(kind for kind in ROUGE if kind != self.score))
+        return {kind: Measure(scores.statistics(kind), ratio) for kind in order}
+
+    def mistakes(self, examples: Sequence[Pair], answers: Sequence[Answer]) -> list[dict[str, Any]]:
+        """Text, summary, and what was written."""
+        scores = rouge_scores([a["summary"] for a in answers], [e.targets for e in examples], (self.score,))
+        return [
+            {
+                "place": example.place,
+                "text": example.source,
+                "gold": example.targets[0],
+                "predicted": answer["summary"],
+                "right": answer["summary"] in example.targets,
+                "score": float(score),
+                "confidence": answer.get("confidence"),
+            }
+            for example, answer, score in zip(examples, answers, scores.each[self.score][:, 2], strict=True)
+        ]
+
+    def yardstick(
+        self, train: Sequence[Pair], parts: Sequence[Sequence[Pair]], seed: int
+    ) -> tuple[str, list[list[Answer]]]:
+        """First sentences or TextRank, so many of them as the training part's summaries are best met with."""
+        chosen = np.random.default_rng(seed).permutation(len(train))[:JUDGED]
+        judged = [train[number] for number in chosen]
+        ways = [(name, size) for size in range(1, MOST_SENTENCES + 1) for name in EXTRACTORS]
+        met = [self.measures(judged, _extracted(judged, *way))[self.score].value for way in ways]
+        name, size = ways[int(np.argmax(met))]
+        told = f"{name}, {size} sentence{'s' * (size > 1)}"
+        return told, [_extracted(part, name, size) for part in parts]
+
+
+def _extracted(examples: Sequence[Pair], name: str, size: int) -> list[Answer]:
+    return [{"summary": joined(EXTRACTORS[name](example.source, size))[0]} for example in examples]
+
+
+def _pieces(text: str, tokenizer: Any, room: int) -> list[np.ndarray]:
+    """The tokens of stretches of whole sentences that fit; a sentence that does not fit by itself is cut into such parts."""
+    pieces: list[np.ndarray] = []
+    under_way: list[np.ndarray] = []
+    for ids in tokenizer.encode_batch([f"{sentence} " for sentence in sentences(text)]):
+        parts = [ids[at : at + room] for at in range(0, max(1, len(ids)), room)]
+        for part in parts:
+            if under_way and sum(map(len, under_way)) + len(part) > room:
+                pieces.append(np.concatenate(under_way))
+                under_way = []
+            under_way.append(part)
+    return [*pieces, np.concatenate(under_way)] if under_way else pieces
+
+
+def _choose_summary(samples: Mapping[str, Sequence[Any]]) -> str:
+    """Of the columns that are left the one with the longest texts that differ. Raises TextError where there is none."""
+    mean = {
+        name: float(np.mean([len(_text_of(value)) for value in values]))
+        for name, values in samples.items()
+        if len(values) == 1 or len(set(map(str, values))) > 1
+    }
+    best = max(mean, key=lambda name: mean[name], default=None)
+    if best is None or not mean[best]:
+        raise TextError(
+            f"no column that looks like a summary; besides the text the columns are: {', '.join(samples) or 'none'}; name it with "
+            "--set task.target_column=NAME"
+        )
+    return best
+
+
+def _text_of(value: Any) -> str:
+    """A text, or sentences joined to one."""
+    if isinstance(value, list | tuple):
+        return joined([part for each in value if (part := (as_text(each) or "").strip())])[0]
+    return (as_text(value) or "").strip()
+
+
+def _texts_of(value: Any) -> tuple[str, ...]:
+    """One text, or several ways to say it."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(dict.fromkeys(text for each in values if (text := _text_of(each))))
