@@ -5,7 +5,7 @@ import torch
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
 
-from inkstone.layers.rotary import RotaryScaling, frequencies, rotate, rotation
+from inkstone.layers.rotary import KeepsFrequencies, RotaryScaling, frequencies, rotate, rotation
 
 CASES = {
     "default": (None, dict(rope_type="default")),
@@ -53,3 +53,18 @@ def test_turning_keeps_lengths():
     turned = rotate(x, *rotation(frequencies(6, 10.0), 3, 9))
     torch.testing.assert_close(turned.norm(dim=-1), x.norm(dim=-1))
     torch.testing.assert_close(rotate(x, *rotation(frequencies(6, 10.0), 0, 9))[:, :, 0], x[:, :, 0])
+
+
+def test_frequencies_stay_exact_where_weights_are_rounded():
+    class Turning(KeepsFrequencies):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(1 / 3))
+            self.register_buffer("omega", frequencies(32, 10_000.0), persistent=False)
+
+    outer = torch.nn.Sequential(Turning()).to(torch.bfloat16)
+    model = outer[0]
+    assert model.scale.dtype == torch.bfloat16 and torch.equal(model.omega, frequencies(32, 10_000.0))
+    outer.float()
+    assert model.scale.dtype == torch.float32 and torch.equal(model.omega, frequencies(32, 10_000.0))
+    assert outer.double()[0].omega.dtype == torch.float64

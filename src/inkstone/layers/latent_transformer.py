@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from inkstone.layers.attention import attention
 from inkstone.layers.feed_forward import SwiGLU
 from inkstone.layers.normalisation import RMSNorm
-from inkstone.layers.rotary import frequencies, rotate, rotation
+from inkstone.layers.rotary import KeepsFrequencies, frequencies, rotate, rotation
 
 THETA = 10_000.0
 
@@ -53,7 +53,7 @@ class LatentBlock(nn.Module):
         return x + self.feed_forward(self.feed_forward_norm(x)), [k, v]
 
 
-class TransformerReader(nn.Module):
+class TransformerReader(KeepsFrequencies):
     """Features of every position of a text, each knowing the whole text."""
 
     def __init__(self, width: int, n_layers: int, n_heads: int, hidden: int):
@@ -64,14 +64,14 @@ class TransformerReader(nn.Module):
 
     def forward(self, x: Float[Tensor, "n t width"], valid: Bool[Tensor, "n t"]) -> Float[Tensor, "n t width"]:
         """Nothing sees padding but padding itself."""
-        turn = rotation(self.omega, 0, x.shape[1])  # type: ignore[arg-type]
+        turn = rotation(self.omega, 0, x.shape[1])
         visible = None if bool(valid.all()) else valid[:, :, None] == valid[:, None, :]
         for block in self.blocks:
             x, _ = block(x, turn, None, visible)
         return self.norm(x)
 
 
-class TransformerWriter(nn.Module):
+class TransformerWriter(KeepsFrequencies):
     """States from which the next tokens are foretold, the latent vector in front of every block's keys."""
 
     def __init__(self, width: int, n_layers: int, n_heads: int, hidden: int, latent: int):
@@ -94,9 +94,9 @@ class TransformerWriter(nn.Module):
         visible, t = None, x.shape[1]
         if memory is None:
             memory = self.begin(z)
-            turn = rotation(self.omega, 0, t)  # type: ignore[arg-type]
+            turn = rotation(self.omega, 0, t)
         else:
-            turn = rotation(self.omega, memory[-1], t)  # type: ignore[arg-type]
+            turn = rotation(self.omega, memory[-1], t)
             if not bool(memory[-2].all()):
                 back = torch.ones(t, t, dtype=torch.bool, device=x.device).tril().expand(len(x), t, t)
                 visible = torch.cat((memory[-2][:, None].expand(-1, t, -1), back), dim=2)

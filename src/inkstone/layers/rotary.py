@@ -7,11 +7,12 @@ Each head vector is read as d/2 pairs (xᵢ, xᵢ₊d/2); at position p the pair
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,22 @@ def frequencies(head_width: int, theta: float, scaling: RotaryScaling | None = N
         keep = ramp.clamp(0, 1)
         omega = keep * omega + (1 - keep) * omega / scaling.factor
     return omega.float()
+
+
+class KeepsFrequencies(nn.Module):
+    """A module with the buffer `omega`, which stays in single precision where weights are rounded, as to bfloat16.
+
+    The eight bits of bfloat16 would turn far positions by other angles than the same model does when it is opened again.
+    """
+
+    omega: Float[Tensor, " half"]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "KeepsFrequencies":
+        exact = self.omega
+        super()._apply(fn, recurse)
+        if self.omega.dtype.itemsize < torch.float32.itemsize:
+            self.omega = exact.to(self.omega.device, torch.float32)
+        return self
 
 
 def rotation(

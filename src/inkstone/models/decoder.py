@@ -26,7 +26,7 @@ from inkstone.layers.feed_forward import GeluMLP, SwiGLU
 from inkstone.layers.kv_cache import KeyValueCache
 from inkstone.layers.normalisation import LayerNorm, RMSNorm
 from inkstone.layers.positions import places_in_documents
-from inkstone.layers.rotary import RotaryScaling, frequencies, rotate, rotation
+from inkstone.layers.rotary import KeepsFrequencies, RotaryScaling, frequencies, rotate, rotation
 from inkstone.tokens.tokenizer import Tokenizer
 
 
@@ -157,7 +157,7 @@ class Block(nn.Module):
         return F.dropout(x, self.settings.dropout, self.training) if self.settings.dropout else x
 
 
-class Decoder(nn.Module):
+class Decoder(KeepsFrequencies):
     """A causal language model. `forward` gives the logits of training; `start` and `step` obey `LanguageModel`."""
 
     family: ClassVar[str] = "decoder"
@@ -218,7 +218,7 @@ class Decoder(nn.Module):
         x = self.embedding(ids)
         turn = None
         if self.positions is None:
-            turn = rotation(self.omega, start, ids.shape[1])  # type: ignore[arg-type]
+            turn = rotation(self.omega, start, ids.shape[1])
         else:
             if start + ids.shape[1] > self.settings.context:
                 raise RecipeError(

@@ -31,7 +31,7 @@ from inkstone.layers.attention import same_document
 from inkstone.layers.cross_entropy import linear_cross_entropy
 from inkstone.layers.normalisation import LayerNorm
 from inkstone.layers.positions import places_in_documents, sinusoids
-from inkstone.layers.rotary import frequencies, rotation
+from inkstone.layers.rotary import KeepsFrequencies, frequencies, rotation
 from inkstone.layers.transformer import TransformerBlock
 from inkstone.models.decoder import context_for, heads_for
 from inkstone.tokens.batches import Batch
@@ -128,7 +128,7 @@ class Read:
         return Read(self.ids[rows])
 
 
-class Encoder(nn.Module):
+class Encoder(KeepsFrequencies):
     """A masked language model. `encode` gives the states of all positions, `forward` the logits of the token at each."""
 
     family: ClassVar[str] = "encoder"
@@ -204,7 +204,7 @@ class Encoder(nn.Module):
         x = self.embedding(ids)
         turn = None
         if self.positions is None:
-            turn = rotation(self.omega, 0, ids.shape[1])  # type: ignore[arg-type]
+            turn = rotation(self.omega, 0, ids.shape[1])
         else:
             places = places_in_documents(ids, document)
             if ids.shape[1] > s.context and int(places.max()) >= s.context:

@@ -30,7 +30,7 @@ from inkstone.layers.feed_forward import ACTIVATIONS
 from inkstone.layers.kv_cache import KeyValueCache
 from inkstone.layers.normalisation import LayerNorm
 from inkstone.layers.positions import places_in_documents, sinusoids
-from inkstone.layers.rotary import frequencies, rotation
+from inkstone.layers.rotary import KeepsFrequencies, frequencies, rotation
 from inkstone.layers.transformer import TransformerBlock
 from inkstone.models.decoder import context_for, heads_for
 from inkstone.tokens.batches import Batch
@@ -152,7 +152,7 @@ class Written:
         return Written(self.cache.select(rows), memory, None if self.visible is None else self.visible[rows])
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(KeepsFrequencies):
     """A model of a text given another. `hidden`, `start` and `step` without a memory are those of an empty source."""
 
     family: ClassVar[str] = "encoder_decoder"
@@ -351,7 +351,7 @@ class EncoderDecoder(nn.Module):
         s, turn = self.settings, None
         x = embedding(ids) * math.sqrt(s.width) if s.scaled else embedding(ids)
         if s.positions == "rotary":
-            turn = rotation(self.omega, start, ids.shape[1])  # type: ignore[arg-type]
+            turn = rotation(self.omega, start, ids.shape[1])
         else:
             places = places_in_documents(ids if document is not None else ids[:1], document, start)
             if positions is None:
