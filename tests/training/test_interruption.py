@@ -56,6 +56,14 @@ def test_one_that_a_library_turns_into_another_error_is_still_one(tmp_path):
     assert caught.value.exit_code == 130
 
 
+def test_an_error_after_one_that_was_only_noted_does_not_say_that_all_is_saved(tmp_path):
+    with pytest.raises(Interrupted, match="the last steps could not be saved"):
+        with supervised(Run.create(tmp_path / "run", Recipe()), "train", resumed=False) as interruption:
+            interruption.immediate = False
+            os.kill(os.getpid(), signal.SIGINT)
+            raise TypeError("no such data type")
+
+
 def test_one_that_a_library_loses_is_heeded_at_the_next_step():
     with Interruption("go on") as interruption:
         with contextlib.suppress(Interrupted):

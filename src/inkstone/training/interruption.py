@@ -40,13 +40,11 @@ class Interruption:
             raise self.stopped()
 
     def stopped(self) -> Interrupted:
-        """The error that says how to go on."""
-        return Interrupted(self.message, self.exit_code)
+        """The error that says how to go on; while a signal only sets `requested`, that the last steps are not saved."""
+        return Interrupted(self.message if self.immediate else self.message_of_loss, self.exit_code)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number
         again, self.requested = self.requested, True
-        if self.immediate:
+        if self.immediate or again:  # a second time: the state was being saved
             raise self.stopped()
-        if again:  # the state was being saved
-            raise Interrupted(self.message_of_loss, self.exit_code)
