@@ -56,7 +56,9 @@ def said_in(record: Mapping[str, Any]) -> Iterator[Said | Misread]:
     Self-Instruct has several answers to one instruction, each to an input of its own; each is a conversation.
     """
     lower = _in_lower_case(record)
-    if isinstance(lower.get("instances"), list):
+    if lower.get("instances") == []:
+        yield Misread("an instruction without an instance")
+    elif isinstance(lower.get("instances"), list):
         for number, each in enumerate(lower["instances"], 1):
             part = f" instance {number}"
             if isinstance(each, Mapping):
