@@ -51,6 +51,33 @@ def test_columns_are_told_by_their_names(tmp_path):
     assert found[1].targets == ("Paper waits.",)
 
 
+def test_where_a_text_is_from_is_not_the_text(tmp_path):
+    rows = '{"source": "The Times", "article": "Ink is ground on a stone.", "summary": "Ink"}\n'
+    _, found, _ = read(tmp_path / "a.jsonl", rows)
+    assert found[0].source == "Ink is ground on a stone."
+
+
+def test_no_more_may_be_written_than_the_context_holds():
+    task = Summarize()
+    task.learn_length([np.zeros(60, dtype=np.int64)], 64)
+    assert task.longest == 64
+
+
+def test_only_texts_of_several_pieces_are_read_again():
+    class Counting(Predictor):
+        def __init__(self):
+            self.task, self.cut, self.seen = Summarize(), [], []
+
+        def outputs(self, examples):
+            self.seen.append([pair.source for pair in examples])
+            return [[Said(piece, -1.0, 2) for piece in pair.source.split("|")] for pair in examples]
+
+    predictor = Counting()
+    answers = predictor.answers([Pair("a", "one"), Pair("b", "two|three"), Pair("c", "four")])
+    assert predictor.seen == [["one", "two|three", "four"], ["two three"]]
+    assert [answer["summary"] for answer in answers] == ["one", "two three", "four"]
+
+
 def test_columns_without_names_are_told_by_what_stands_in_them(tmp_path):
     rows = "".join(
         f"to title\tThe story number {n} is about ink, a stone, and much else.\tStory {n} of ink\n" for n in range(6)

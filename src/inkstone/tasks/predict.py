@@ -64,8 +64,13 @@ class Predictor:
         outputs = self.outputs(examples)
         if isinstance(self.task, AsksFurther):
             further = [self.task.further(each, own) for each, own in zip(examples, outputs, strict=True)]
-            if any(new is not old for new, old in zip(further, examples, strict=True)):
-                examples, outputs = further, self.outputs(further)
+            asked = [number for number, old in enumerate(examples) if further[number] is not old]
+            if asked:
+                cut = self.cut
+                for number, own in zip(asked, self.outputs([further[number] for number in asked]), strict=True):
+                    outputs[number] = own
+                self.cut = [place for place in cut if place not in self.cut] + self.cut
+                examples = further
         return self.answers_of(examples, outputs)
 
     def answers_of(self, examples: Sequence[Any], outputs: Sequence[Sequence[Any]]) -> list[Answer]:

@@ -28,12 +28,12 @@ from inkstone.text.words import sentences
 from inkstone.tokens.example_batches import Encoded
 
 SOURCE_NAMES = (
-    "source",
     "document",
     "article",
     "text",
     "abstract",
     "content",
+    "source",  # after the others, beside which it says where a text is from
     "正文",
     "原文",
     "文章",
@@ -130,7 +130,9 @@ class Summarize(WritingSettings):
         tokenizer = frame.tokenizer
         sources = tokenizer.encode_batch([example.source for example in examples])
         targets = tokenizer.encode_batch([example.targets[0] if example.targets else "" for example in examples])
-        self.learn_length([written_ids(frame, ids) for e, ids in zip(examples, targets, strict=True) if e.targets])
+        self.learn_length(
+            [written_ids(frame, ids) for e, ids in zip(examples, targets, strict=True) if e.targets], frame.context
+        )
         room = source_room(frame)
         encoded = []
         for example, source, target in zip(examples, sources, targets, strict=True):

@@ -147,11 +147,15 @@ class WritingSettings:
         text = tokenizer.decode(hypothesis.ids).strip()
         return Said(text, float(sum(hypothesis.log_probabilities)), len(hypothesis.ids))
 
-    def learn_length(self, written: Sequence[Int[np.ndarray, " u"]]) -> None:
-        """How much may be written: a little more than nearly all texts of the training part have. Only the first call counts."""
+    def learn_length(self, written: Sequence[Int[np.ndarray, " u"]], context: int) -> None:
+        """How much may be written: a little more than nearly all texts of the training part have, and no more than the context.
+
+        Only the first call counts.
+        """
         if not self.longest:
             lengths = [len(ids) for ids in written]
-            self.longest = max(LEAST_WRITTEN, round(LONGER * float(np.quantile(lengths, NEARLY_ALL)))) if lengths else 0
+            most = max(LEAST_WRITTEN, round(LONGER * float(np.quantile(lengths, NEARLY_ALL)))) if lengths else 0
+            self.longest = min(most, context)
 
 
 def source_room(frame: Frame) -> int:
