@@ -152,7 +152,7 @@ class ReadsInputs(Protocol):
 
 @runtime_checkable
 class AsksFurther(Protocol):
-    """A task that must know one thing of an example, such as its predicates, before it can ask for another."""
+    """A task that must know one thing of an example before it can ask for another: its predicates, the summaries of its pieces."""
 
     def further(self, example: Any, outputs: Sequence[Any]) -> Any:
         """What is to be asked next, given what the model said; the example itself where nothing is."""
