@@ -15,6 +15,7 @@ from inkstone import eval, load, predict, tune
 from inkstone.cli import main
 from inkstone.cli.tune_verb import as_text
 from inkstone.errors import Interrupted, RecipeError, RunError
+from inkstone.recipe import Recipe, with_settings
 from inkstone.run import Run
 from inkstone.tasks.classify import Classify
 from inkstone.training import machine, tuning, tuning_plan, tuning_run
@@ -431,3 +432,26 @@ def test_a_run_in_bfloat16_is_kept_in_float32_and_goes_on_after_an_interruption(
     outcome = tune(resume=tmp_path / "run", quiet=True)
     assert outcome["steps"] == 12
     assert all(weight.dtype == torch.float32 for weight in load(tmp_path / "run", dtype="stored").parameters())
+
+
+@pytest.mark.parametrize(("scoring", "left"), [(0.0, 54), (12.0, 48), (100.0, 42)])
+def test_where_scoring_takes_long_more_of_the_minutes_is_kept_for_it(scoring, left):
+    recipe = with_settings(Recipe(), ["train.minutes=1"])
+    stages = tuning_run.TuningRun(None, recipe, time.perf_counter(), None, None, None, False, Classify())  # type: ignore[arg-type]
+    stages.at_the_end = scoring
+    assert stages.left() == pytest.approx(left, abs=1)
+
+
+def test_the_seconds_of_scoring_are_those_of_all_examples_with_dev_read_twice_where_something_is_settled():
+    class Asked:
+        def answers(self, examples):
+            time.sleep(0.004 * len(examples))
+
+    class Read:
+        dev = range(60)
+
+        def scored(self):
+            return {"dev": self.dev, "test": range(40)}
+
+    stages = tuning_run.TuningRun(None, Recipe(), 0.0, None, None, None, False, Classify())  # type: ignore[arg-type]
+    assert stages.seconds_of_scoring(Asked(), Read()) == pytest.approx(0.004 * 160, rel=0.5)  # type: ignore[arg-type]

@@ -51,7 +51,9 @@ SHORT_HEADS = (
     "span",
     "text",
 )  # whose scores bfloat16 is good enough for; likeness of vectors needs more
-SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report
+SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report; more where scoring takes longer,
+MOST_AT_THE_END = 0.3  # but no more than this
+SCORED_FIRST = 24  # examples by which the seconds of scoring are told
 
 
 class TuningRun:
@@ -73,6 +75,7 @@ class TuningRun:
         self.line, self.interruption, self.resumed = line, interruption, resumed
         self.before = 0.0  # seconds of earlier calls that this one builds on
         self.task = task
+        self.at_the_end = 0.0  # seconds that the final scores will take
         self.short_pays = False  # whether this machine multiplies much faster in bfloat16
         self.fewer_threads: list[Choice] | None = None  # what was chosen of them; None where the number is not open
 
@@ -159,7 +162,7 @@ class TuningRun:
         if self.recipe.train.steps is not None:
             return None
         total = (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
-        left = total * (1 - SHARE_AT_THE_END) - self.elapsed()
+        left = total - min(max(SHARE_AT_THE_END * total, self.at_the_end), MOST_AT_THE_END * total) - self.elapsed()
         if left < 1:
             measured = self.recipe.task.yardstick and isinstance(self.task, HasYardstick)
             raise RunError(
@@ -172,6 +175,8 @@ class TuningRun:
     def fit(self, parts: Parts, device: str) -> Predictor:
         """Build the model, train it, and save it."""
         predictor, inputs, choices = self.prepare(parts, device)
+        if self.recipe.train.steps is None:
+            self.at_the_end = self.seconds_of_scoring(predictor, parts)
         factors, learning = choose_what_learns(predictor.model, self.recipe.task, self.recipe.train.seed)
         if self.recipe.train.dtype == "bfloat16":  # as the recipe says, or as an earlier call chose
             predictor.model.to(torch.bfloat16)
@@ -224,6 +229,16 @@ class TuningRun:
                 self.line.show("learning the model beside", force=True)
             self.task.learn_beside(parts.train, self.run.folder)
         return predictor, inputs, choices
+
+    def seconds_of_scoring(self, predictor: Predictor, parts: Parts) -> float:
+        """How long the final scores of dev and test will take, by a few examples of both."""
+        scored = [example for examples in parts.scored().values() for example in examples]
+        some = scored[:: max(1, len(scored) // SCORED_FIRST)]
+        begin = time.perf_counter()
+        predictor.answers(some)
+        each = (time.perf_counter() - begin) / len(some)
+        settling = len(parts.dev) if isinstance(self.task, SettlesOnDev) else 0
+        return each * (len(scored) + settling)
 
     def plan(self, predictor: Predictor, inputs: list[Encoded], choices: list[Choice]) -> int:
         """Most steps of the run; recorded and said with all choices, but where an earlier call has done so."""
