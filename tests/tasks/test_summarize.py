@@ -113,6 +113,13 @@ def test_what_may_be_asked():
         task.asked([["a", "list"]])
 
 
+@pytest.mark.parametrize("text", ["磨墨。纸在等。" * 30, "Ink is ground.  The stone\nwaits. " * 29 + "Ink is ground."])
+def test_pieces_are_the_text_itself(text):
+    tokenizer = learn_tokenizer([text], "byte-bpe", 300)
+    (inputs,) = Summarize().encode([Pair("here", text)], Frame.of(tokenizer, 40))
+    assert len(inputs) > 1 and "".join(tokenizer.decode(each.ids) for each in inputs) == text
+
+
 def test_a_long_text_is_read_in_pieces_that_end_between_sentences():
     text = " ".join(f"Sentence number {n} speaks of ink." for n in range(30))
     tokenizer = learn_tokenizer([text], "byte-bpe", 300)

@@ -196,7 +196,7 @@ def _pieces(text: str, tokenizer: Any, room: int) -> list[np.ndarray]:
     """The tokens of stretches of whole sentences that fit; a sentence that does not fit by itself is cut into such parts."""
     pieces: list[np.ndarray] = []
     under_way: list[np.ndarray] = []
-    for ids in tokenizer.encode_batch([f"{sentence} " for sentence in sentences(text)]):
+    for ids in tokenizer.encode_batch(_stretches(text)):
         parts = [ids[at : at + room] for at in range(0, max(1, len(ids)), room)]
         for part in parts:
             if under_way and sum(map(len, under_way)) + len(part) > room:
@@ -204,6 +204,16 @@ def _pieces(text: str, tokenizer: Any, room: int) -> list[np.ndarray]:
                 under_way = []
             under_way.append(part)
     return [*pieces, np.concatenate(under_way)] if under_way else pieces
+
+
+def _stretches(text: str) -> list[str]:
+    """The text in parts that end with its sentences; blanks go with the sentence after them, as tokens have them."""
+    found, end = [], 0
+    for sentence in sentences(text):
+        stop = max(end, text.find(sentence, end)) + len(sentence)
+        found.append(text[end:stop])
+        end = stop
+    return found
 
 
 def _choose_summary(samples: Mapping[str, Sequence[Any]]) -> str:
