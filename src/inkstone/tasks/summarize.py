@@ -72,14 +72,14 @@ class Summarize(WritingSettings):
             raise TextError(f"{', '.join(sources)}: {error}") from None
         understanding.columns = {"text": source, "summary": target}
         found: list[Pair] = []
-        seen: dict[str, str] = {}
+        seen: set[str] = set()
         for record in (*head, *records):
             pair = self._pair(record, source, target, understanding)
             if pair is None:
                 continue
             if pair.source in seen:
                 understanding.mend(pair.place, "the text stands in the file before; both are kept")
-            seen.setdefault(pair.source, pair.place)
+            seen.add(pair.source)
             found.append(pair)
         understanding.look_at([pair.source for pair in found])
         understanding.close(len(found))

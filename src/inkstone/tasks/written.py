@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from inkstone.errors import RecipeError, TextError
+from inkstone.inference.beam_search import Hypothesis
 from inkstone.inference.writing import write_texts
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.framing import Frame
@@ -143,7 +144,7 @@ class WritingSettings:
         """How many may be written of a source of so many tokens."""
         return self.longest or 2 * source
 
-    def _said(self, tokenizer: Tokenizer, hypothesis: Any) -> Said:
+    def _said(self, tokenizer: Tokenizer, hypothesis: Hypothesis) -> Said:
         text = tokenizer.decode(hypothesis.ids).strip()
         return Said(text, float(sum(hypothesis.log_probabilities)), len(hypothesis.ids))
 

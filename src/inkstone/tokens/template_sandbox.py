@@ -1,7 +1,7 @@
 """Where a chat template runs: Jinja as `transformers` sets it up for them, in a sandbox.
 
 A template comes with a model and may be a stranger's. It sees the messages and the names of a few tokens, as plain data, and
-can reach nothing else; its size and that of the text it writes are bounded. It is not bounded in time.
+can reach nothing else; its size and that of the text it writes are bounded. It is bounded neither in time nor in memory.
 """
 
 import datetime
