@@ -336,7 +336,7 @@ def test_layer_decay_falls_from_the_head_to_the_embeddings():
 
 def test_layer_decay_of_models_in_models_of_two_stacks_and_of_low_rank_changes():
     tokenizer, generator = byte_tokenizer(), torch.Generator().manual_seed(0)
-    encoder = Encoder(EncoderSettings.of_size(257, 16, 2, n_heads=2), tokenizer)
+    encoder = Encoder(EncoderSettings.of_size(257, 16, 2, n_heads=2, layout="bert"), tokenizer)
     headed = nn.ModuleDict({"body": add_lora(encoder, 2, generator=generator), "scores": nn.Linear(16, 3)})
     factors = layer_decay(headed, 0.5)
     assert factors["scores.weight"] == factors["body.transform.weight"] == 1
