@@ -187,7 +187,8 @@ def main() -> None:
 
 NOTES = [
     """Test parts, each scored once by every run; settings were chosen on dev. A run has one core and the minutes of
-    benchmarks/task_table.py at most, its yardstick included, and ends sooner where dev gains nothing.""",
+    benchmarks/task_table.py at most, its yardstick included, and ends sooner where dev gains nothing; drcd-pretrained took longer, for its
+    long test part was not counted then.""",
     """Our yardstick is the simple model that every run trains beside the tuned one: TF–IDF with logistic regression, or a CRF over
     feature templates. The peers learn from the same parts: scikit-learn with its C chosen on dev, CRFsuite with every feature that
     our CRF looks at.""",

@@ -51,7 +51,7 @@ class EncoderSettings:
     """The shape of an encoder.
 
     The layout "bert" has norms after each part and a vector for each place; "modern", with which new ones begin, has norms
-    before each part and rotary positions, and learns far more in the same minutes.
+    before each part and rotary positions, and learns more in the same minutes.
     """
 
     vocab_size: int

@@ -1,7 +1,6 @@
 """The chat template of a model: how a conversation is written down in tokens, and which of them are the model's answers.
 
-The one object that training, `inkstone chat`, the API and the export use, so that a model is asked in the very tokens it learned
-from. It is stored beside the model as `chat_template.jinja`, which `transformers` and what is built on it read as well.
+The one object for all who need it, as `inkstone chat`, so that a model is asked in the very tokens it learned from. It is stored beside the model as `chat_template.jinja`, which `transformers` and what is built on it read as well.
 """
 
 import re

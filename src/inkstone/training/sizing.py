@@ -144,7 +144,7 @@ def optimizer_for(settings: Any, batch_tokens: int) -> tuple[str, str]:
     """The optimiser, and why: Muon for a decoder where its orthogonalisation costs little beside the step, and for every encoder.
 
     An encoder must find out what places beside a token say of it before it can learn anything else, from 15 % of the tokens; with
-    AdamW that takes thousands of steps. The recipes of the other families were published with methods of the kind of AdamW.
+    AdamW that takes many more steps. The recipes of the other families were published with methods of the kind of AdamW.
     """
     if isinstance(settings, EncoderSettings):
         return "muon", "an encoder learns from few of its tokens, and with AdamW needs many more steps"
