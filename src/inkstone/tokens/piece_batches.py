@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inkstone.tokens.batches import Batch, PackedBatches
+from inkstone.tokens.batches import Batch, Batches, PackedBatches
 from inkstone.tokens.pieces import Pieces, cut_pieces
 from inkstone.tokens.sentence_ends import openings
 from inkstone.tokens.shards import TokenShards
@@ -24,12 +24,23 @@ class PieceBatches:
     or ends with that is no whole piece is left out of it; as windows begin elsewhere each epoch, all of the text is read.
     The pieces of a batch stand in one row, each with a number of its own in `document`. Nothing is kept that could not be
     made again, so a run resumes at batch i by asking for batch i.
+
+    `windows` are other ones of `GROUP` · `context` tokens to cut pieces from, such as those of a mixture.
     """
 
-    def __init__(self, shards: TokenShards, marks: Tensor, *, context: int, rows: int, seed: int):
+    def __init__(
+        self,
+        shards: TokenShards,
+        marks: Tensor,
+        *,
+        context: int,
+        rows: int,
+        seed: int,
+        windows: Batches | None = None,
+    ):
         self.shards, self.marks = shards, marks.cpu()
         self.context, self.rows, self.seed = context, rows, seed
-        self.windows = PackedBatches(shards, context=GROUP * context, rows=rows, seed=seed)
+        self.windows = windows or PackedBatches(shards, context=GROUP * context, rows=rows, seed=seed)
         self._group = lru_cache(maxsize=2)(self._make_group)
 
     def batch(self, index: int) -> Batch:
