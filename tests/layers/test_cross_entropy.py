@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from inkstone.layers import cross_entropy as module
-from inkstone.layers.cross_entropy import linear_cross_entropy
+from inkstone.layers.cross_entropy import linear_cross_entropy, token_nats
 
 
 def case(n: int, width: int, v: int, dtype=torch.float64):
@@ -81,3 +81,24 @@ def test_large_logits_stay_finite():
     loss = linear_cross_entropy(hidden * 1e4, weight, targets)
     loss.backward()
     assert loss.isfinite() and hidden.grad.isfinite().all() and weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("n", "v"), [(1, 2), (150, 7), (200, 300)])
+def test_nats_of_single_tokens_and_gradients_of_any_sum_of_them(n, v, chunks):
+    hidden, weight, targets = case(n, 8, v)
+    counts = torch.randn(n, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    nats, expected = token_nats(hidden, weight, targets), F.cross_entropy(hidden @ weight.T, targets, reduction="none")
+    torch.testing.assert_close(nats.double(), expected, rtol=1e-5, atol=1e-6)
+    grads = torch.autograd.grad((nats.double() * counts).sigmoid().sum(), (hidden, weight))
+    others = torch.autograd.grad((expected * counts).sigmoid().sum(), (hidden, weight))
+    for grad, other in zip(grads, others, strict=True):
+        torch.testing.assert_close(grad, other, rtol=1e-4, atol=1e-5)
+
+
+def test_nats_of_single_tokens_in_bfloat16_and_gradients_that_are_asked_for(chunks):
+    hidden, weight, targets = case(150, 16, 40, torch.bfloat16)
+    token_nats(hidden.detach(), weight, targets).sum().backward()
+    wide = weight.detach().double().requires_grad_()
+    F.cross_entropy(hidden.detach().double() @ wide.T, targets, reduction="sum").backward()
+    assert hidden.grad is None and weight.grad.dtype == torch.bfloat16
+    assert (weight.grad.double() - wide.grad).norm() <= 2e-2 * wide.grad.norm()

@@ -65,3 +65,47 @@ def linear_cross_entropy(
     """
     chunk = max(64, CHUNK_NUMBERS // weight.shape[0])
     return _LinearCrossEntropy.apply(hidden, weight, targets, chunk)
+
+
+class _TokenNats(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+        nats = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        for start in range(0, len(hidden), chunk):
+            rows = slice(start, start + chunk)
+            logits = (hidden[rows] @ weight.T).float()
+            nats[rows] = logits.logsumexp(-1) - logits.gather(1, targets[rows, None])[:, 0]
+        ctx.save_for_backward(hidden, weight, targets)
+        ctx.chunk = chunk
+        return nats
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor):
+        (grad,) = grads
+        hidden, weight, targets = ctx.saved_tensors
+        needs_hidden, needs_weight = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
+        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
+        grad_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device) if needs_weight else None
+        for start in range(0, len(hidden), ctx.chunk):
+            rows = slice(start, start + ctx.chunk)
+            slope = (hidden[rows] @ weight.T).float().softmax(-1)
+            wanted = targets[rows, None]
+            slope.scatter_add_(1, wanted, slope.new_full((1, 1), -1.0).expand(len(wanted), 1))
+            slope = slope.mul_(grad[rows, None]).to(hidden.dtype)
+            if grad_hidden is not None:
+                grad_hidden[rows] = slope @ weight
+            if grad_weight is not None:
+                grad_weight += slope.T @ hidden[rows]
+        return grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype), None, None
+
+
+def token_nats(
+    hidden: Float[Tensor, "n width"], weight: Float[Tensor, "v width"], targets: Int[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """−log softmax(W hᵢ)[yᵢ] of each row, in nats.
+
+    Equal to `F.cross_entropy(hidden @ weight.T, targets, reduction="none")`. What each row will count for is not known before
+    the backward pass, so that this makes the logits of a chunk a second time: a third product for a loss that is no mean.
+    """
+    chunk = max(64, CHUNK_NUMBERS // weight.shape[0])
+    return _TokenNats.apply(hidden, weight, targets, chunk)

@@ -220,12 +220,14 @@ class Decoder(KeepsFrequencies):
         if self.positions is None:
             turn = rotation(self.omega, start, ids.shape[1])
         else:
-            if start + ids.shape[1] > self.settings.context:
+            places = places_in_documents(ids, document, start)
+            longest = start + ids.shape[1] if document is None else int(places.max()) + 1
+            if longest > self.settings.context:
                 raise RecipeError(
-                    f"{start + ids.shape[1]} tokens, but this model has learned positions for "
+                    f"{longest} tokens, but this model has learned positions for "
                     f"{self.settings.context}; give it a shorter text"
                 )
-            x = x + self.positions(places_in_documents(ids, document, start))
+            x = x + self.positions(places)
         visible = None if document is None else inside_documents(document)
         for block in self.blocks:
             x = block(x, turn, visible, cache)

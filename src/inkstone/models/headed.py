@@ -8,6 +8,7 @@ or convolutional model, which sees what stands before it. The head makes of the 
     span     for each token the scores of being the first and the last of the answer
     vector   the pooled states themselves, of length one
     text     nothing but the body, an encoder-decoder, which writes a text with the input in view
+    next     nothing but the body, a decoder, which goes on with what it has read
 """
 
 import math
@@ -28,7 +29,7 @@ from inkstone.models.base import NextTokenModel
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
 
 PADDING = -1  # the number of no document
-Kind = Literal["class", "token", "span", "vector", "text"]
+Kind = Literal["class", "token", "span", "vector", "text", "next"]
 Pooling = Literal["first", "last", "mean", "max"]
 
 
@@ -127,7 +128,7 @@ class HeadSettings:
     @property
     def outputs(self) -> int:
         """Scores for each thing that is scored."""
-        return {"span": 2, "vector": 0, "text": 0}.get(self.kind, len(self.labels))
+        return {"span": 2, "vector": 0, "text": 0, "next": 0}.get(self.kind, len(self.labels))
 
 
 class Headed(nn.Module):
@@ -138,6 +139,10 @@ class Headed(nn.Module):
     def __init__(self, body: Any, head: HeadSettings, width: int | None = None):
         """`width` is of the body's states, where its settings do not say it."""
         super().__init__()
+        if head.kind == "next" and body.family != "decoder":
+            raise RecipeError(
+                f"a body of the family {body.family!r} cannot be tuned for a task that goes on with a text; take a decoder"
+            )
         if (head.kind == "text") != isinstance(body, WritesText):
             needs = "writes" if head.kind == "text" else "reads"
             way = "an encoder-decoder" if head.kind == "text" else "an encoder"
@@ -201,6 +206,16 @@ class Headed(nn.Module):
             torch.cat((first, batch.written[:, :-1]), dim=1), memory=self.body.encode(batch.ids, document)
         )
 
+    def states_before(
+        self, batch: ExampleBatch
+    ) -> tuple[Float[Tensor, "n width"], Int[Tensor, " n"], Int[Tensor, " n"]]:
+        """Of each token that a packed batch says is to be written: the state before it, its id, and the number of its text."""
+        assert batch.document is not None and batch.answers is not None
+        apart = bool((batch.document.amax(1) == batch.document[:, 0]).all())  # each row one text, padded on the right
+        states = self.body.hidden(batch.ids, None if apart else batch.document)
+        wanted = batch.answers[:, 1:]
+        return states[:, :-1][wanted], batch.ids[:, 1:][wanted], batch.document[:, 1:][wanted]
+
     def unit_states(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
         """The state of each unit: that of its first token, or of a causal body that of its last, which has read it whole."""
         if isinstance(self.body, ReadsUnits):
@@ -217,8 +232,11 @@ class Headed(nn.Module):
     def forward(self, batch: ExampleBatch) -> Tensor:
         """Scores: (b, labels) of "class", (b, n, labels) of "token", (b, t, 2) of "span", (b, width) of "vector".
 
-        Of "text" the logits (b, u, v) of each token of `batch.written`, given those before it.
+        Of "text" the logits (b, u, v) of each token of `batch.written`, given those before it; of "next" those (n, v) of the n
+        tokens that `batch.answers` marks.
         """
+        if self.head.kind == "next":
+            return F.linear(self.states_before(batch)[0], self.body.output_weight)
         if self.head.kind == "text":
             return F.linear(self.written_states(batch), self.body.output_weight)
         if self.head.kind == "token":

@@ -1,4 +1,8 @@
-"""Training batches of labelled examples: rows of like length side by side, any batch at any time by its number."""
+"""Training batches of labelled examples: rows of like length side by side, any batch at any time by its number.
+
+Examples that a language model goes on with (`Encoded.answers`) are packed: several in a row, each a document of its own, inside
+which attention stays, and the rows as few as it takes. Nothing is sorted by length then.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from inkstone.errors import TextError
+from inkstone.tokens.packing import NOTHING, packed
 
 NOT_ASKED = -100  # in targets: a unit that has no label to learn
 BUCKET = 32  # batches whose examples are sorted by length together
@@ -33,11 +38,23 @@ class Encoded:
     )
     written: Int[np.ndarray, " u"] | None = None  # tokens of the text that is to be written, its end included
     cut: bool = False  # whether something of the text is left out, since it is longer than the context
+    answers: Bool[np.ndarray, " t"] | None = None  # which of `ids` are to be written, those before them being read
+    sequence: Int[np.ndarray, " t"] | None = None  # which text a token is of, where `ids` are several: 0, 1, ...
+    reference: Float[np.ndarray, " s"] | None = None  # log-probability of the answers of each, by the model as it began
+
+    @property
+    def taught(self) -> bool:
+        """Whether it says what is right, so that it can be learned from."""
+        answers = self.answers is not None and bool(self.answers.any())
+        return self.target is not None or self.written is not None or answers
 
 
 @dataclass(frozen=True)
 class ExampleBatch:
-    """Examples as rows, padded on the right. `units` and `unit_valid` are there where words are labelled."""
+    """Examples as rows, padded on the right. `units` and `unit_valid` are there where words are labelled.
+
+    Where they are packed, `document` numbers the texts in the order of the examples, and is −1 of padding.
+    """
 
     ids: Int[Tensor, "b t"]
     valid: Bool[Tensor, "b t"]
@@ -51,10 +68,15 @@ class ExampleBatch:
     characters: Int[Tensor, "b t 2"] | None = None
     written: Int[Tensor, "b u"] | None = None
     written_valid: Bool[Tensor, "b u"] | None = None
+    document: Int[Tensor, "b t"] | None = None
+    answers: Bool[Tensor, "b t"] | None = None
+    reference: Float[Tensor, "e s"] | None = None  # of each example and each of its texts
 
 
 def collate(examples: Sequence[Encoded]) -> ExampleBatch:
     """Rows of one batch. Targets of one length are stacked; those of a label a unit are filled up with `NOT_ASKED`."""
+    if examples[0].answers is not None:
+        return _packed(examples)
     ids, valid = _padded([example.ids for example in examples])
     types = units = unit_valid = target = marks = focus = written = written_valid = None
     if examples[0].types is not None:
@@ -81,6 +103,38 @@ def collate(examples: Sequence[Encoded]) -> ExampleBatch:
     return ExampleBatch(
         ids, valid, types, units, unit_valid, target, weight, marks, focus, characters, written, written_valid
     )
+
+
+def _packed(examples: Sequence[Encoded]) -> ExampleBatch:
+    """Rows of several examples each, as long as the longest of them."""
+    document, texts = [], 0
+    for example in examples:
+        own = np.zeros(len(example.ids), dtype=np.int64) if example.sequence is None else example.sequence
+        document.append(own + texts)
+        texts += 1 if example.sequence is None else int(own.max(initial=0)) + 1
+    answers = [np.asarray(example.answers, dtype=np.int64) for example in examples]
+    rows = packed([len(example.ids) for example in examples])
+    ids, documents, marks = (
+        torch.from_numpy(_laid(rows, parts, fill))
+        for parts, fill in (([example.ids for example in examples], 0), (document, NOTHING), (answers, 0))
+    )
+    reference = None
+    if all(example.reference is not None for example in examples):
+        reference = torch.from_numpy(np.stack([example.reference for example in examples])).float()  # type: ignore[arg-type]
+    weight = torch.tensor([example.weight for example in examples], dtype=torch.float32)
+    valid = documents != NOTHING
+    return ExampleBatch(
+        ids, valid, None, None, None, None, weight, document=documents, answers=marks.bool(), reference=reference
+    )
+
+
+def _laid(rows: Sequence[Sequence[int]], parts: Sequence[np.ndarray], fill: int) -> Int[np.ndarray, "b t"]:
+    """The parts of each row side by side, filled up to the longest row."""
+    laid = [np.concatenate([parts[number] for number in row]) for row in rows]
+    table = np.full((len(laid), max(map(len, laid))), fill, dtype=np.int64)
+    for line, row in zip(table, laid, strict=True):
+        line[: len(row)] = row
+    return table
 
 
 def _padded(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
@@ -120,7 +174,8 @@ class ExampleBatches:
         place = np.argsort(generator.permutation(self.texts.max() + 1))
         order = np.argsort(place[self.texts], kind="stable")
         stretch = BUCKET * self.rows
-        for begin in range(0, len(order), stretch):
+        packed = self.examples[0].answers is not None
+        for begin in range(0, 0 if packed else len(order), stretch):
             part = order[begin : begin + stretch]
             order[begin : begin + stretch] = part[np.argsort(self.lengths[part], kind="stable")]
         batches = [order[begin : begin + self.rows] for begin in range(0, len(order), self.rows)]
