@@ -16,7 +16,7 @@ SOURCE = Path(inkstone.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 BASE = ("environment", "errors", "files", "progress", "recipe", "run")
 FOLDERS = (
-    "text", "tokens", "layers", "models", "vectors", "hub", "inference", "evaluation", "tasks", "training", "studies",
+    "text", "audio", "tokens", "layers", "models", "vectors", "hub", "inference", "evaluation", "tasks", "training", "studies",
     "explain", "trust", "serving", "cli",
 )  # fmt: skip
 FOREIGN = ("transformers", "huggingface_hub", "gguf", "ctranslate2", "llama_cpp", "lm_eval")

@@ -12,6 +12,10 @@ class TextError(InkstoneError):
     """Text that cannot be read or that leaves nothing to learn from."""
 
 
+class AudioError(InkstoneError):
+    """Sound that cannot be read or in which nothing can be heard."""
+
+
 class RecipeError(InkstoneError):
     """A setting that does not exist or cannot hold."""
 
