@@ -150,7 +150,7 @@ class TaskSection(Section):
     scheme: str | None = None  # tag: "auto", "BIO", "IOB1", "BIOES" or "none"
     segment: bool | None = None  # tag: whether words are found in characters
     crf: bool | None = None  # tag
-    dictionary: bool | None = None  # tag: whether rjieba's words are a hint where units are Chinese characters
+    dictionary: bool | None = None  # tag: whether rjieba's dictionary gives hints of Chinese
     source_column: str | None = None  # tasks that write: of the text that is read
     target_column: str | None = None  # and of the one that is written
     beams: int | None = Field(default=None, ge=1)

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from inkstone.text.word_cutting import Cutting, dictionary_positions, joined, placed
+from inkstone.text.word_cutting import Cutting, joined, placed
 
 TEXT = st.text(st.sampled_from("ab Z7.,!'’-_@#/:我北京大学。，\n\t\u3000é😀"), max_size=40)
 CUTTINGS = [
@@ -60,10 +60,3 @@ def test_a_handle_begins_where_no_word_goes_on(text):
 def test_words_that_are_not_in_their_text_have_no_places():
     assert placed(["a", "c"], "a b c") is None
     assert placed(["a"], "a b") is None
-
-
-def test_positions_in_the_dictionarys_words_cover_chinese_alone():
-    positions = dictionary_positions("a北京大学，b")
-    assert positions[0] == positions[5] == positions[6] == 0
-    assert all(position in (1, 2, 3, 4) for position in positions[1:5])
-    assert positions[1] in (1, 4) and positions[4] in (3, 4)

@@ -47,9 +47,10 @@ from inkstone.tasks.tagged import (
 )
 from inkstone.tasks.understanding import Understanding
 from inkstone.tasks.word_windows import encode_words, windows
+from inkstone.text.dictionary import dictionary_positions, dictionary_tags
 from inkstone.text.tag_tables import read_tagged
 from inkstone.text.tagged_words import TaggedSentence
-from inkstone.text.word_cutting import Cutting, Units, dictionary_positions
+from inkstone.text.word_cutting import Cutting, Units
 from inkstone.tokens.example_batches import NOT_ASKED, Encoded, ExampleBatch
 
 MOST_FOR_CRF = 80  # tags of the yardstick: its work grows with their square
@@ -68,7 +69,7 @@ class Tag:
     crf: bool | None = None  # none: where tags form a scheme
     dense: bool = False
     dropout: float = 0.33  # of the head
-    dictionary: bool = True  # whether single Chinese characters are marked with their place in rjieba's words
+    dictionary: bool = True  # whether Chinese is marked with what rjieba's dictionary says of it
     blend: bool = False  # whether a CRF over feature templates is asked as well
     scheme: str = AUTO
     settled: bool = False  # whether data were read, and with them the scheme and the cutting
@@ -212,9 +213,11 @@ class Tag:
         return encoded
 
     def _marks(self, example: Tagged) -> np.ndarray | None:
-        """The place of each character in a word of the dictionary, where units are characters."""
-        if not self.dictionary or self.cutting.units == "words":
+        """What rjieba's dictionary says of Chinese: of a word what it mostly is, of a character its place in its word."""
+        if not self.dictionary:
             return None
+        if self.cutting.units == "words":
+            return np.array(dictionary_tags(example.words))
         positions = dictionary_positions(example.text)
         return np.array(
             [positions[start] if len(w) == 1 else 0 for w, start in zip(example.words, example.starts, strict=True)]
@@ -324,32 +327,28 @@ class Tag:
             self._features = Features.load(folder, self.labels)
 
     def beside(self, examples: Sequence[Tagged], outputs: list[list[Reading]]) -> list[list[Reading]]:
-        """What the model and the CRF say together to each sentence, once the share is chosen; before, what each says."""
-        if self._features is None:
+        """What the model and the CRF say together to each sentence, once the share of the CRF is chosen."""
+        if self._features is None or not self.features_share:
             return outputs
         full = [number for number, own in enumerate(outputs) if own]
         own = [joined(outputs[number]) for number in full]
         other = self._features.readings([examples[number].words for number in full])
-        found = [list(each) for each in outputs]
-        if self.features_share is None:
-            together = [[a, b] for a, b in zip(own, other, strict=True)]
-        else:
-            together = [[each] for each in pooled_readings(own, other, self.features_share)]
-        for number, readings in zip(full, together, strict=True):
-            found[number] = readings
+        found = list(outputs)
+        for number, reading in zip(full, pooled_readings(own, other, self.features_share), strict=True):
+            found[number] = [reading]
         return found
 
     def settle(self, examples: Sequence[Tagged], outputs: Sequence[Sequence[Reading]]) -> None:
         """Choose the share of the CRF with which dev is tagged best."""
         if self._features is None:
             return
-        known = [(example, own) for example, own in zip(examples, outputs, strict=True) if own and example.tags]
+        known = [(example, joined(own)) for example, own in zip(examples, outputs, strict=True) if own and example.tags]
         self.features_share = 0.0
         if not known:
             return
-        asked, both = zip(*known, strict=True)
-        first, second = zip(*both, strict=True)
-        self.features_share = best_share([self._score_at(asked, first, second, float(share)) for share in SHARES])
+        asked, own = zip(*known, strict=True)
+        other = self._features.readings([example.words for example in asked])
+        self.features_share = best_share([self._score_at(asked, own, other, float(share)) for share in SHARES])
 
     def _score_at(
         self, examples: Sequence[Tagged], first: Sequence[Reading], second: Sequence[Reading], share: float

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import regex
-import rjieba
 
 from inkstone.text.words import words
 
@@ -132,21 +131,3 @@ def placed(units: Sequence[str], text: str) -> list[int] | None:
         starts.append(at)
         at += len(unit)
     return None if text[at:].strip() else starts
-
-
-def dictionary_positions(text: str) -> list[int]:
-    """For each character its place in the word that rjieba's dictionary finds there.
-
-    0 no Chinese, 1 first of a word, 2 inside, 3 last, 4 a word by itself.
-
-    >>> dictionary_positions("a 北京大学在")
-    [0, 0, 1, 2, 2, 3, 4]
-    """
-    positions = [0] * len(text)
-    for run in HAN.finditer(text):
-        at = run.start()
-        for word in rjieba.cut(run[0]):
-            stop = at + len(word)
-            positions[at:stop] = [4] if len(word) == 1 else [1, *[2] * (len(word) - 2), 3]
-            at = stop
-    return positions
