@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from inkstone import compare
+from inkstone import compare, tune
 from inkstone.cli import main
 from inkstone.errors import RecipeError, RunError
 from inkstone.hub.folder import save
@@ -50,6 +50,18 @@ def test_a_bigram_model_beats_a_unigram_model_hardly_by_luck(runs):
     table = compare([str(runs / "ngram0"), str(runs / "ngram1")], on=[str(runs / "text.jsonl")])
     (row,) = table["rows"]
     assert table["units"] == 60 and row["difference"] > 0 and row["low"] > 0 and row["p"] < 0.001
+
+
+def test_a_run_that_learned_from_the_data_is_named(tmp_path, capsys):
+    rows = "\n".join(f"the film number {n} is {'fine' if n % 2 else 'dull'},{n % 2}" for n in range(60))
+    (tmp_path / "data.csv").write_text(f"text,label\n{rows}\n", encoding="utf-8")
+    data, run = str(tmp_path / "data.csv"), str(tmp_path / "run")
+    tune("classify", [data], settings=["train.steps=2", "task.yardstick=false"], out=run, quiet=True)
+    told = compare([run, run], on=[data])["notices"]
+    assert told and all(notice.startswith(run) for notice in told) and "the figures flatter" in told[0]
+    capsys.readouterr()
+    assert main(["compare", run, run, "--on", data]) == 0
+    assert "the figures flatter" in capsys.readouterr().out
 
 
 def test_runs_that_know_other_labels_are_compared_in_what_they_have_in_common(runs, tmp_path):

@@ -108,6 +108,7 @@ def runs_as_text(table: dict[str, Any]) -> str:
                 f"  {'':<18}right by the first alone {found['only_first']:,}, by the second alone {found['only_second']:,}; "
                 f"McNemar p {_probability(found['p'])}"
             )
+    lines += ["", *table["notices"]] if table["notices"] else []
     return "\n".join(lines)
 
 

@@ -17,8 +17,10 @@ from inkstone.evaluation.evaluate import texts_of, window_of
 from inkstone.evaluation.intervals import difference_interval, ratio
 from inkstone.evaluation.likelihood import score
 from inkstone.evaluation.significance import mcnemar_test, permutation_test
+from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
 from inkstone.tasks.base import Measure
+from inkstone.tasks.learned_from import notice_learned
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.scoring import is_tuned
 from inkstone.tasks.understanding import Understanding
@@ -29,14 +31,19 @@ def compare_runs(
 ) -> dict[str, Any]:
     """The figures of two runs of one task, or of two language models, on the same data, with the tests of their difference.
 
-    `on` names labelled examples, or for language models text. Raises RunError where the two cannot be compared.
+    `on` names labelled examples, or for language models text. `notices` in what comes back say what of it a run learned from, as
+    `inkstone eval` does. Raises RunError where the two cannot be compared.
     """
     if len(runs) != 2:
         raise RunError(f"--on compares two runs, not {len(runs)}: inkstone compare RUN1 RUN2 --on DATA")
     tuned = [is_tuned(run) for run in runs]
     if tuned[0] != tuned[1]:
         raise RunError(f"{runs[tuned.index(True)]} was tuned for a task and {runs[tuned.index(False)]} was not")
-    first, second = (_task_measures(run, on, device) if tuned[0] else _likelihood(run, on, device) for run in runs)
+    notices: list[str] = []
+    if tuned[0]:
+        first, second = (_task_measures(run, on, device, notices) for run in runs)
+    else:
+        first, second = (_likelihood(run, on, device) for run in runs)
     rows = []
     for name in first:
         if name not in second:
@@ -56,6 +63,7 @@ def compare_runs(
         "on": list(on),
         "units": len(first[rows[0]["name"]].statistics),
         "rows": rows,
+        "notices": notices,
     }
 
 
@@ -78,10 +86,13 @@ def _is_right_or_wrong(statistics: np.ndarray) -> bool:
     )
 
 
-def _task_measures(run: str | Path, on: Sequence[str], device: str) -> Mapping[str, Measure]:
+def _task_measures(run: str | Path, on: Sequence[str], device: str, notices: list[str]) -> Mapping[str, Measure]:
     predictor = Predictor.load(run, device)
     understanding = Understanding("data", list(on))
     examples = predictor.task.read(understanding.sources, understanding)
+    told = len(understanding.notices)
+    notice_learned(local_folder(run), predictor.task, examples, understanding)
+    notices += [f"{run}: {notice}" for notice in understanding.notices[told:]]
     return predictor.task.measures(examples, predictor.answers(examples))
 
 
