@@ -35,7 +35,7 @@ def log_mel(samples: Float[np.ndarray, " n"], rate: int, bins: int = BINS) -> Fl
     options.mel_opts.num_bins = bins
     options.mel_opts.low_freq, options.mel_opts.high_freq = LOWEST, -BELOW_HALF
     computer = kaldi.OnlineFbank(options)
-    computer.accept_waveform(rate, (np.asarray(samples, dtype=np.float32) * SCALE).tolist())
+    computer.accept_waveform(rate, np.asarray(samples, dtype=np.float32) * SCALE)
     computer.input_finished()
     frames = [computer.get_frame(number) for number in range(computer.num_frames_ready)]
     return np.stack(frames).astype(np.float32) if frames else np.zeros((0, bins), dtype=np.float32)

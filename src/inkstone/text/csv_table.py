@@ -16,6 +16,7 @@ from inkstone.text.text_column import NAMES, SAMPLE_RECORDS, choose
 
 DELIMITERS = ",;\t|"
 SERIES_BYTES = 4 << 20
+RECORDINGS = (".wav", ".flac", ".mp3", ".ogg")  # a file of sound is no name of a column
 LONGEST_NAME = 64  # characters; a first row with a longer cell is data, not names
 
 Row = list[str]
@@ -146,7 +147,7 @@ def _names_columns(row: Row, below: list[Row]) -> bool:
         bool(filled)
         and len(set(filled)) == len(filled)
         and all(len(cell) <= LONGEST_NAME for cell in filled)
-        and not any(cell.replace(".", "", 1).isdecimal() for cell in filled)
+        and not any(cell.replace(".", "", 1).isdecimal() or cell.lower().endswith(RECORDINGS) for cell in filled)
         and not any(
             name.strip() and name == cell
             for other in below

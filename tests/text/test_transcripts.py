@@ -1,0 +1,74 @@
+"""Lists of recordings: each form, relative paths, and what cannot be one."""
+
+import json
+import lzma
+
+import pytest
+
+from inkstone.errors import TextError
+from inkstone.text.reading_report import ReadingReport
+from inkstone.text.transcripts import Columns, read_transcripts
+
+
+def read(source, wanted=None, found=None):
+    return list(read_transcripts([source], wanted or Columns(), ReadingReport(), found))
+
+
+@pytest.fixture
+def clips(tmp_path):
+    (tmp_path / "wavs").mkdir()
+    for name in "ab":
+        (tmp_path / "wavs" / f"{name}.wav").write_bytes(b"RIFF")
+    return tmp_path
+
+
+def test_a_table_without_a_head_is_path_and_text(clips):
+    (clips / "list.tsv").write_text("wavs/a.wav\ttwo four\nwavs/b.wav\tone\n", encoding="utf-8")
+    found = {}
+    one, other = read(clips / "list.tsv", found=found)
+    assert (one.audio, one.text, one.speaker) == (clips / "wavs" / "a.wav", "two four", None)
+    assert one.place.endswith("list.tsv:1") and other.text == "one"
+    assert found == {"recording": "column_1", "transcript": "column_2"}
+
+
+def test_json_lines_and_named_columns(clips):
+    rows = [{"sentence": "two", "path": "a.wav", "client_id": "x"}, {"sentence": "墨", "path": "b", "client_id": ""}]
+    (clips / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    one, other = read(clips / "list.jsonl")
+    assert one.audio == clips / "wavs" / "a.wav" and one.speaker == "x" and other.speaker is None
+    assert other.audio == clips / "wavs" / "b.wav" and other.text == "墨"
+    (clips / "own.csv").write_text("where,what\nwavs/a.wav,ink\n", encoding="utf-8")
+    (row,) = read(clips / "own.csv", Columns("where", "what"))
+    assert row.text == "ink"
+    with pytest.raises(TextError, match=r"no column of recordings; the columns are: where, what.*task.audio_column"):
+        read(clips / "own.csv")
+    with pytest.raises(TextError, match=r"no column 'wher'.*did you mean 'where'"):
+        read(clips / "own.csv", Columns("wher", "what"))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_table_of_lj_speech(clips, packed):
+    text = "a|Dr. Ink, 2.|Doctor Ink, two.\nb|“Paper”\n"
+    path = clips / ("metadata.csv.xz" if packed else "metadata.csv")
+    path.write_bytes(lzma.compress(text.encode()) if packed else text.encode())
+    one, other = read(path)
+    assert (one.audio.name, one.text) == ("a.wav", "Doctor Ink, two.") and other.text == "“Paper”"
+    assert other.place.endswith(":2")
+
+
+def test_a_folder_of_recordings_with_texts_of_their_names(clips):
+    (clips / "wavs" / "a.txt").write_text("two\n", encoding="utf-8")
+    one, other = read(clips / "wavs")
+    assert (one.audio.name, one.text, other.text) == ("a.wav", "two", None)
+    (clips / "wavs" / "a.txt").unlink()
+    with pytest.raises(TextError, match="2 recordings, of which none has a transcript"):
+        read(clips / "wavs")
+    (clips / "wavs" / "list.tsv").write_text("a.wav\tink\n", encoding="utf-8")
+    assert [row.text for row in read(clips / "wavs")] == ["ink"]
+
+
+def test_a_recording_that_is_not_there_is_listed_as_it_is_named(clips):
+    (clips / "list.tsv").write_text("gone.wav\tink\n\tpaper\n", encoding="utf-8")
+    assert [row.audio.name for row in read(clips / "list.tsv")] == ["gone.wav", ""]
+    with pytest.raises(TextError, match="no such file or folder"):
+        read(clips / "other.tsv")
