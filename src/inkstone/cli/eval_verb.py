@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def task_table(figures: dict[str, Any]) -> str:
     """The figures of a run that was tuned for a task: of examples that were named, or as it recorded them of its own parts."""
-    from inkstone.cli.tune_verb import as_percent
+    from inkstone.evaluation.figure_words import figure_in_words
 
     if figures["text"] == "held-out":
         parts = figures["figures"]
@@ -77,7 +77,10 @@ def task_table(figures: dict[str, Any]) -> str:
         parts = {f"{', '.join(figures['text'])}, {figures['examples']:,} examples": figures["figures"]}
     lines = []
     for part, own in parts.items():
-        lines += [f"{figures['run']} on {part}", *(f"  {name:<20}{as_percent(figure)}" for name, figure in own.items())]
+        lines += [
+            f"{figures['run']} on {part}",
+            *(f"  {name:<20}{figure_in_words(figure)}" for name, figure in own.items()),
+        ]
     lines += [f"  {doubt}" for doubt in _doubts(figures["understood"])] if "understood" in figures else []
     return "\n".join([*lines, "", f'next: inkstone predict {figures["run"]} "..."'])
 

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def as_text(facts: dict[str, Any]) -> str:
     """Each question with its answer and its passages, and what was searched."""
-    from inkstone.cli.tune_verb import as_percent
+    from inkstone.evaluation.figure_words import figure_in_words
     from inkstone.progress import human_time
 
     lines = []
@@ -65,7 +65,7 @@ def as_text(facts: dict[str, Any]) -> str:
     if facts["scores"]:
         lines.append(f"{(number := facts['scores']['questions']):,} question{'s' * (number != 1)}")
         lines += [
-            f"  {name:<12}{as_percent(figure)}" for name, figure in facts["scores"].items() if name != "questions"
+            f"  {name:<12}{figure_in_words(figure)}" for name, figure in facts["scores"].items() if name != "questions"
         ]
         lines.append("")
     left_out = len(facts["skipped"])

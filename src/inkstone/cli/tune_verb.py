@@ -68,6 +68,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def as_text(outcome: dict[str, Any]) -> str:
     """The figures of each part beside the yardstick's, and the next command."""
+    from inkstone.evaluation.figure_words import figure_in_words, is_better, value_in_words
     from inkstone.progress import human_count, human_time
 
     folder, yardstick = outcome["folder"], outcome["yardstick"]
@@ -76,17 +77,19 @@ def as_text(outcome: dict[str, Any]) -> str:
         lines.append(f"{part}, {outcome['examples'][part]:,} examples")
         for name, figure in figures.items():
             beside = ""
-            if yardstick is not None:
-                beside = f"   {yardstick['name']} {100 * yardstick['figures'][part][name]['value']:.1f}"
-            lines.append(f"  {name:<20}{as_percent(figure)}{beside}")
-    main = next(iter(outcome["figures"].values()))[outcome["score"]]["value"]
+            if yardstick is not None and name in yardstick["figures"][part]:
+                known = yardstick["figures"][part][name]["value"]
+                told = value_in_words(known, "plain") if figure.get("unit") else f"{100 * known:.1f}"
+                beside = f"   {yardstick['name']} {told}"
+            lines.append(f"  {name:<20}{figure_in_words(figure)}{beside}")
+    main = next(iter(outcome["figures"].values()))[outcome["score"]]
     if yardstick is not None:
-        other = next(iter(yardstick["figures"].values()))[outcome["score"]]["value"]
-        if main == other == 1:
+        other = next(iter(yardstick["figures"].values()))[outcome["score"]]
+        if main["value"] == other["value"] == 1:
             lines.append(
                 f"  {yardstick['name']}, which takes seconds, is right everywhere, too: harder examples would tell"
             )
-        elif main <= other:
+        elif not is_better(main, other):
             lines.append(
                 f"  it is not better than {yardstick['name']}, which takes seconds: more examples, or --from a model"
             )
@@ -101,25 +104,26 @@ def as_text(outcome: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def as_percent(figure: dict[str, float | None], width: int = 0) -> str:
-    """A figure in percent, so many characters wide at least, with its interval."""
-    low, high = figure["low"], figure["high"]
-    interval = f" (95 % interval {100 * low:.1f} to {100 * high:.1f})" if low is not None and high is not None else ""
-    return f"{100 * (figure['value'] or 0.0):{width}.1f} %{interval}"
-
-
 def study_as_text(table: dict[str, Any]) -> str:
     """The runs of a study, one a line, and what they come to."""
+    from inkstone.evaluation.figure_words import figure_in_words, value_in_words
+
     score = table["score"]
+    unit = table["rows"][0]["figures"][score].get("unit", "")
+
+    def told(value: float, width: int = 0) -> str:
+        return f"{100 * value:{width}.1f}" if not unit else value_in_words(value, "plain", width)
+
+    sign = f" {unit or '%'}" if unit != "plain" else ""
     lines = ["", f"{table['task']}, {score} on {table['part']}"]
     for row in table["rows"]:
-        beside = f"   {table['yardstick']} {100 * row['yardstick'][score]['value']:.1f}" if row["yardstick"] else ""
+        beside = f"   {table['yardstick']} {told(row['yardstick'][score]['value'])}" if row["yardstick"] else ""
         lines.append(
-            f"  {row['name']:<14}{100 * row['figures'][score]['value']:5.1f} %{beside}   {row['examples']['train']:,} examples to learn from"
+            f"  {row['name']:<14}{told(row['figures'][score]['value'], 5)}{sign}{beside}   {row['examples']['train']:,} examples to learn from"
         )
     if table["study"] != "curve":
-        lines.append(f"  {'mean':<14}{100 * table['mean'][score]:5.1f} % ± {100 * table['deviation'][score]:.1f}")
+        lines.append(f"  {'mean':<14}{told(table['mean'][score], 5)}{sign} ± {told(table['deviation'][score])}")
     if score in table.get("together", {}):
-        lines.append(f"  {'all together':<14}{as_percent(table['together'][score], 5)}")
+        lines.append(f"  {'all together':<14}{figure_in_words(table['together'][score], 5)}")
     lines += ["", f"page      {table['folder']}/study.html"]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from inkstone.evaluation.figure_words import figure_in_words, is_better
 from inkstone.evaluation.page import source
 from inkstone.evaluation.record import Record, number
 from inkstone.progress import human_bytes, human_count, human_time
@@ -109,7 +110,7 @@ def _of_task(record: Record) -> dict[str, Any]:
     yardstick = _table(evaluation.get("yardstick"))
     figures, beside = _table(evaluation.get("figures")), _table(yardstick.get("figures"))
     last, score = next(reversed(figures), ""), str(outcome.get("score", ""))
-    own, other = (number(_table(_table(each.get(last)).get(score)).get("value")) for each in (figures, beside))
+    own, other = (_table(_table(each.get(last)).get(score)) for each in (figures, beside))
     return {
         "library": "inkstone",
         "pipeline": PURPOSES[task].pipeline if task in PURPOSES else "feature-extraction",
@@ -124,12 +125,12 @@ def _of_task(record: Record) -> dict[str, Any]:
         "most_files": FILES_SHOWN,
         "yardstick": str(yardstick.get("name", "")),
         "figures": [
-            {"part": part, "name": name, "own": _percent(figure), "other": _percent(_table(beside.get(part)).get(name))}
+            {"part": part, "name": name, "own": _figure(figure), "other": _figure(_table(beside.get(part)).get(name))}
             for part, of_part in figures.items()
             for name, figure in _table(of_part).items()
         ],
         "voice": SECOND_VOICES.get(task) if recipe and recipe.task.blend else None,
-        "behind": own is not None and other is not None and own < other,
+        "behind": is_better({**own, **other}, own),
         "test": "test" in figures,
     }
 
@@ -138,18 +139,13 @@ def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _percent(figure: Any) -> str:
-    """A figure in percent with its interval.
+def _figure(figure: Any) -> str:
+    """A figure with its interval.
 
-    >>> _percent({"value": 0.875, "low": 0.8, "high": 0.93})
+    >>> _figure({"value": 0.875, "low": 0.8, "high": 0.93})
     '87.5 % (80.0 to 93.0)'
     """
-    value, low, high = (number(_table(figure).get(key)) for key in ("value", "low", "high"))
-    if value is None:
-        return NONE
-    return f"{100 * value:.1f} %" + (
-        f" ({100 * low:.1f} to {100 * high:.1f})" if low is not None and high is not None else ""
-    )
+    return NONE if number(_table(figure).get("value")) is None else figure_in_words(figure, interval="")
 
 
 def code(value: Any) -> str:

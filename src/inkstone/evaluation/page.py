@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 import inkstone
+from inkstone.evaluation.figure_words import value_in_words
 from inkstone.evaluation.phrases import say, say_or
 from inkstone.evaluation.record import number
 from inkstone.progress import human_bytes, human_count, human_time
@@ -46,6 +47,12 @@ def shown(value: Any, words: Any) -> str:
     return NONE if found is None else words(found)
 
 
+def _figure(figure: Any) -> str:
+    """The value of a figure of a task in words."""
+    table = figure if isinstance(figure, dict) else {}
+    return shown(table.get("value"), lambda n: value_in_words(n, str(table.get("unit", ""))))
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -62,6 +69,7 @@ def _environment() -> jinja2.Environment:
         "time": lambda value: shown(value, human_time),
         "percent": lambda value: shown(value, lambda n: f"{n:.0%}" if n >= 0.1 else f"{n:.1%}"),
         "percent_of": lambda value: shown(value, lambda n: f"{100 * n:.1f} %"),
+        "figure_of": lambda figure: _figure(figure),
         "three": lambda value: shown(value, lambda n: f"{n:.3f}"),
         "two": lambda value: shown(value, lambda n: f"{n:.2f}"),
         "short": lambda value: shown(value, lambda n: f"{n:,.0f}" if n >= 1000 else f"{n:.3g}"),

@@ -47,18 +47,19 @@ def task_page(run: Run, record: Record) -> str:
 
 
 def _bars(own: Any, other: Any, name: str) -> list[dict[str, Any]]:
-    """The model's figure and the yardstick's, the better one first, in percent of the track."""
+    """The model's figure and the yardstick's, the better one first; a share in percent of the track, else of the largest."""
+    known = _table(own)
+    values = [number(_table(figure).get(key)) for figure in (own, other) for key in ("value", "high")]
+    largest = max([1e-9, *(value for value in values if value is not None)]) if known.get("unit") else 1.0
     bars = []
-    for who, figure in (("", own), (name, other)):
-        figure = _table(figure)
+    for who, figure in (("", known), (name, _table(other))):
         value, low, high = (number(figure.get(key)) for key in ("value", "low", "high"))
         if value is not None:
-            ends = (round(100 * low, 2), round(100 * high, 2)) if low is not None and high is not None else (None, None)
-            bars.append(
-                {"ours": not who, "name": who, "value": value, "length": round(100 * max(0.0, value), 2), "low": ends[0],
-                 "high": ends[1]}
-            )  # fmt: skip
-    return sorted(bars, key=lambda bar: -bar["value"])
+            low, high = (low, high) if low is not None and high is not None else (None, None)
+            ends = (None if end is None else round(100 * max(0.0, end) / largest, 2) for end in (value, low, high))
+            bar = {"ours": not who, "name": who, "value": value, "unit": known.get("unit", "")}
+            bars.append(bar | dict(zip(("length", "low", "high"), ends, strict=True)))
+    return sorted(bars, key=lambda bar: bar["value"] if known.get("lower_is_better") else -bar["value"])
 
 
 def _lines(figures: dict[str, Any], beside: dict[str, Any], name: str) -> list[dict[str, Any]]:

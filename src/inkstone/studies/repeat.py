@@ -10,6 +10,7 @@ Every repetition is a run folder of its own; the same command again goes on wher
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def _together(folders: Sequence[str]) -> dict[str, Measure]:
             found.setdefault(name, []).append(measure)
     # A measure by label can be added up only where all folds know the same labels.
     return {
-        name: Measure(np.concatenate([each.statistics for each in measures]), measures[0].figure)
+        name: replace(measures[0], statistics=np.concatenate([each.statistics for each in measures]))
         for name, measures in found.items()
         if len({each.statistics.shape[1:] for each in measures}) == 1
     }

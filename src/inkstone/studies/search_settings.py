@@ -91,7 +91,8 @@ def search_settings(
         except Exception:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             raise
-        score = outcome["figures"]["dev"][outcome["score"]]["value"]
+        figure = outcome["figures"]["dev"][outcome["score"]]
+        score = -figure["value"] if figure.get("lower_is_better") else figure["value"]
         study.tell(trial, score)
         line.say(f"trial {trial.number}: {outcome['score']} {score:.4f}")
     table = _table(study, folder, asked, space)

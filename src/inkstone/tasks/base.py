@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inkstone.evaluation.figure_words import SHARE
 from inkstone.evaluation.intervals import Figure
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.framing import Frame
@@ -42,6 +43,8 @@ class Measure:
 
     statistics: np.ndarray  # (examples, ...)
     figure: Figure  # of sums with the resamples along the first axis
+    unit: str = SHARE  # "nats a token"; "plain" of a number without one
+    lower_is_better: bool = False
 
     @property
     def value(self) -> float:
@@ -58,7 +61,7 @@ class Task(Protocol):
 
     @property
     def score(self) -> str:
-        """The measure by which weights are chosen; more is better."""
+        """The measure by which weights are chosen."""
         ...
 
     @property

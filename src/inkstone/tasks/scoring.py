@@ -8,6 +8,7 @@ import numpy as np
 
 from inkstone.errors import RunError, TextError
 from inkstone.evaluation import evaluate
+from inkstone.evaluation.figure_words import SHARE
 from inkstone.evaluation.intervals import figure_interval
 from inkstone.hub.bert_tasks import is_task
 from inkstone.hub.download import local_folder
@@ -68,10 +69,12 @@ def _some(labels: Iterable[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
-def figures_of(measures: Mapping[str, Measure], seed: int = 0) -> dict[str, dict[str, float | None]]:
-    """Each figure with its bootstrap interval over the examples."""
-    figures = {}
+def figures_of(measures: Mapping[str, Measure], seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Each figure with its bootstrap interval over the examples, as `evaluation/figure_words.py` tells it."""
+    figures: dict[str, dict[str, Any]] = {}
     for name, measure in measures.items():
         low, high = figure_interval(measure.statistics, measure.figure, generator=np.random.default_rng(seed))
         figures[name] = {"value": measure.value, "low": low, "high": high}
+        if measure.unit != SHARE:
+            figures[name] |= {"unit": measure.unit, "lower_is_better": measure.lower_is_better}
     return figures
