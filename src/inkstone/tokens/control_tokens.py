@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tokenizers
 
+from inkstone.tokens.added_tokens import with_tokens
 from inkstone.tokens.offsets import PlacedTokens
 from inkstone.tokens.template_sandbox import MARKS, ChatTemplateError
 from inkstone.tokens.tokenizer import TURN_END, TURN_START, Tokenizer, whole_characters
@@ -28,11 +29,7 @@ def with_turn_tokens(tokenizer: Tokenizer) -> tuple[Tokenizer, list[int]]:
     Those that our own tokenizers learn have them from the start: then nothing is new. New ids follow the largest one so far,
     so a model needs `vocab_size` rows in its embedding, and those of the new ids have learned nothing yet.
     """
-    backend = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
-    known = set(backend.get_vocab(with_added_tokens=True).values())
-    backend.add_special_tokens([tokenizers.AddedToken(token, special=True, normalized=False) for token in TURN_TOKENS])
-    new = sorted(set(backend.get_vocab(with_added_tokens=True).values()) - known)
-    return Tokenizer(backend, tokenizer.kind, tokenizer.end, tokenizer.names), new
+    return with_tokens(tokenizer, TURN_TOKENS)
 
 
 class ControlTokens:
