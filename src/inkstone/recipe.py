@@ -157,6 +157,12 @@ class TaskSection(Section):
     length_penalty: float | None = Field(default=None, ge=0)
     no_repeat_ngram: int | None = Field(default=None, ge=0)
     smoothing: float | None = Field(default=None, ge=0, lt=1)  # of the loss
+    source_language: str | None = None  # translate: ISO 639-1
+    target_language: str | None = None
+    directions: Literal["one", "both"] | None = None  # translate: whether the target is translated into the source, too
+    placeholders: float | None = Field(default=None, ge=0, le=1)  # translate: share of pairs to practise keeping them on
+    back_translation: str | None = None  # translate: a run that translates the other way
+    monolingual: list[str] | None = None  # translate: text in the target language that it translates
     once: bool | None = None  # roles: whether a predicate has each core role once at most
 
 
