@@ -21,6 +21,7 @@ FAMILIES = {
 BODIES: dict[str, tuple[str, str]] = {
     "word_reader": ("inkstone.models.word_reader", "WordReader"),
     "text_cnn": ("inkstone.models.text_cnn", "TextCNN"),
+    "speech_encoder": ("inkstone.models.speech_encoder", "SpeechEncoder"),
 }
 
 

@@ -9,6 +9,7 @@ or convolutional model, which sees what stands before it. The head makes of the 
     vector   the pooled states themselves, of length one
     text     nothing but the body, an encoder-decoder, which writes a text with the input in view
     next     nothing but the body, a decoder, which goes on with what it has read
+    ctc      for each state of a recording the scores of all tokens; the end token is the blank, "nothing new is said here"
 """
 
 import math
@@ -29,7 +30,7 @@ from inkstone.models.base import NextTokenModel
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
 
 PADDING = -1  # the number of no document
-Kind = Literal["class", "token", "span", "vector", "text", "next"]
+Kind = Literal["class", "token", "span", "vector", "text", "next", "ctc"]
 Pooling = Literal["first", "last", "mean", "max"]
 
 
@@ -82,6 +83,21 @@ class WritesText(Protocol):
 
 
 @runtime_checkable
+class ReadsFeatures(Protocol):
+    """A body that listens: what it reads are frames of sound, `models/speech_encoder.py`."""
+
+    def listen(
+        self, features: Float[Tensor, "b t bins"], lengths: Int[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b s width"], Int[Tensor, " b"]]:
+        """The states of recordings of so many frames, and how many each has."""
+        ...
+
+    def states_of(self, lengths: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        """How many states recordings of so many frames have."""
+        ...
+
+
+@runtime_checkable
 class LearnsWords(Protocol):
     """A body that must see the words of the examples before the first step."""
 
@@ -127,8 +143,8 @@ class HeadSettings:
 
     @property
     def outputs(self) -> int:
-        """Scores for each thing that is scored."""
-        return {"span": 2, "vector": 0, "text": 0, "next": 0}.get(self.kind, len(self.labels))
+        """Scores for each thing that is scored, of "ctc" those besides one a token."""
+        return {"span": 2, "vector": 0, "text": 0, "next": 0, "ctc": 0}.get(self.kind, len(self.labels))
 
 
 class Headed(nn.Module):
@@ -149,7 +165,14 @@ class Headed(nn.Module):
             raise RecipeError(
                 f"a body of the family {body.family!r} cannot be tuned for a task that {needs} texts; take another, such as {way}"
             )
-        if head.kind not in ("token", "text") and not isinstance(body, ReadsBothWays | NextTokenModel):
+        if (head.kind == "ctc") != isinstance(body, ReadsFeatures):
+            way = (
+                "listens; take a speech_encoder"
+                if head.kind == "ctc"
+                else "reads texts; take another, such as an encoder"
+            )
+            raise RecipeError(f"a body of the family {body.family!r} cannot be tuned for a task that {way}")
+        if head.kind not in ("token", "text", "ctc") and not isinstance(body, ReadsBothWays | NextTokenModel):
             raise RecipeError(
                 f"a body of the family {body.family!r} reads words, each for a label of its own; this task needs another, such "
                 "as an encoder"
@@ -158,7 +181,8 @@ class Headed(nn.Module):
         self.head = head
         width = width or body_width(body)
         self.dense = nn.Linear(width, width) if head.dense else None
-        self.scores = nn.Linear(width, head.outputs) if head.outputs else None
+        outputs = self.body.settings.vocab_size if head.kind == "ctc" else head.outputs
+        self.scores = nn.Linear(width, outputs) if outputs else None
         self.crf = LinearChainCRF(head.outputs, tag_moves(head.labels)) if head.crf else None
 
     @property
@@ -216,6 +240,12 @@ class Headed(nn.Module):
         wanted = batch.answers[:, 1:]
         return states[:, :-1][wanted], batch.ids[:, 1:][wanted], batch.document[:, 1:][wanted]
 
+    def heard(self, batch: ExampleBatch) -> tuple[Float[Tensor, "b s v"], Int[Tensor, " b"]]:
+        """The log-probabilities of the tokens at each state of recordings, and how many states each has."""
+        assert isinstance(self.body, ReadsFeatures) and batch.features is not None and batch.frames is not None
+        states, lengths = self.body.listen(batch.features, batch.frames)
+        return self._scored(states).float().log_softmax(-1), lengths
+
     def unit_states(self, batch: ExampleBatch) -> Float[Tensor, "b n width"]:
         """The state of each unit: that of its first token, or of a causal body that of its last, which has read it whole."""
         if isinstance(self.body, ReadsUnits):
@@ -237,6 +267,8 @@ class Headed(nn.Module):
         """
         if self.head.kind == "next":
             return F.linear(self.states_before(batch)[0], self.body.output_weight)
+        if self.head.kind == "ctc":
+            return self.heard(batch)[0]
         if self.head.kind == "text":
             return F.linear(self.written_states(batch), self.body.output_weight)
         if self.head.kind == "token":

@@ -26,6 +26,11 @@ class Batch:
     document: Tensor | None  # (b, t) int32
     continues: bool = False  # each row goes on where the same row of the batch before ended (tokens/streams.py)
 
+    @property
+    def places(self) -> int:
+        """Tokens that are read."""
+        return self.ids.numel()
+
 
 def documents_of(ids: np.ndarray, end: int) -> Tensor | None:
     """The number of the document of each position of rows (b, t); None where no row holds a boundary inside."""

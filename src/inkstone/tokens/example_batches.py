@@ -37,6 +37,7 @@ class Encoded:
         None  # which of the text a token spells, where an answer may hold it; 0, 0
     )
     written: Int[np.ndarray, " u"] | None = None  # tokens of the text that is to be written, its end included
+    features: Float[np.ndarray, "frames bins"] | None = None  # of sound, which is read in place of tokens
     cut: bool = False  # whether something of the text is left out, since it is longer than the context
     answers: Bool[np.ndarray, " t"] | None = None  # which of `ids` are to be written, those before them being read
     sequence: Int[np.ndarray, " t"] | None = None  # which text a token is of, where `ids` are several: 0, 1, ...
@@ -47,6 +48,11 @@ class Encoded:
         """Whether it says what is right, so that it can be learned from."""
         answers = self.answers is not None and bool(self.answers.any())
         return self.target is not None or self.written is not None or answers
+
+    @property
+    def length(self) -> int:
+        """Places of what is read: frames of sound, else tokens."""
+        return len(self.ids if self.features is None else self.features)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,13 @@ class ExampleBatch:
     document: Int[Tensor, "b t"] | None = None
     answers: Bool[Tensor, "b t"] | None = None
     reference: Float[Tensor, "e s"] | None = None  # of each example and each of its texts
+    features: Float[Tensor, "b t bins"] | None = None
+    frames: Int[Tensor, " b"] | None = None  # of each row's features
+
+    @property
+    def places(self) -> int:
+        """Tokens, or frames of sound, that are read, padding included."""
+        return self.ids.numel() if self.features is None else self.features.shape[0] * self.features.shape[1]
 
 
 def collate(examples: Sequence[Encoded]) -> ExampleBatch:
@@ -100,9 +113,23 @@ def collate(examples: Sequence[Encoded]) -> ExampleBatch:
     if examples[0].characters is not None:
         sides = [_padded([example.characters[:, side] for example in examples])[0] for side in (0, 1)]  # type: ignore[index]
         characters = torch.stack(sides, dim=-1)
+    features, frames = _sounds([example.features for example in examples if example.features is not None])
     return ExampleBatch(
-        ids, valid, types, units, unit_valid, target, weight, marks, focus, characters, written, written_valid
-    )
+        ids, valid, types, units, unit_valid, target, weight, marks, focus, characters, written, written_valid,
+        features=features, frames=frames,
+    )  # fmt: skip
+
+
+def _sounds(
+    rows: Sequence[Float[np.ndarray, "frames bins"]],
+) -> tuple[Float[Tensor, "b t bins"], Int[Tensor, " b"]] | tuple[None, None]:
+    if not rows:
+        return None, None
+    lengths = [len(row) for row in rows]
+    table = np.zeros((len(rows), max(lengths), rows[0].shape[1]), dtype=np.float32)
+    for number, row in enumerate(rows):
+        table[number, : len(row)] = row
+    return torch.from_numpy(table), torch.tensor(lengths)
 
 
 def _packed(examples: Sequence[Encoded]) -> ExampleBatch:
@@ -156,7 +183,7 @@ class ExampleBatches:
         if not examples:
             raise TextError("there is no example to learn from")
         self.examples, self.rows, self.seed = examples, max(1, min(rows, len(examples))), seed
-        self.lengths = np.array([len(example.ids) for example in examples])
+        self.lengths = np.array([example.length for example in examples])
         self.context = int(self.lengths.max())
         self.batches_per_epoch = -(-len(examples) // self.rows)
         texts: dict[bytes | int, int] = {}
@@ -184,7 +211,7 @@ class ExampleBatches:
 
 def in_order(examples: Sequence[Encoded], tokens: int) -> list[np.ndarray]:
     """The numbers of all examples in batches of about so many tokens, padding counted; rows of like length together."""
-    lengths = np.array([len(example.ids) for example in examples])
+    lengths = np.array([example.length for example in examples])
     order = np.argsort(-lengths, kind="stable")
     batches, at = [], 0
     while at < len(order):

@@ -256,7 +256,7 @@ class Loop:
             loss = self.loss(self.model, batch, generator, progress) / self.passes
             loss.backward()
             total += loss.item()
-            tokens += batch.ids.numel()
+            tokens += batch.places
         norm = self.optimisers.clip(self.settings.clip).item()
         if math.isfinite(norm) and math.isfinite(total):
             self.optimisers.step(factor)

@@ -65,7 +65,11 @@ def tuned_model(
         why = f"for {len(examples):,} examples, from the start"
         choices.append(Choice("body", f"{family}, {body.settings.width} wide", why))
     fresh = recipe.task.model is None
-    holds = f"reads up to {any_length:,} tokens" if any_length else "holds 99 % of the texts whole"
+    holds = (
+        f"reads up to {any_length:,} {getattr(kind, 'reads', 'tokens')}"
+        if any_length
+        else "holds 99 % of the texts whole"
+    )
     choices.append(Choice("context", context, GIVEN if recipe.model.context else holds))
     head, choice = head_for(task.head(), recipe.task, source)
     model = Headed(body, head).initialise_head(torch.Generator().manual_seed(train.seed))

@@ -46,7 +46,7 @@ Watch = Callable[[int, float], None]  # step, score on dev
 VARYING = 1  # the stream of random numbers by which examples are altered
 NEIGHBOURS = 5  # of a word, one of which may take its place
 # Heads whose scores bfloat16 is good enough for; the likeness of vectors needs more.
-SHORT_HEADS = ("class", "token", "span", "text")
+SHORT_HEADS = ("class", "token", "span", "text", "ctc")
 SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report; more where scoring takes longer,
 MOST_AT_THE_END = 0.3  # but no more than this
 SCORED_FIRST = 24  # examples by which the seconds of scoring are told
