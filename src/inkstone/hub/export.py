@@ -7,7 +7,7 @@ from typing import Any
 
 from inkstone.errors import RunError, nearest
 from inkstone.files import whole_folder, writing_fault
-from inkstone.hub import bart_marian, bert, bert_tasks, esm
+from inkstone.hub import bart_marian, bert, bert_tasks, esm, whisper
 from inkstone.hub.arpa import write_arpa
 from inkstone.hub.folder import load, read_config, save
 from inkstone.hub.gguf_file import DTYPES, write_gguf
@@ -19,6 +19,8 @@ from inkstone.models.encoder import Encoder
 from inkstone.models.encoder_decoder import EncoderDecoder
 from inkstone.models.headed import Headed
 from inkstone.models.ngram import NGram
+from inkstone.tokens.chat_template import ChatTemplate
+from inkstone.models.whisper import Whisper
 
 FORMATS = ("hf", "gguf", "arpa", "peft")
 
@@ -87,12 +89,13 @@ def _decoder_folder(model: Decoder, folder: Path, out: Path, as_stored: bool) ->
         if as_stored:
             copy_model(folder, part)
         else:
-            save(model, part)
+            save(model, part, ChatTemplate.of(folder, model.tokenizer))
         _copy((*_TOKENIZER_FILES, *_PAPERS), folder, part)
 
 
 def _decoder_gguf(model: Decoder, folder: Path, out: Path, as_stored: bool) -> None:
-    write_gguf(model, out, folder.resolve().name, str(model.embedding.weight.dtype).removeprefix("torch."))
+    dtype = str(model.embedding.weight.dtype).removeprefix("torch.")
+    write_gguf(model, out, folder.resolve().name, dtype, ChatTemplate.of(folder, model.tokenizer))
 
 
 def _encoder_folder(model: Encoder, folder: Path, out: Path, as_stored: bool) -> None:
@@ -110,6 +113,16 @@ def _encoder_decoder_folder(model: EncoderDecoder, folder: Path, out: Path, as_s
             copy_model(folder, part)
         else:
             bart_marian.write(model, part)
+        _copy(_PAPERS, folder, part)
+
+
+def _whisper_folder(model: Whisper, folder: Path, out: Path, as_stored: bool) -> None:
+    with whole_folder(out) as part:
+        if as_stored:
+            copy_model(folder, part)
+        else:
+            whisper.write(model, part)
+            _copy(("generation_config.json", *_TOKENIZER_FILES, *whisper.FILES), folder, part)
         _copy(_PAPERS, folder, part)
 
 
@@ -134,6 +147,7 @@ WRITERS: dict[tuple[str, str], Callable[[Any, Path, Path, bool], None]] = {
     ("decoder", "gguf"): _decoder_gguf,
     ("encoder", "hf"): _encoder_folder,
     ("encoder_decoder", "hf"): _encoder_decoder_folder,
+    ("whisper", "hf"): _whisper_folder,
     ("headed", "hf"): _headed_folder,
     ("ngram", "arpa"): _ngram_arpa,
 }
@@ -166,5 +180,5 @@ def _copy(names: Sequence[str], source: Path, target: Path) -> list[Path]:
 def copy_model(source: Path, target: Path) -> list[Path]:
     """Copy a model's files in Hugging Face layout, and nothing else of the folder; the copies."""
     names = [path.name for path in weight_files(source)]
-    names += ["model.safetensors.index.json", "generation_config.json", *_TOKENIZER_FILES, "config.json"]
+    names += ["model.safetensors.index.json", "generation_config.json", *_TOKENIZER_FILES, *whisper.FILES, "config.json"]
     return _copy(names, source, target)

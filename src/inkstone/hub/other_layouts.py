@@ -1,4 +1,4 @@
-"""Checkpoints of other kinds of Transformer than the decoder: BERT, RoBERTa, BART, Marian."""
+"""Checkpoints of other kinds of Transformer than the decoder: BERT, RoBERTa, BART, Marian, Whisper."""
 
 from pathlib import Path
 from types import ModuleType
@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inkstone.errors import CheckpointError
-from inkstone.hub import bart_marian, bert, bert_tasks
+from inkstone.hub import bart_marian, bert, bert_tasks, whisper
 from inkstone.hub.huggingface_weights import weight_files
 from inkstone.models.encoder import Encoder
 from inkstone.models.encoder_decoder import EncoderDecoder
+from inkstone.models.whisper import Whisper
 from inkstone.tokens.tokenizer import Tokenizer
 
 ADAPTERS: dict[str, tuple[Any, ModuleType]] = {
@@ -21,6 +22,7 @@ ADAPTERS: dict[str, tuple[Any, ModuleType]] = {
     "roberta": (Encoder, bert),
     "bart": (EncoderDecoder, bart_marian),
     "marian": (EncoderDecoder, bart_marian),
+    "whisper": (Whisper, whisper),
 }
 
 

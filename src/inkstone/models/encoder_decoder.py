@@ -266,13 +266,16 @@ class EncoderDecoder(KeepsFrequencies):
     def start(self, batch: int, memory: Memory | None = None) -> Written:
         """Nothing written yet, to `batch` sources, or to the empty one."""
         if memory is None:
-            empty = torch.full((1, 1), self.tokenizer.end, device=self.embedding.weight.device)
-            memory = Memory(self.encode(empty).states.expand(batch, -1, -1))
+            memory = Memory(self.empty_source().states.expand(batch, -1, -1))
         if len(memory.states) != batch:
             raise ValueError(f"a memory of {len(memory.states)} sources for a batch of {batch}")
         visible = None if memory.document is None else (memory.document != PADDING)[:, None, :]
         remembered = [block.remember(memory.states) for block in self.decoder]  # type: ignore[operator]
         return Written(KeyValueCache(len(self.decoder), batch), remembered, visible)
+
+    def empty_source(self) -> Memory:
+        """The source of which nothing is known: the end token alone."""
+        return self.encode(torch.full((1, 1), self.tokenizer.end, device=self.embedding.weight.device))
 
     def step(
         self, ids: Int[Tensor, "b t"], state: Written, last: bool = False
