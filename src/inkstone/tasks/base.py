@@ -208,3 +208,22 @@ class HasDetails(Protocol):
     def details(self, examples: Sequence[Any], answers: Sequence[Answer]) -> dict[str, Any]:
         """What the report draws, as JSON holds it."""
         ...
+
+
+@runtime_checkable
+class NeedsTokens(Protocol):
+    """A task whose model must know tokens that no text is made of, such as the one that says into which language to translate."""
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Their names, known as soon as the training part is."""
+        ...
+
+
+@runtime_checkable
+class HidesAnswers(Protocol):
+    """A task whose examples are read otherwise where the right answer is known: the model must not be asked about those."""
+
+    def unanswered(self, examples: Sequence[Any]) -> list[Any]:
+        """The same examples as they are asked about."""
+        ...

@@ -13,7 +13,7 @@ from inkstone.hub.folder import load, read_config
 from inkstone.hub.headed_layout import is_headed
 from inkstone.models.headed import Headed, ReadsUnits
 from inkstone.tasks import task_class
-from inkstone.tasks.base import Answer, AsksBeside, AsksFurther, GaugedByLoss, ReadsInputs, Task
+from inkstone.tasks.base import Answer, AsksBeside, AsksFurther, GaugedByLoss, HidesAnswers, ReadsInputs, Task
 from inkstone.tasks.framing import Frame
 from inkstone.text.reading import read
 from inkstone.text.reading_report import ReadingReport
@@ -99,7 +99,8 @@ class Predictor:
             return []
         self.model.eval()
         device = next(self.model.parameters()).device
-        parts = self.task.encode(examples, self.frame)
+        asked = self.task.unanswered(examples) if isinstance(self.task, HidesAnswers) else examples
+        parts = self.task.encode(asked, self.frame)
         self.cut = places_of_cut(examples, parts)
         inputs = [encoded for of_one in parts for encoded in of_one]
         outputs: list[Any] = [None] * len(inputs)

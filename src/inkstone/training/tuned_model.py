@@ -11,10 +11,13 @@ from inkstone.hub.bert_tasks import pooler_of
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
 from inkstone.models import body_family
+from inkstone.models.encoder_decoder import EncoderDecoder
 from inkstone.models.headed import Headed
+from inkstone.models.more_tokens import with_more_tokens
 from inkstone.recipe import Recipe
-from inkstone.tasks.base import Task
+from inkstone.tasks.base import NeedsTokens, Task
 from inkstone.tasks.framing import Frame
+from inkstone.tokens.added_tokens import with_tokens
 from inkstone.tokens.learning import learn_tokenizer
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.head_choice import begin_at_head, head_for
@@ -53,6 +56,10 @@ def tuned_model(
     else:
         tokenizer = _tokenizer(recipe, texts, folder, resumed)
         longest = LONGEST_CONTEXT
+    if isinstance(task, NeedsTokens):
+        tokenizer, _ = with_tokens(tokenizer, task.tokens)
+        if recipe.task.model is not None and isinstance(body, EncoderDecoder):
+            body = with_more_tokens(body, tokenizer, torch.Generator().manual_seed(train.seed))
     lengths = [len(ids) for ids in tokenizer.encode_batch(texts)]
     probe = Frame.of(tokenizer, 1 << 20)
     extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
