@@ -138,13 +138,21 @@ class WritingSettings:
             alpha=self.length_penalty,
             no_repeat_ngram=self.no_repeat_ngram,
         )
-        return [self._said(model.tokenizer, each[0]) for each in found]
+        tokenizer = model.tokenizer
+        return [
+            self.said(tokenizer, self.best(source, each, tokenizer)) for source, each in zip(sources, found, strict=True)
+        ]
+
+    def best(self, source: Sequence[int], found: Sequence[Hypothesis], tokenizer: Tokenizer) -> Hypothesis:
+        """The one that is taken of the texts that were found, the likeliest first."""
+        return found[0]
 
     def most_tokens(self, source: int) -> int:
         """How many may be written of a source of so many tokens."""
         return self.longest or 2 * source
 
-    def _said(self, tokenizer: Tokenizer, hypothesis: Hypothesis) -> Said:
+    def said(self, tokenizer: Tokenizer, hypothesis: Hypothesis) -> Said:
+        """What is written, as text."""
         text = tokenizer.decode(hypothesis.ids).strip()
         return Said(text, float(sum(hypothesis.log_probabilities)), len(hypothesis.ids))
 
