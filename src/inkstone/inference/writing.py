@@ -22,7 +22,7 @@ from inkstone.inference.finished import NEVER, Finished, of_parents
 from inkstone.inference.packed import Writer, for_writing
 from inkstone.inference.sampling import SamplingError
 from inkstone.layers.kv_cache import KeyValueCache
-from inkstone.models.encoder_decoder import EncoderDecoder, Memory
+from inkstone.models.encoder_decoder import EncoderDecoder, Memory, Written
 from inkstone.tokens.span_corruption import PADDING
 
 PLACES_AT_ONCE = 8192  # of sources and hypotheses in one batch
@@ -38,6 +38,9 @@ class Rules:
     no_repeat_ngram: int
     min_tokens: int
     ends: Int[Tensor, " e"]
+    vocabulary: int | None = None  # only ids below it are written; None: those of the tokenizer
+    # Of log-probabilities (b, k, v) after what is written (b, k, t), the ones that hold; −∞ for what must not come next.
+    further: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def __post_init__(self):
         """Refuse what cannot be."""
@@ -62,7 +65,7 @@ class Rules:
         if self.no_repeat_ngram:
             flat = without_repeats(scores.flatten(0, 1), written.flatten(0, 1), self.no_repeat_ngram)
             scores = flat.view_as(scores)
-        return scores
+        return scores if self.further is None else self.further(scores, written)
 
 
 @torch.inference_mode()
@@ -105,7 +108,9 @@ def write_texts(
     writer = for_writing(model)
     for rows in batches_of([len(source) for source in ids], [beams * limit for limit in limits], places_at_once):
         memory = read_sources(writer.model, [ids[row] for row in rows])
-        finished = write_batch(writer, memory, torch.tensor([limits[row] for row in rows], device=device), rules)
+        first = torch.full((len(rows), 1), model.first, device=device)
+        state = writer.model.start(len(rows), memory)
+        finished = write_batch(writer, state, first, torch.tensor([limits[row] for row in rows], device=device), rules)
         for row, hypotheses in zip(rows, finished.hypotheses(ending), strict=True):
             written[row] = hypotheses
     return written
@@ -143,8 +148,13 @@ def read_sources(model: EncoderDecoder, sources: Sequence[Int[Tensor, " s"]]) ->
     return model.encode(padded.long().to(device), document.to(device))
 
 
-def write_batch(writer: Writer, memory: Memory, limits: Int[Tensor, " b"], rules: Rules) -> Finished:
-    """The best texts to each source of a memory, of at most `limits` tokens."""
+def write_batch(
+    writer: Writer, state: Written, read: Int[Tensor, "b 1"], limits: Int[Tensor, " b"], rules: Rules
+) -> Finished:
+    """The best texts to each source, of at most `limits` tokens.
+
+    `state`: what the decoder has read before, which may be nothing; `read`: the token before the first that is written.
+    """
     model = writer.model
     rows, device = len(limits), limits.device
     finished = Finished(rows, rules.beams, int(limits.max()), device)
@@ -153,18 +163,17 @@ def write_batch(writer: Writer, memory: Memory, limits: Int[Tensor, " b"], rules
         [length_penalty(limit, rules.alpha) for limit in limits.tolist()], dtype=torch.float64, device=device
     )
     number = torch.arange(rows, device=device)  # of the source of each row that is still in the batch
-    state = model.start(rows, memory)
-    read = torch.full((rows, 1), model.first, device=device)
-    visible = torch.ones(rows, 1, 1, dtype=torch.bool, device=device)
+    before = state.length
+    visible = torch.ones(rows, 1, before + 1, dtype=torch.bool, device=device)
     totals = torch.zeros(rows, 1, dtype=torch.float64, device=device)
     written = torch.zeros(rows, 1, 0, dtype=torch.long, device=device)
     gained = torch.zeros(rows, 1, 0, device=device)
     length = 0
     while True:
         length += 1
-        states, state = model.branch(read, state, length - 1, visible)
+        states, state = model.branch(read, state, before + length - 1, visible)
         scores = writer.logits(states).float().log_softmax(-1)
-        scores = rules.allowed(scores[..., : model.tokenizer.vocab_size], written)
+        scores = rules.allowed(scores[..., : rules.vocabulary or model.tokenizer.vocab_size], written)
         values, parents, tokens = best_extensions(scores, totals, rules.looked_at)
         gains = scores[torch.arange(len(number), device=device)[:, None], parents, tokens]
 
