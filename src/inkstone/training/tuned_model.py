@@ -11,7 +11,6 @@ from inkstone.hub.bert_tasks import pooler_of
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
 from inkstone.models import body_family
-from inkstone.models.encoder_decoder import EncoderDecoder
 from inkstone.models.headed import Headed
 from inkstone.models.more_tokens import with_more_tokens
 from inkstone.recipe import Recipe
@@ -57,9 +56,11 @@ def tuned_model(
         tokenizer = _tokenizer(recipe, texts, folder, resumed)
         longest = LONGEST_CONTEXT
     if isinstance(task, NeedsTokens):
-        tokenizer, _ = with_tokens(tokenizer, task.tokens)
-        if recipe.task.model is not None and isinstance(body, EncoderDecoder):
-            body = with_more_tokens(body, tokenizer, torch.Generator().manual_seed(train.seed))
+        old = tokenizer
+        tokenizer, new = with_tokens(old, task.tokens)
+        if recipe.task.model is not None and new:
+            names = [name for name in task.tokens if old.backend.token_to_id(name) is None]
+            body = with_more_tokens(body, tokenizer, new[0], [old.encode(name) or [old.end] for name in names])
     lengths = [len(ids) for ids in tokenizer.encode_batch(texts)]
     probe = Frame.of(tokenizer, 1 << 20)
     extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
