@@ -69,7 +69,9 @@ class ModelSection(Section):
     cell: Literal["rnn", "lstm", "gru"] | None = None  # recurrent
     weight_drop: float | None = Field(default=None, ge=0, lt=1)  # recurrent
     embedding_dropout: float | None = Field(default=None, ge=0, lt=1)  # recurrent
-    kernel: int | None = Field(default=None, ge=1)  # convolutional
+    kernel: int | None = Field(default=None, ge=1)  # convolutional, speech_encoder
+    channels: int | None = Field(default=None, ge=1)  # speech_encoder
+    subsampling: int | None = Field(default=None, ge=1)  # speech_encoder
     whole_words: bool | None = None  # encoder
     n_decoder_layers: int | None = Field(default=None, ge=1)  # encoder_decoder
     norm: Literal["pre", "post"] | None = None  # encoder_decoder
@@ -133,7 +135,7 @@ class TaskSection(Section):
     text_column: str | None = None
     second_column: str | None = None  # classify
     label_column: str | None = None
-    group_column: str | None = None  # classify: rows of one group stay on one side of every split
+    group_column: str | None = None  # classify, transcribe: rows of one group stay on one side of every split
     several: bool | None = None  # classify
     augment: int | None = Field(default=None, ge=0)  # classify: altered copies of each training example
     pooling: Literal["first", "last", "mean", "max"] | None = None
@@ -164,6 +166,15 @@ class TaskSection(Section):
     back_translation: str | None = None  # translate: a run that translates the other way
     monolingual: list[str] | None = None  # translate: text in the target language that it translates
     once: bool | None = None  # roles: whether a predicate has each core role once at most
+    audio_column: str | None = None  # transcribe: of the recordings
+    rate: int | None = Field(default=None, ge=2000)  # transcribe: samples a second that the model hears
+    written: bool | None = None  # transcribe: whether case and punctuation are learned
+    speeds: list[float] | None = None  # transcribe: at which recordings are learned besides their own
+    spec_augment: bool | None = None  # transcribe: whether stretches of bands and time are blanked
+    language_model: str | None = None  # transcribe: a run that listens in
+    alpha: float | None = Field(default=None, ge=0)  # transcribe: its weight
+    beta: float | None = None  # transcribe: what a word is worth
+    lines: bool | None = None  # transcribe: whether the language model learned lines of a text
 
 
 class Recipe(Section):

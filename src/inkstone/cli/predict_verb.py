@@ -54,6 +54,12 @@ def told(predicate: dict[str, Any]) -> str:
     return f"{predicate['text']}\t{' | '.join(roles)}"
 
 
+def transcript(answer: dict[str, Any]) -> str:
+    """What is said in a recording, and below it when."""
+    times = "  ".join(f"{word['start']:.2f}–{word['end']:.2f} {word['word']}" for word in answer["words"])
+    return f"{answer['text'] or '(nothing)'}\t{answer['confidence']:.3f}" + (f"\n  {times}" if times else "")
+
+
 def as_text(answer: dict[str, Any]) -> str:
     """One answer as a line: what is said first, then how sure it is."""
     import json
@@ -62,6 +68,8 @@ def as_text(answer: dict[str, Any]) -> str:
         said = answer.get("label") or ", ".join(answer.get("labels", ()))
         sure = max(answer["probabilities"].values())
         return f"{said or '(none)'}\t{sure:.3f}\t{answer['input'] if isinstance(answer['input'], str) else json.dumps(answer['input'], ensure_ascii=False)}"
+    if "seconds" in answer:
+        return transcript(answer)
     if "start" in answer:
         asked = answer["input"]["question"] if isinstance(answer["input"], dict) else answer["input"]
         return f"{answer['text'] or '(no answer)'}\t{answer['confidence']:.3f}\t{asked if isinstance(asked, str) else asked[0]}"

@@ -13,6 +13,7 @@ TASKS = {
     "tag": ("inkstone.tasks.tag", "Tag"),
     "roles": ("inkstone.tasks.roles", "Roles"),
     "summarize": ("inkstone.tasks.summarize", "Summarize"),
+    "transcribe": ("inkstone.tasks.transcribe", "Transcribe"),
 }
 
 

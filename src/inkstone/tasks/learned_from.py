@@ -13,7 +13,7 @@ from inkstone.errors import InkstoneError, RunError, TextError
 from inkstone.recipe import Recipe
 from inkstone.run import Run
 from inkstone.tasks.base import Task
-from inkstone.tasks.parts import leak_notice, training_part
+from inkstone.tasks.parts import leak_notice, training_part, what_is_read
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.datasets import PREFIX, is_here
 from inkstone.text.leaks import find_leaks
@@ -49,7 +49,9 @@ def notice_learned(folder: Path, task: Task, examples: Sequence[Any], scored: Un
         if len(same) < len(own):
             scored.notices.append(f"whether single examples were learned from was not looked at: {learned}")
         return
-    leaks = find_leaks({"train": [each.text for each in learned], scored.part: [each.text for each in examples]})
+    leaks = find_leaks(
+        {"train": [what_is_read(each) for each in learned], scored.part: [what_is_read(each) for each in examples]}
+    )
     if notice := leak_notice(leaks, scored.part, examples):
         scored.notices.append(notice)
 

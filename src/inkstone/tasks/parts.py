@@ -142,9 +142,14 @@ def stratum(example: Any) -> tuple[str, ...]:
     return tuple(getattr(example, "labels", ()))
 
 
+def what_is_read(example: Any) -> str:
+    """What tells an example from others: its text, or of a recording, whose words many may have, the checksum of its sound."""
+    return getattr(example, "identity", example.text)
+
+
 def groups_of(examples: Sequence[Any]) -> np.ndarray:
     """The group of each example, which stays on one side: the one that its file names, and near-duplicates of its text."""
-    group = duplicate_groups(example.text for example in examples)
+    group = duplicate_groups(map(what_is_read, examples))
     firsts: dict[str, int] = {}
     for row, example in enumerate(examples):
         name = getattr(example, "group", None)
@@ -167,7 +172,9 @@ def training_part(examples: Sequence[Any], recipe: Recipe) -> list[Any]:
 
 def notice_leaks(found: dict[str, list[Any]], understood: list[Understanding]) -> None:
     """Say how many examples of a later part an earlier one holds, word for word or nearly."""
-    parts = {part: [example.text for example in found[part]] for part in ("train", "dev", "test") if found[part]}
+    parts = {
+        part: [what_is_read(example) for example in found[part]] for part in ("train", "dev", "test") if found[part]
+    }
     leaks = find_leaks(parts)
     for understanding in understood[1:]:
         if notice := leak_notice(leaks, understanding.part, found[understanding.part]):

@@ -53,7 +53,11 @@ def begin_at_head(model: Headed, source: Source, pooler: Mapping[str, Tensor] | 
     if model.dense is not None and dense is not None and fits:
         model.dense.load_state_dict(dense)
         taken.append("its dense layer")
-    if before is not None and _same_scores(head, before.head) and (model.dense is None) == (before.dense is None):
+    if before is not None and head.kind == before.head.kind == "ctc":  # its tokens come with the body
+        assert model.scores is not None and before.scores is not None
+        model.scores.load_state_dict(before.scores.state_dict())
+        taken.append("its scores")
+    elif before is not None and _same_scores(head, before.head) and (model.dense is None) == (before.dense is None):
         assert model.scores is not None and before.scores is not None
         order = [before.head.labels.index(label) for label in head.labels] if head.labels else [0, 1]
         model.scores.weight.copy_(before.scores.weight[order])
