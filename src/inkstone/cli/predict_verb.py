@@ -10,8 +10,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run or a checkpoint tuned for a task")
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="texts; none: lines of standard input")
     parser.add_argument("--file", dest="files", action="append", default=[], metavar="FILE", help="lines or records")
-    parser.add_argument("--out", metavar="FILE", help="write the answers there, as JSON lines; NAME.conllu: as CoNLL-U")
+    parser.add_argument("--out", metavar="FILE", help="write the answers there, as JSON lines; NAME.conllu: as CoNLL-U; translations in NAME.txt: as text")
     parser.add_argument("--context", metavar="FILE", help="the text that all inputs, questions then, are about")
+    parser.add_argument("--to", metavar="LANGUAGE", help="of a translator of several languages: which one to write")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
@@ -31,10 +32,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         inputs = [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
         if not inputs:
             print("inkstone: no input: give texts, --file FILE, or lines of standard input", file=sys.stderr)
-    answers = predict(options.run, inputs, files=options.files, context=options.context, device=options.device)
+    answers = predict(options.run, inputs, files=options.files, context=options.context, to=options.to, device=options.device)
     if options.out and options.out.lower().endswith(".conllu"):
         task = read_config(local_folder(options.run)).get("task", {})
         write_text(Path(options.out), conllu_of(answers, task.get("tag_column")))
+    elif options.out and options.out.lower().endswith(".txt") and all("translation" in each for each in answers):
+        write_text(Path(options.out), "".join(each["translation"].removesuffix("\n") + "\n" for each in answers))
     elif options.out:
         write_text(Path(options.out), "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers))
     if cut := sum("cut" in answer for answer in answers):
@@ -73,6 +76,8 @@ def as_text(answer: dict[str, Any]) -> str:
     if "start" in answer:
         asked = answer["input"]["question"] if isinstance(answer["input"], dict) else answer["input"]
         return f"{answer['text'] or '(no answer)'}\t{answer['confidence']:.3f}\t{asked if isinstance(asked, str) else asked[0]}"
+    if "translation" in answer:
+        return answer["translation"]
     if "summary" in answer:
         return answer["summary"]
     if "predicates" in answer:

@@ -44,6 +44,7 @@ PURPOSES = {
         "把文本变成向量，意思相近的彼此靠近",
     ),
     "summarize": Purpose("summarization", "writes summaries of texts", "给文本写摘要"),
+    "translate": Purpose("translation", "translates texts", "翻译文本"),
     "transcribe": Purpose("automatic-speech-recognition", "writes down what is said in recordings", "把录音写成文字"),
 }
 

@@ -13,6 +13,7 @@ TASKS = {
     "tag": ("inkstone.tasks.tag", "Tag"),
     "roles": ("inkstone.tasks.roles", "Roles"),
     "summarize": ("inkstone.tasks.summarize", "Summarize"),
+    "translate": ("inkstone.tasks.translate", "Translate"),
     "transcribe": ("inkstone.tasks.transcribe", "Transcribe"),
 }
 

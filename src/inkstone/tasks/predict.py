@@ -119,12 +119,14 @@ def predict(
     *,
     files: Sequence[str | Path] = (),
     context: str | Path | None = None,
+    to: str | None = None,
     device: str = "auto",
 ) -> list[Answer]:
     """What a tuned model says to each input: a text, or what else the task takes (pairs, records, lists of words).
 
     files: plain text, a line an input; csv, tsv or JSON lines, a record an input, by the columns of the training data.
     context: of a run that answers questions, a file with the text that all inputs, questions then, are about.
+    to: of a run that translates into several languages, the one to translate into.
     Each answer holds the keys of the task (`label` and `probabilities` of a classifier), and `input`; `cut` is true of
     an input whose end was left out, since it is longer than the model's context.
     Raises RunError for a folder that was not tuned, TextError for files and inputs that cannot be read.
@@ -139,6 +141,10 @@ def predict(
             )
         about = "\n\n".join(text for frame in read([context]) for text in frame["text"].to_list())
         given = [[question, about] for question in inputs]
+    if to is not None:
+        if predictor.task.name != "translate":
+            raise RunError(f"{run} was tuned for the task {predictor.task.name}; a language is for runs that translate")
+        given = [{**each, "to": to} if isinstance(each, dict) else {"text": each, "to": to} for each in inputs]
     asked = predictor.task.asked(given)
     answers = predictor.answers(asked)
     cut = set(predictor.cut)

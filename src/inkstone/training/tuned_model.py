@@ -22,6 +22,7 @@ from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.head_choice import begin_at_head, head_for
 from inkstone.training.planner import GIVEN, Choice
 from inkstone.training.tuning_plan import (
+    COVERED,
     LONGEST_CONTEXT,
     body_that_fits,
     context_for_texts,
@@ -66,7 +67,7 @@ def tuned_model(
     extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
     kind = body_family(recipe.model.family) if recipe.task.model is None else type(body)
     any_length = getattr(kind, "longest_input", None)
-    context = recipe.model.context or any_length or context_for_texts(lengths, extra, longest)
+    context = recipe.model.context or any_length or context_for_texts(lengths, extra, longest, getattr(task, "covered", COVERED))
     if recipe.task.model is None:
         family = recipe.model.family
         body = fresh_body(recipe, family, tokenizer, len(examples), context)
@@ -76,7 +77,7 @@ def tuned_model(
     holds = (
         f"reads up to {any_length:,} {getattr(kind, 'reads', 'tokens')}"
         if any_length
-        else "holds 99 % of the texts whole"
+        else "holds nearly all texts whole"
     )
     choices.append(Choice("context", context, GIVEN if recipe.model.context else holds))
     head, choice = head_for(task.head(), recipe.task, source)

@@ -107,9 +107,9 @@ def with_dropout(body: Any, given: float | None) -> tuple[Any, list[Choice]]:
     return body, [Choice("dropout", dropout, why)]
 
 
-def context_for_texts(lengths: Sequence[int], extra: int, longest: int) -> int:
-    """Tokens that hold nearly all texts whole, the `extra` special ones included, a multiple of 16."""
-    wanted = float(np.quantile(lengths, COVERED)) + extra
+def context_for_texts(lengths: Sequence[int], extra: int, longest: int, covered: float = COVERED) -> int:
+    """Tokens that hold a share of the texts whole, the `extra` special ones included, a multiple of 16."""
+    wanted = float(np.quantile(lengths, covered)) + extra
     return int(min(longest, max(SHORTEST_CONTEXT, 16 * math.ceil(wanted / 16))))
 
 
