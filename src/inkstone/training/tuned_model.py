@@ -23,6 +23,7 @@ from inkstone.training.head_choice import begin_at_head, head_for
 from inkstone.training.planner import GIVEN, Choice
 from inkstone.training.tuning_plan import (
     COVERED,
+    LARGEST_VOCABULARY,
     LONGEST_CONTEXT,
     body_that_fits,
     context_for_texts,
@@ -54,7 +55,7 @@ def tuned_model(
         choices += chosen
         tokenizer = body.tokenizer
     else:
-        tokenizer = _tokenizer(recipe, texts, folder, resumed)
+        tokenizer = _tokenizer(recipe, texts, folder, resumed, getattr(task, "largest_vocabulary", LARGEST_VOCABULARY))
         longest = LONGEST_CONTEXT
     if isinstance(task, NeedsTokens):
         old = tokenizer
@@ -92,7 +93,7 @@ def tuned_model(
     return model, context, choices
 
 
-def _tokenizer(recipe: Recipe, texts: Sequence[str], folder: Path, resumed: bool) -> Tokenizer:
+def _tokenizer(recipe: Recipe, texts: Sequence[str], folder: Path, resumed: bool, largest: int) -> Tokenizer:
     """The one that an earlier call saved, the one that the recipe names, or one that is learned from the examples."""
     section = recipe.tokenizer
     if resumed and (folder / "tokenizer.json").exists():
@@ -102,7 +103,7 @@ def _tokenizer(recipe: Recipe, texts: Sequence[str], folder: Path, resumed: bool
             pass
     if section.path:
         return Tokenizer.load(section.path)
-    size = section.vocab_size or vocabulary_for_examples(texts, section.kind)
+    size = section.vocab_size or min(largest, vocabulary_for_examples(texts, section.kind))
     learned = learn_tokenizer(texts, section.kind, size, seed=recipe.train.seed)
     learned.save(folder)
     return learned
