@@ -117,3 +117,31 @@ def test_chat_gives_its_turns_as_json(run, piped, capsys):
     piped("Hello\nAgain")
     assert main(["chat", run, "--max-tokens", "4", "--json"]) == 0
     assert [turn["user"] for turn in facts(capsys)["turns"]] == ["Hello", "Again"]
+
+
+def test_texts_of_a_form(run, tmp_path, capsys):
+    assert main(["generate", run, "a", "--choices", "ink", "stone", "--json"]) == 0
+    assert facts(capsys)["samples"][0]["text"] in ("ink", "stone")
+    assert main(["generate", run, "a", "--regex", "[ab]{5}", "--samples", "3", "--json"]) == 0
+    assert {len(one["text"]) for one in facts(capsys)["samples"]} == {5}
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 2}', encoding="utf-8")
+    assert main(["generate", run, "a", "--json-schema", str(schema)]) == 0
+    shown = capsys.readouterr()
+    assert {type(value) for value in json.loads(shown.out[1:])} == {bool} and "used up" not in shown.err
+
+
+def test_a_form_that_is_cut_off_is_said(run, capsys):
+    assert main(["generate", run, "a", "--regex", "[ab]{50}", "--max-tokens", "5"]) == 0
+    assert "1 of 1 texts used up their tokens before the form was complete" in capsys.readouterr().err
+
+
+def test_forms_that_cannot_be_kept_to_are_refused_before_the_model_is_opened(tmp_path, capsys):
+    (tmp_path / "schema.json").write_text('{"tipe": "array"}', encoding="utf-8")
+    for words, told in (
+        (["--json-schema", str(tmp_path / "schema.json")], "did you mean 'type'"),
+        (["--json-schema", str(tmp_path / "none.json")], "cannot be read"),
+        (["--regex", "(a"], "unclosed group"),
+    ):
+        assert main(["generate", str(tmp_path / "no run"), "a", *words]) == 2
+        assert told in capsys.readouterr().err

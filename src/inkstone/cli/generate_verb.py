@@ -23,6 +23,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-repeat-ngram", type=int, default=0, metavar="N", help="in beam search no N tokens stand twice; 0: off"
     )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json-schema", metavar="FILE", help="write JSON that this schema allows")
+    form.add_argument("--regex", metavar="R", help="write what matches this pattern from end to end")
+    form.add_argument("--choices", nargs="+", metavar="TEXT", help="write one of these texts")
 
 
 def sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,18 +60,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     import time
 
     from inkstone.hub.folder import load
+    from inkstone.inference.constrained import constraint_of
     from inkstone.inference.generation import generate, sampling_from, stream
     from inkstone.progress import human_count, human_time
 
     prompt = prompt_of(options.prompt)
     settings = sampling_settings(options)
     sampling = sampling_from(settings)
+    form = {"json_schema": options.json_schema, "regex": options.regex, "choices": options.choices}
+    constraint = constraint_of(**form)
     model = load(options.run, device=options.device)
     began = time.perf_counter()
     if options.beams == 1 and options.samples == 1 and not options.json:
         print(prompt, end="", flush=True)
         done = []
-        for piece in stream(model, prompt, sampling):
+        for piece in stream(model, prompt, sampling, constraint=constraint):
             print(piece.text, end="", flush=True)
             done += [piece.generated] if piece.generated else []
         print()
@@ -79,6 +86,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             beams=options.beams,
             length_penalty=options.length_penalty,
             no_repeat_ngram=options.no_repeat_ngram,
+            **form,
             **settings,
         )
         if not options.json:
@@ -88,6 +96,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         speed = f"{human_count(tokens / seconds)} tokens/s"
         print(f"{tokens:,} tokens in {human_time(seconds)}, {speed}", file=sys.stderr)
+        cut = sum(one.finish_reason == "length" for one in done)
+        if constraint is not None and cut:
+            print(
+                f"{cut} of {len(done)} texts used up their tokens before the form was complete; --max-tokens N allows more",
+                file=sys.stderr,
+            )
     return {
         "prompt": prompt,
         "samples": [_facts(one) for one in done],

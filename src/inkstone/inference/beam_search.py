@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from inkstone.inference.constrained import Constraint, constrained
 from inkstone.inference.prefill import advance, prefill, prompt_ids
 from inkstone.inference.sampling import SamplingError
 from inkstone.inference.single_token import for_generation
@@ -49,12 +50,14 @@ def beam_search(
     alpha: float = 0.6,
     no_repeat_ngram: int = 0,
     ends: Collection[int] | None = None,
+    constraint: Constraint | None = None,
 ) -> list[Hypothesis]:
     """The `beams` best continuations found (fewer where there are fewer texts), the best first.
 
     `alpha` is the exponent of the length penalty: 0 compares plain log-probabilities, 1 nearly those per token. With
     `no_repeat_ngram` = n, no n tokens may stand twice in prompt and continuation (Paulus, Xiong & Socher 2018).
-    Ends only when no hypothesis under way could still overtake one of the finished.
+    Ends only when no hypothesis under way could still overtake one of the finished. With a `constraint` continuations have
+    its form, as far as their tokens reach; their scores are those of the model.
     """
     if beams < 1 or alpha < 0 or no_repeat_ngram < 0:
         raise SamplingError(
@@ -66,10 +69,13 @@ def beam_search(
     read = torch.tensor([prompt_ids(model, prompt)])
     scores, state = prefill(model, read)
     live = [Hypothesis((), (), 0.0, False)]
+    forms = [] if constraint is None else [constraint.begin(model.tokenizer, ends)]
     finished: list[Hypothesis] = []
     for length in range(1, max_tokens + 1):
         if no_repeat_ngram:
             scores = without_repeats(scores, read, no_repeat_ngram)
+        if forms:
+            scores = constrained(scores, forms)
         totals = torch.tensor([sum(hypothesis.log_probabilities) for hypothesis in live], dtype=torch.float64)
         joint = (totals[:, None] + scores).flatten()
         # Each hypothesis may end in every end token, so this many candidates leave `beams` that go on.
@@ -95,6 +101,8 @@ def beam_search(
         if not going or (len(finished) == beams and _bound(going, max_tokens, alpha) <= finished[-1].score):
             break
         live = going
+        if forms:
+            forms = [forms[parent].then(grown.ids[-1]) for parent, grown in zip(parents, going, strict=True)]
         kept = torch.tensor(parents)
         if parents != list(range(len(scores))):
             state = state.select(kept)

@@ -6,10 +6,10 @@ The prompt is read once (prefill), its state copied for every sample, and then e
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ import torch
 from inkstone.errors import InkstoneError, nearest
 from inkstone.hub.folder import load
 from inkstone.inference.beam_search import beam_search
+from inkstone.inference.constrained import Constraint, Followed, constrained, constraint_of
 from inkstone.inference.prefill import advance, prefill, prompt_ids
 from inkstone.inference.sampling import Sampling, SamplingError
 from inkstone.inference.single_token import for_generation
@@ -66,6 +67,9 @@ def generate(
     length_penalty: float = 0.6,
     no_repeat_ngram: int = 0,
     device: str = "auto",
+    json_schema: Mapping[str, Any] | str | Path | None = None,
+    regex: str | None = None,
+    choices: Sequence[str] | None = None,
     **settings,
 ) -> list[Generated]:
     """Continue a prompt with a model, or with the one in a run folder.
@@ -73,18 +77,23 @@ def generate(
     `settings` are those of `Sampling`. With `beams` above 1 nothing is drawn: beam search, to which `length_penalty`
     and `no_repeat_ngram` belong, finds likely continuations, and the best `samples` are returned, the best first.
 
+    With `json_schema` (as it is, or a file), `regex` or `choices` the continuation keeps to that form
+    (`inference/constrained.py`); one that is cut off when its tokens are used up says so: `finish_reason` is "length".
+
     >>> inkstone.generate("runs/mine", "It was", temperature=0.7, max_tokens=50)[0].text  # doctest: +SKIP
 
-    Raises SamplingError for a setting that cannot hold, RunError for a folder that is no model.
+    Raises SamplingError for a setting that cannot hold, ConstraintError for a form that cannot be kept to, RunError for a
+    folder that is no model.
     """
     sampling = sampling_from(settings)
+    constraint = constraint_of(json_schema, regex, choices)
     if beams != 1 and (drawing := sorted(settings.keys() - {"max_tokens", "max_length"})):
         raise SamplingError(f"beam search draws nothing: leave out {', '.join(drawing)}, or beams")
     model = load(run, device=device) if isinstance(run, str | Path) else run
     if beams != 1:
-        search = {"alpha": length_penalty, "no_repeat_ngram": no_repeat_ngram}
+        search = {"alpha": length_penalty, "no_repeat_ngram": no_repeat_ngram, "constraint": constraint}
         return _by_beam_search(model, prompt, sampling, samples, beams, **search)
-    done = [piece for piece in stream(model, prompt, sampling, samples) if piece.generated]
+    done = [piece for piece in stream(model, prompt, sampling, samples, constraint=constraint) if piece.generated]
     return [piece.generated for piece in sorted(done, key=lambda piece: piece.sample) if piece.generated]
 
 
@@ -114,8 +123,9 @@ def token_budget(sampling: Sampling, prompt_length: int) -> int:
 class Row:
     """One continuation on its way: its tokens, its own source of randomness, its text as it becomes certain."""
 
-    def __init__(self, sample: int, sampling: Sampling, text: TextStream):
+    def __init__(self, sample: int, sampling: Sampling, text: TextStream, form: Followed | None = None):
         self.sample = sample
+        self.form = form
         # Seeded with its number as well, so that a sample is the same however many are drawn beside it.
         self.random = np.random.default_rng([sampling.seed, sample])
         self.text = text
@@ -128,6 +138,8 @@ class Row:
     def push(self, number: int, log_probability: float, ends: Collection[int], budget: int) -> str:
         """Take one more token and give the text that is certain with it."""
         self.ids.append(number)
+        if self.form is not None:
+            self.form.take(number)
         self.log_probabilities.append(log_probability)
         if number in ends:
             self.reason = "end"
@@ -157,12 +169,13 @@ def stream(
     sampling: Sampling,
     samples: int = 1,
     ends: Collection[int] | None = None,
+    constraint: Constraint | None = None,
 ) -> Iterator[Piece]:
     """Continue a prompt, giving text out as soon as its characters are whole and no stop string can begin in it.
 
     A sample ends at a token of `ends` (without it: the tokenizer's end token), at a stop string, or when its tokens
     are used up. The same seed gives the same samples, whatever their number, up to rounding in the model.
-    A text longer than the model's context goes on from its last half.
+    A text longer than the model's context goes on from its last half. With a `constraint` each sample has its form.
     """
     began = time.perf_counter()
     if samples < 1:
@@ -171,7 +184,11 @@ def stream(
     ends = {tokenizer.end} if ends is None else ends
     first = prompt_ids(model, prompt)
     budget = token_budget(sampling, len(first))
-    rows = [Row(sample, sampling, _primed(tokenizer.stream(), first)) for sample in range(samples)]
+    form = None if constraint is None else constraint.begin(tokenizer, ends)
+    rows = [
+        Row(sample, sampling, _primed(tokenizer.stream(), first), None if form is None else form.copy())
+        for sample in range(samples)
+    ]
     read = torch.tensor([first]).expand(samples, -1)
     model = for_generation(model, samples)
     scores, state = prefill(model, read[:1])
@@ -180,7 +197,8 @@ def stream(
         if not bool(scores.amax(-1).isfinite().all()):
             raise InkstoneError("the model's probabilities are not numbers; its weights are damaged")
         uniform = torch.tensor([row.random.random() for row in rows], dtype=torch.float64)
-        chosen = sampling.draw(sampling.warp(scores, read), uniform)
+        forms = [row.form for row in rows if row.form is not None]
+        chosen = sampling.draw(sampling.warp(constrained(scores, forms) if forms else scores, read), uniform)
         gained = scores.gather(1, chosen[:, None])[:, 0].tolist()
         for row, number, log_probability in zip(rows, chosen.tolist(), gained, strict=True):
             text = row.push(number, log_probability, ends, budget)
