@@ -34,8 +34,8 @@ class SpeechEncoderSettings:
     n_layers: int
     n_heads: int
     hidden: int  # of the feed-forward networks
+    channels: int  # of the convolutions before the blocks
     kernel: int = 15  # states that a convolution sees
-    channels: int = 32  # of the convolutions before the blocks
     subsampling: int = 4  # frames for one state
     bins: int = 80  # bands of a frame
     dropout: float = 0.1
@@ -61,7 +61,8 @@ class SpeechEncoderSettings:
         """The encoder of this width and depth."""
         shape = {"vocab_size": vocab_size, "width": width, "n_layers": n_layers} | given
         width = shape["width"]
-        return cls(**{"n_heads": max(1, width // HEAD_WIDTH), "hidden": 4 * width} | shape)
+        fitting = {"n_heads": max(1, width // HEAD_WIDTH), "hidden": 4 * width, "channels": max(8, width // 8)}
+        return cls(**fitting | shape)
 
 
 class SpeechEncoder(KeepsFrequencies):
