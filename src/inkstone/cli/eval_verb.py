@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         return run_suites(options)
     if options.run is None:
         raise InkstoneError("name what to score: inkstone eval RUN")
-    if is_tuned(options.run):
+    if is_tuned(options.run, options.text):
         figures = evaluate(options.run, options.text or None, device=options.device, seed=options.seed)
         if not options.json:
             print(task_table(figures))

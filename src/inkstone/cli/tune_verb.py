@@ -72,6 +72,7 @@ def as_text(outcome: dict[str, Any]) -> str:
     from inkstone.progress import human_count, human_time
 
     folder, yardstick = outcome["folder"], outcome["yardstick"]
+    chats = outcome["task"] in ("chat", "prefer")
     lines = [""]
     for part, figures in outcome["figures"].items():
         lines.append(f"{part}, {outcome['examples'][part]:,} examples")
@@ -89,6 +90,8 @@ def as_text(outcome: dict[str, Any]) -> str:
             lines.append(
                 f"  {yardstick['name']}, which takes seconds, is right everywhere, too: harder examples would tell"
             )
+        elif not is_better(main, other) and chats:
+            lines.append("  the model is no better than it was: more examples, or other settings")
         elif not is_better(main, other):
             lines.append(
                 f"  it is not better than {yardstick['name']}, which takes seconds: more examples, or --from a model"
@@ -98,7 +101,7 @@ def as_text(outcome: dict[str, Any]) -> str:
         f"examples · {human_time(outcome['seconds'])} in all",
         "",
         f"report    {folder}/report.html",
-        f'next      inkstone predict {folder} "..."',
+        f"next      inkstone chat {folder}" if chats else f'next      inkstone predict {folder} "..."',
         f"          inkstone eval {folder} DATA",
     ]
     return "\n".join(lines)

@@ -44,9 +44,13 @@ PURPOSES = {
         "把文本变成向量，意思相近的彼此靠近",
     ),
     "summarize": Purpose("summarization", "writes summaries of texts", "给文本写摘要"),
+    "chat": Purpose("text-generation", "answers in conversations", "在对话中回答"),
+    "prefer": Purpose("text-generation", "answers in conversations as people preferred", "按人的偏好在对话中回答"),
     "translate": Purpose("translation", "translates texts", "翻译文本"),
     "transcribe": Purpose("automatic-speech-recognition", "writes down what is said in recordings", "把录音写成文字"),
 }
+
+CONVERSING = ("chat", "prefer")  # tasks whose model is one of language, which transformers opens
 
 SECOND_VOICES = {  # of runs with task.blend
     "classify": ("the classifier by counts in `counts`", " `counts` 里的计数分类器"),
@@ -114,11 +118,12 @@ def _of_task(record: Record) -> dict[str, Any]:
     last, score = next(reversed(figures), ""), str(outcome.get("score", ""))
     own, other = (_table(_table(each.get(last)).get(score)) for each in (figures, beside))
     return {
-        "library": "inkstone",
+        "library": "transformers" if task in CONVERSING else "inkstone",
         "pipeline": PURPOSES[task].pipeline if task in PURPOSES else "feature-extraction",
         "tags": [task] if task in PURPOSES else [],
         "languages": _languages(train.get("languages")),
         "task": task,
+        "chats": task in CONVERSING,
         "purpose": PURPOSES.get(task),
         "labels": list(_table(train.get("labels"))),
         "most_labels": LABELS_SHOWN,

@@ -10,6 +10,9 @@ from inkstone.run import Run
 
 ERRORS = "errors.html"  # the error page of the last part that was scored, beside the report
 LABELS_SHOWN = 12
+NATS = "dev_nats"  # in the journal of a task that is gauged by its loss
+AS_IT_BEGAN = "as it began"  # the yardstick of a model that could do the task before
+CHAT_TEMPLATE = "chat_template.jinja"
 
 
 def task_page(run: Run, record: Record) -> str:
@@ -25,6 +28,7 @@ def task_page(run: Run, record: Record) -> str:
         for part, own in figures.items()
         if score in own
     ]
+    by_score, by_nats = (_points(run, "held-out", key) for key in (_journal_key(score), NATS))
     details = _table(_table(evaluation.get("details")).get(last))
     return rendered(
         source("task_report.html.jinja"),
@@ -41,7 +45,10 @@ def task_page(run: Run, record: Record) -> str:
         calibration=number(details.get("calibration_error")),
         temperature=details.get("temperature"),
         loss=curve_plot("seconds", _points(run, "train", "nats"), []),
-        score=curve_plot("seconds", [], _points(run, "held-out", _journal_key(score))),
+        score=curve_plot("seconds", [], by_score or by_nats),
+        curve_of=score if by_score else "nats",
+        chats=(record.folder / CHAT_TEMPLATE).exists(),
+        began=name == AS_IT_BEGAN,
         understood=_understood(record.stages["data"]),
     )
 

@@ -19,8 +19,8 @@ from inkstone.models.encoder import Encoder
 from inkstone.models.encoder_decoder import EncoderDecoder
 from inkstone.models.headed import Headed
 from inkstone.models.ngram import NGram
-from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.models.whisper import Whisper
+from inkstone.tokens.chat_template import ChatTemplate
 
 FORMATS = ("hf", "gguf", "arpa", "peft")
 

@@ -24,6 +24,7 @@ from inkstone.hub.other_layouts import ADAPTERS, load_other
 from inkstone.hub.own_layout import is_own, load_own, own_config, save_own
 from inkstone.models.base import LanguageModel
 from inkstone.models.decoder import Decoder
+from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.tokens.tokenizer import Tokenizer
 
 
@@ -88,8 +89,8 @@ def load(
     return model.to(device).eval()
 
 
-def save(model: nn.Module, folder: Path | str) -> None:
-    """Write a model and its tokenizer into a folder; other files there stay as they are.
+def save(model: nn.Module, folder: Path | str, template: ChatTemplate | None = None) -> None:
+    """Write a model and its tokenizer into a folder, and of a decoder its chat template; other files there stay as they are.
 
     A decoder's folder is one that transformers opens, those of the other families are of our own layout (`own_layout`).
     Each file is written whole or not at all, config.json, which makes the folder a model, as the last.
@@ -107,7 +108,11 @@ def save(model: nn.Module, folder: Path | str) -> None:
     with whole_file(folder / "model.safetensors") as part:
         save_file(to_foreign(model.settings, weights), part, metadata={"format": "pt"})
     model.tokenizer.save(folder)
-    write_json(folder / "generation_config.json", {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end})
+    ends: int | list[int] = end
+    if template is not None:
+        template.save(folder)
+        ends = sorted(template.ends)
+    write_json(folder / "generation_config.json", {"bos_token_id": end, "eos_token_id": ends, "pad_token_id": end})
     write_json(folder / "config.json", config)
 
 

@@ -20,6 +20,7 @@ from inkstone.errors import MissingExtraError, RunError
 from inkstone.files import whole_file
 from inkstone.layers.rotary import frequencies
 from inkstone.models.decoder import Decoder
+from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.tokens.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ _BLOCK = {
 _WHOLE = {"embedding": "token_embd", "positions": "position_embd", "norm": "output_norm", "head": "output"}
 
 
-def write_gguf(model: Decoder, path: Path, name: str, dtype: str = "float16") -> None:
-    """Write a decoder and its tokenizer as one GGUF file, whole or not at all.
+def write_gguf(
+    model: Decoder, path: Path, name: str, dtype: str = "float16", template: ChatTemplate | None = None
+) -> None:
+    """Write a decoder, its tokenizer and its chat template as one GGUF file, whole or not at all.
 
     Raises RunError for what llama.cpp cannot run, MissingExtraError without the package gguf.
     """
@@ -65,6 +68,10 @@ def write_gguf(model: Decoder, path: Path, name: str, dtype: str = "float16") ->
         writer = gguf.GGUFWriter(part, model.settings.layout)
         _write_settings(writer, model, name, dtype)
         _write_tokenizer(writer, model.tokenizer, model.settings.vocab_size)
+        if template is not None:
+            writer.add_chat_template(template.source)
+            for number in sorted(template.ends - {model.tokenizer.end}):
+                writer.add_eot_token_id(number)
         for tensor_name, tensor in gguf_tensors(model).items():
             kind = _kind_of(tensor_name, tensor, dtype)
             numbers = tensor.detach().float().cpu().numpy()

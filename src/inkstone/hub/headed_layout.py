@@ -1,9 +1,12 @@
 """A body with a head, as a run that was tuned for a task keeps it.
 
+A language model that was tuned for a task which it does as such, as to converse, has a folder like any other, which all that opens
+language models opens; what the task needs lies beside it in task.json. Of any other,
 config.json holds the family and settings of the body, the head, and what the task needs to read and answer; the tensors lie
 in model.safetensors as `body.NAME` and by their own names, the tokenizer beside them as everywhere.
 """
 
+import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -21,11 +24,26 @@ from inkstone.run import Run
 from inkstone.tokens.tokenizer import Tokenizer
 
 MODEL_TYPE = "inkstone-headed"
+TASK = "task.json"  # beside a language model
 
 
 def is_headed(config: dict[str, Any]) -> bool:
     """Whether a config.json is of this layout."""
     return config.get("model_type") == MODEL_TYPE
+
+
+def task_beside(folder: Path) -> dict[str, Any] | None:
+    """What the task of a tuned language model needs; None where no such file lies in the folder. Raises RunError for a damaged one."""
+    path = folder / TASK
+    if not path.is_file():
+        return None
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(described, dict):
+        raise RunError(f"{path}: a {type(described).__name__}; it must be an object with the settings of a task")
+    return described
 
 
 def save_headed(model: Headed, folder: Path, task: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def compare_runs(
     """
     if len(runs) != 2:
         raise RunError(f"--on compares two runs, not {len(runs)}: inkstone compare RUN1 RUN2 --on DATA")
-    tuned = [is_tuned(run) for run in runs]
+    tuned = [is_tuned(run, on) for run in runs]
     if tuned[0] != tuned[1]:
         raise RunError(f"{runs[tuned.index(True)]} was tuned for a task and {runs[tuned.index(False)]} was not")
     notices: list[str] = []

@@ -13,8 +13,9 @@ TASKS = {
     "tag": ("inkstone.tasks.tag", "Tag"),
     "roles": ("inkstone.tasks.roles", "Roles"),
     "summarize": ("inkstone.tasks.summarize", "Summarize"),
-    "translate": ("inkstone.tasks.translate", "Translate"),
     "transcribe": ("inkstone.tasks.transcribe", "Transcribe"),
+    "translate": ("inkstone.tasks.translate", "Translate"),
+    "chat": ("inkstone.tasks.chat", "Chat"),
 }
 
 

@@ -21,7 +21,9 @@ from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.augmentation import Neighbours
+from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
+from inkstone.tokens.tokenizer import Tokenizer
 
 Answer = dict[str, Any]  # what JSON can hold; each task says its keys
 
@@ -141,6 +143,62 @@ class GaugedByLoss(Protocol):
 
     def nats(self, model: Headed, batch: ExampleBatch) -> tuple[float, int]:
         """The nats of what is to be told, summed, and the number of tokens that it is told in."""
+        ...
+
+
+@runtime_checkable
+class ReadsByTemplate(Protocol):
+    """A task for language models, which reads conversations by the chat template that is stored with the model."""
+
+    def converse(self, tokenizer: Tokenizer, folder: Path | None) -> tuple[Tokenizer, list[int]]:
+        """Take the template of the model in a folder, or ChatML where there is none; the tokenizer with its tokens.
+
+        The ids are those that have learned nothing yet.
+        """
+        ...
+
+    @staticmethod
+    def reads(record: Mapping[str, Any]) -> bool:
+        """Whether a record of a file is an example of the task, and not text like any other."""
+        ...
+
+    def template_of(self) -> ChatTemplate:
+        """The template that was taken."""
+        ...
+
+    def lengths(self, examples: Sequence[Any]) -> list[int]:
+        """Tokens of each example as a whole."""
+        ...
+
+    def learns_whole(self) -> bool:
+        """Whether the embedding learns beside changes of low rank, since there are tokens that have learned nothing yet."""
+        ...
+
+
+@runtime_checkable
+class KeepsReference(Protocol):
+    """A task in which the model is compared with itself as it began."""
+
+    def with_reference(self, model: Headed, inputs: Sequence[Encoded]) -> list[Encoded]:
+        """The inputs with what the model says of them before its first step, where that is not at hand later."""
+        ...
+
+
+@runtime_checkable
+class DoesSoFromTheStart(Protocol):
+    """A task that any model of language can do, if badly: its figures before the first step are the yardstick."""
+
+    def as_it_began(self) -> str:
+        """What the model is called then."""
+        ...
+
+
+@runtime_checkable
+class WritesSamples(Protocol):
+    """A task with texts to show in the report."""
+
+    def samples(self, model: Headed, examples: Sequence[Any]) -> list[dict[str, Any]]:
+        """{"prompt", "text"} of a few examples, and whatever else belongs to them."""
         ...
 
 

@@ -10,10 +10,19 @@ from inkstone.errors import RunError
 from inkstone.hub.bert_tasks import is_task
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load, read_config
-from inkstone.hub.headed_layout import is_headed
+from inkstone.hub.headed_layout import TASK, is_headed, task_beside
 from inkstone.models.headed import Headed, ReadsUnits
 from inkstone.tasks import task_class
-from inkstone.tasks.base import Answer, AsksBeside, AsksFurther, GaugedByLoss, HidesAnswers, ReadsInputs, Task
+from inkstone.tasks.base import (
+    Answer,
+    AsksBeside,
+    AsksFurther,
+    GaugedByLoss,
+    HidesAnswers,
+    ReadsByTemplate,
+    ReadsInputs,
+    Task,
+)
 from inkstone.tasks.framing import Frame
 from inkstone.text.reading import read
 from inkstone.text.reading_report import ReadingReport
@@ -45,15 +54,20 @@ class Predictor:
             model = load(folder, device=device)
             assert isinstance(model, Headed)
             return cls(model, *task_of_checkpoint(model, config, folder))
-        if not is_headed(config):
+        written = task_beside(folder)
+        if not is_headed(config) and written is None:
             raise RunError(f"{folder} was not tuned for a task; do so by: inkstone tune TASK DATA --from {run}")
         try:
-            described = dict(config["task"])
+            described = dict(config["task"] if written is None else written)
             context = described.pop("context")
             task: Task = task_class(described.pop("name")).of(described)
         except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{folder / 'config.json'}: its task cannot be read ({error})") from None
+            place = folder / ("config.json" if written is None else TASK)
+            raise RunError(f"{place}: its task cannot be read ({error})") from None
         model = load(folder, device=device)
+        if isinstance(task, ReadsByTemplate):
+            task.converse(model.tokenizer, folder)
+            model = Headed(model, task.head())
         assert isinstance(model, Headed)
         if isinstance(task, AsksBeside):
             task.open_beside(folder)
@@ -77,14 +91,16 @@ class Predictor:
         """The answers that outputs come to."""
         return [self.task.answer(example, of_one) for example, of_one in zip(examples, outputs, strict=True)]
 
+    def taught(self, examples: Sequence[Any]) -> list[Encoded]:
+        """The inputs of examples that say what is right."""
+        return [encoded for of_one in self.task.encode(examples, self.frame) for encoded in of_one if encoded.taught]
+
     @torch.inference_mode()
-    def nats_a_token(self, examples: Sequence[Any]) -> float:
-        """The mean loss of a token of the right answers, for a task that is gauged by it."""
+    def nats_a_token(self, inputs: Sequence[Encoded]) -> float:
+        """The mean loss of a token of the right answers, for a task that is gauged by it; `inputs` as `taught` gives them."""
         assert isinstance(self.task, GaugedByLoss)
         self.model.eval()
         device = next(self.model.parameters()).device
-        inputs = [encoded for of_one in self.task.encode(examples, self.frame) for encoded in of_one]
-        inputs = [encoded for encoded in inputs if encoded.written is not None]
         found = [
             self.task.nats(self.model, to_device(collate([inputs[row] for row in rows]), device))
             for rows in in_order(inputs, PASS_TOKENS)

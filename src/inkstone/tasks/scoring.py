@@ -1,6 +1,7 @@
 """`inkstone eval`: a language model on text, or a model that was tuned for a task on examples."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ from inkstone.evaluation.intervals import figure_interval
 from inkstone.hub.bert_tasks import is_task
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import read_config
-from inkstone.hub.headed_layout import is_headed
+from inkstone.hub.headed_layout import is_headed, task_beside
 from inkstone.run import Run
+from inkstone.tasks import task_class
 from inkstone.tasks.base import Measure
 from inkstone.tasks.learned_from import notice_learned
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.understanding import Understanding
+from inkstone.text.records import read_records
+
+LOOKED_AT = 20  # records, by which it is told whether a file holds examples
 
 
 def eval(
@@ -29,7 +34,7 @@ def eval(
     `text` names the examples of a task in the form it was trained on; none: the part kept aside, as the run recorded it.
     What is doubtful in the examples, and which of them the run learned from, stands in `understood`.
     """
-    if not is_tuned(run):
+    if not is_tuned(run, text):
         return evaluate.eval(run, text, seed=seed, device=device, **how)
     if not text:
         folder = local_folder(run)
@@ -58,10 +63,21 @@ def eval(
     }
 
 
-def is_tuned(run: Path | str) -> bool:
-    """Whether a run, or a checkpoint of others, was tuned for a task. Raises RunError for a folder that is no model."""
-    config = read_config(local_folder(run))
-    return is_headed(config) or is_task(config)
+def is_tuned(run: Path | str, text: Sequence[str | Path] | None = None) -> bool:
+    """Whether a run, or a checkpoint of others, was tuned for a task. Raises RunError for a folder that is no model.
+
+    One that was tuned to converse stays a language model: on `text` that holds no examples of its task it is scored as such.
+    """
+    folder = local_folder(run)
+    config = read_config(folder)
+    written = task_beside(folder)
+    if written is None or not text:
+        return is_headed(config) or is_task(config) or written is not None
+    reads = task_class(str(written.get("name"))).reads
+    try:
+        return any(reads(record.values) for record in islice(read_records(text), LOOKED_AT))
+    except TextError:
+        return False
 
 
 def _some(labels: Iterable[str], most: int = 5) -> str:

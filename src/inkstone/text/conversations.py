@@ -11,11 +11,13 @@ Each record is read as what it is, by the names in it. A conversation that can b
 and assistant take turns, and the assistant has the last word.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from inkstone.text.conversation_records import Misread, Turn, said_in
+from inkstone.errors import TextError
+from inkstone.text.conversation_records import ANSWERS, TURNS, Misread, Turn, said_in
 from inkstone.text.records import read_records
 from inkstone.text.tagged_words import Notes
 
@@ -26,6 +28,36 @@ class Dialogue:
 
     place: str  # "file:line"
     messages: list[dict[str, str]]
+
+    @property
+    def text(self) -> str:
+        """All that is said, to find it again in another part."""
+        return "\n".join(message["content"] for message in self.messages)
+
+
+def asked_dialogue(given: Any, place: str) -> Dialogue:
+    """A conversation that ends with a question: of a question, a list of messages, or a record, whose last answer is left out.
+
+    Raises TextError for what is none of these, or whose order leaves a doubt.
+    """
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    record: dict[Any, Any] = {"messages": given} if isinstance(given, list) else given
+    if not isinstance(record, Mapping):
+        raise TextError(f"{place}: {given!r} is no question, no list of messages, and no record with either")
+    if not {str(name).strip().lower() for name in record} & {*TURNS, *ANSWERS}:
+        record = {**record, ANSWERS[0]: ""}
+    said = next(said_in(record))
+    try:
+        if isinstance(said, Misread):
+            raise said
+        turns = list(said.turns)
+        if turns and turns[-1].role == "assistant":
+            del turns[-1]
+        kept, _ = in_order([*turns, Turn("assistant", "is to follow", "")])
+    except Misread as misread:
+        raise TextError(f"{place}{misread.part}: {misread}") from None
+    return Dialogue(place, [{"role": turn.role, "content": turn.content} for turn in kept[:-1]])
 
 
 def read_conversations(sources: Sequence[str | Path], notes: Notes) -> Iterator[Dialogue]:

@@ -14,11 +14,12 @@ from inkstone.models import body_family
 from inkstone.models.headed import Headed
 from inkstone.models.more_tokens import with_more_tokens
 from inkstone.recipe import Recipe
-from inkstone.tasks.base import NeedsTokens, Task
+from inkstone.tasks.base import KeepsReference, NeedsTokens, ReadsByTemplate, Task
 from inkstone.tasks.framing import Frame
 from inkstone.tokens.added_tokens import with_tokens
 from inkstone.tokens.learning import learn_tokenizer
 from inkstone.tokens.tokenizer import Tokenizer
+from inkstone.training.conversing import longest_conversation, made_to_converse
 from inkstone.training.head_choice import begin_at_head, head_for
 from inkstone.training.planner import GIVEN, Choice
 from inkstone.training.tuning_plan import (
@@ -32,6 +33,8 @@ from inkstone.training.tuning_plan import (
     vocabulary_for_examples,
     with_dropout,
 )
+
+SHARE_OF_RATE = 0.2  # of the learning rate, where a model is to stay near itself as it began
 
 
 def tuned_model(
@@ -51,7 +54,8 @@ def tuned_model(
         choices.append(
             Choice("body", recipe.task.model, f"{body.family}, {body.settings.width} wide, as it was trained")
         )
-        body, chosen = with_dropout(body, recipe.model.dropout)
+        dropout = 0.0 if isinstance(task, KeepsReference) else None  # or the model would differ from itself as it began
+        body, chosen = with_dropout(body, dropout if recipe.model.dropout is None else recipe.model.dropout)
         choices += chosen
         tokenizer = body.tokenizer
     else:
@@ -63,7 +67,14 @@ def tuned_model(
         if recipe.task.model is not None and new:
             names = [name for name in task.tokens if old.backend.token_to_id(name) is None]
             body = with_more_tokens(body, tokenizer, new[0], [old.encode(name) or [old.end] for name in names])
-    lengths = [len(ids) for ids in tokenizer.encode_batch(texts)]
+    unlearned: list[int] = []
+    if isinstance(task, ReadsByTemplate):
+        where = None if recipe.task.model is None else local_folder(recipe.task.model)
+        tokenizer, unlearned = task.converse(tokenizer, where)
+        lengths = task.lengths(examples)
+        longest = longest_conversation(longest if recipe.task.model is None else body.settings)
+    else:
+        lengths = [len(ids) for ids in tokenizer.encode_batch(texts)]
     probe = Frame.of(tokenizer, 1 << 20)
     extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
     kind = body_family(recipe.model.family) if recipe.task.model is None else type(body)
@@ -74,6 +85,9 @@ def tuned_model(
         body = fresh_body(recipe, family, tokenizer, len(examples), context)
         why = f"for {len(examples):,} examples, from the start"
         choices.append(Choice("body", f"{family}, {body.settings.width} wide", why))
+    if isinstance(task, ReadsByTemplate):
+        body, chosen = made_to_converse(body, tokenizer, context, unlearned, recipe.task.model is None)
+        choices += chosen
     fresh = recipe.task.model is None
     holds = (
         f"reads up to {any_length:,} {getattr(kind, 'reads', 'tokens')}"
@@ -86,7 +100,8 @@ def tuned_model(
     choices += choice + begin_at_head(model, source, pooler)
     train.optimizer = "adamw"
     why = GIVEN if train.learning_rate else f"width {body.settings.width}, {'from the start' if fresh else 'tuned'}"
-    train.learning_rate = train.learning_rate or learning_rate_for(body, fresh)
+    slower = SHARE_OF_RATE if isinstance(task, KeepsReference) and not recipe.task.lora_rank else 1.0
+    train.learning_rate = train.learning_rate or slower * learning_rate_for(body, fresh)
     train.scalar_learning_rate = train.scalar_learning_rate or train.learning_rate
     train.weight_decay = 0.01 if train.weight_decay is None else train.weight_decay
     choices.append(Choice("learning rate", float(f"{train.learning_rate:.3g}"), why))

@@ -13,6 +13,7 @@ from inkstone.errors import RunError
 from inkstone.evaluation.report import report as write_report
 from inkstone.evaluation.task_report import ERRORS
 from inkstone.files import write_json
+from inkstone.hub.conversing_layout import save_conversing
 from inkstone.hub.headed_layout import save_headed
 from inkstone.hub.peft_layout import ADAPTER
 from inkstone.layers.lora import merge_lora
@@ -20,7 +21,19 @@ from inkstone.models.headed import Headed
 from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe
 from inkstone.run import Run
-from inkstone.tasks.base import AsksBeside, GaugedByLoss, HasDetails, HasYardstick, SettlesOnDev, Task, Varies
+from inkstone.tasks.base import (
+    AsksBeside,
+    DoesSoFromTheStart,
+    GaugedByLoss,
+    HasDetails,
+    HasYardstick,
+    KeepsReference,
+    ReadsByTemplate,
+    SettlesOnDev,
+    Task,
+    Varies,
+    WritesSamples,
+)
 from inkstone.tasks.errors import write_errors
 from inkstone.tasks.parts import Parts, read_parts
 from inkstone.tasks.predict import Predictor, places_of_cut
@@ -46,7 +59,7 @@ Watch = Callable[[int, float], None]  # step, score on dev
 VARYING = 1  # the stream of random numbers by which examples are altered
 NEIGHBOURS = 5  # of a word, one of which may take its place
 # Heads whose scores bfloat16 is good enough for; the likeness of vectors needs more.
-SHORT_HEADS = ("class", "token", "span", "text", "ctc")
+SHORT_HEADS = ("class", "token", "span", "next", "text", "ctc")
 SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report; more where scoring takes longer,
 MOST_AT_THE_END = 0.3  # but no more than this
 SCORED_FIRST = 24  # examples by which the seconds of scoring are told
@@ -173,9 +186,14 @@ class TuningRun:
         predictor, inputs, choices = self.prepare(parts, device)
         if self.recipe.train.steps is None:
             self.at_the_end = self.seconds_of_scoring(predictor, parts)
-        factors, learning = choose_what_learns(predictor.model, self.recipe.task, self.recipe.train.seed)
+        self.score_beginning(predictor, parts)
+        whole = isinstance(self.task, ReadsByTemplate) and self.task.learns_whole()
+        factors, learning = choose_what_learns(predictor.model, self.recipe.task, self.recipe.train.seed, whole)
         if self.recipe.train.dtype == "bfloat16":  # as the recipe says, or as an earlier call chose
             predictor.model.to(torch.bfloat16)
+        if isinstance(self.task, KeepsReference):
+            self.line.show("asking the model as it began", force=True)
+            inputs = self.task.with_reference(predictor.model, inputs)
         steps = self.plan(predictor, inputs, choices + learning)
         let_go(self.run.folder)
         batches = ExampleBatches(inputs, rows=self.recipe.task.rows, seed=self.recipe.train.seed)
@@ -217,7 +235,7 @@ class TuningRun:
         encoded_examples = self.task.encode(examples, predictor.frame)
         self.notice_cut(parts, "train", places_of_cut(parts.train, encoded_examples[: len(parts.train)]), context)
         inputs = [encoded for of_one in encoded_examples for encoded in of_one]
-        inputs = [each for each in inputs if each.target is not None or each.written is not None]
+        inputs = [each for each in inputs if each.taught]
         begin = begin_at_words if recipe.task.model is None else begin_to_be_asked
         choices += begin(model.body, inputs, train)
         if isinstance(self.task, AsksBeside):
@@ -247,7 +265,10 @@ class TuningRun:
             inputs,
             self.left(),
             fewer_threads=open_threads,
-            short=self.short_pays and recipe.train.dtype == "auto" and predictor.model.head.kind in SHORT_HEADS,
+            short=self.short_pays
+            and recipe.train.dtype == "auto"
+            and predictor.model.head.kind in SHORT_HEADS
+            and not isinstance(self.task, KeepsReference),
         )
         choices = [*choices, *(self.fewer_threads or []), *more]
         if planned := self.run.facts().get("plan"):
@@ -274,10 +295,13 @@ class TuningRun:
         looked_at = [dev[number] for number in np.sort(chosen)]
 
         by_loss = isinstance(self.task, GaugedByLoss)
+        inputs = predictor.taught(looked_at) if by_loss else []
+        if isinstance(self.task, KeepsReference):
+            inputs = self.task.with_reference(predictor.model, inputs)
 
         def score(model: torch.nn.Module) -> float:
             if by_loss:
-                value = predictor.nats_a_token(looked_at)
+                value = predictor.nats_a_token(inputs)
             else:
                 value = self.task.measures(looked_at, predictor.answers(looked_at))[self.task.score].value
             model.train()
@@ -314,7 +338,26 @@ class TuningRun:
         if isinstance(self.task, SettlesOnDev):
             self.task.settle(dev, predictor.outputs(dev))
         described = {"name": self.task.name, "context": predictor.frame.context, **self.task.to_dict()}
-        save_headed(model, self.run.folder, described)
+        if isinstance(self.task, ReadsByTemplate):
+            save_conversing(model.body, self.run.folder, self.task.template_of(), described)
+        else:
+            save_headed(model, self.run.folder, described)
+
+    def score_beginning(self, predictor: Predictor, parts: Parts) -> None:
+        """Take the figures of a model that can do the task before its first step as the yardstick."""
+        task = self.recipe.task
+        if not (task.yardstick and task.model and isinstance(self.task, DoesSoFromTheStart)):
+            return
+        if "yardstick" in self.run.facts():
+            return
+        self.line.show("scoring the model as it began", force=True)
+        began = time.perf_counter()
+        figures = {
+            part: figures_of(self.task.measures(examples, predictor.answers(examples)), self.recipe.train.seed)
+            for part, examples in parts.scored().items()
+        }
+        seconds = time.perf_counter() - began
+        self.run.record(yardstick={"name": self.task.as_it_began(), "figures": figures, "seconds": seconds})
 
     def notice_cut(self, parts: Parts, part: str, places: list[str], context: int) -> None:
         """Say and record which examples of a part are longer than the context."""
@@ -340,7 +383,10 @@ class TuningRun:
         details = {}
         if isinstance(self.task, HasDetails):
             details = {part: self.task.details(examples, given[part]) for part, examples in scored.items()}
-        training = self.run.facts()["training"]
+        if isinstance(self.task, WritesSamples):
+            self.line.show("writing samples", force=True)
+            self.run.record(samples=self.task.samples(predictor.model, parts.dev))
+        training, yardstick = self.run.facts()["training"], yardstick or self.run.facts().get("yardstick")
         outcome = {
             "folder": str(self.run.folder),
             "task": self.task.name,

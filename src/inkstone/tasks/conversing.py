@@ -1,0 +1,122 @@
+"""What every task shares that tunes a decoder to converse: the chat template of its model, and the answers in a packed batch.
+
+The template is one object (`tokens/chat_template.py`): taken from the model that is tuned, or ChatML where it has none, stored with
+the model, and read from there by all who ask it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from inkstone.errors import RecipeError, RunError
+from inkstone.inference.generation import stream
+from inkstone.inference.sampling import Sampling
+from inkstone.inference.single_token import for_generation
+from inkstone.layers.cross_entropy import token_nats
+from inkstone.models.base import LanguageModel
+from inkstone.models.headed import Headed, HeadSettings
+from inkstone.tokens.chat_template import ChatTemplate
+from inkstone.tokens.control_tokens import TURN_TOKENS, with_turn_tokens
+from inkstone.tokens.example_batches import ExampleBatch
+from inkstone.tokens.tokenizer import Tokenizer
+
+
+@dataclass
+class ConversingSettings:
+    """The settings of a task that tunes a decoder to converse; the template is no setting, but part of the model."""
+
+    name: ClassVar[str]
+    score: ClassVar[str]
+    body: ClassVar[str] = "decoder"
+    body_settings: ClassVar[Mapping[str, Any]] = {}
+    labels: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        """No template yet."""
+        self._template: ChatTemplate | None = None
+        self._unlearned: list[int] = []
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
+        if unknown := settings.keys() - {each.name for each in fields(cls)}:
+            raise RecipeError(f"the task {cls.name} has no setting {', '.join(sorted(unknown))}")
+        given: dict[str, Any] = dict(settings)
+        return cls(**given)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    def head(self) -> HeadSettings:
+        """The body's own output."""
+        return HeadSettings("next", dropout=0.0)
+
+    def converse(self, tokenizer: Tokenizer, folder: Path | None) -> tuple[Tokenizer, list[int]]:
+        """Take the template of the model in a folder, or ChatML where there is none; the tokenizer with its tokens.
+
+        The ids are those that have learned nothing yet: new ones, and those that our own tokenizers have for turns, which no text
+        holds.
+        """
+        template = None if folder is None else ChatTemplate.of(folder, tokenizer)
+        self._unlearned = []
+        if template is None:
+            tokenizer, new = with_turn_tokens(tokenizer)
+            turns = [tokenizer.backend.token_to_id(token) for token in TURN_TOKENS]
+            own = [number for number in turns if number is not None and tokenizer.kind != "foreign"]
+            self._unlearned = sorted({*new, *own})
+            template = ChatTemplate.chatml(tokenizer)
+        self._template = template
+        return tokenizer, self._unlearned
+
+    def template_of(self) -> ChatTemplate:
+        """The template that was taken."""
+        if self._template is None:
+            raise RunError(f"the task {self.name} has no chat template yet: it belongs to a model that is not open")
+        return self._template
+
+    def learns_whole(self) -> bool:
+        """Whether there are tokens whose rows have learned nothing yet."""
+        return bool(self._unlearned)
+
+
+def nats_of_texts(
+    model: Headed, batch: ExampleBatch
+) -> tuple[Float[Tensor, " s"], Int[Tensor, " s"], Float[Tensor, " n"], Int[Tensor, " n"]]:
+    """Of each text in a packed batch the nats of its answers, summed, and their number of tokens; then those of each token, and its text."""
+    assert batch.document is not None
+    states, wanted, text = model.states_before(batch)
+    each = token_nats(states, model.body.output_weight, wanted)
+    texts = int(batch.document.max()) + 1
+    sums = torch.zeros(texts, dtype=each.dtype, device=each.device).index_add(0, text, each)
+    return sums, torch.bincount(text, minlength=texts), each, text
+
+
+def ids_of_texts(batch: ExampleBatch) -> list[tuple[list[int], list[bool]]]:
+    """Of each text in a packed batch its ids, and which of them are answers."""
+    assert batch.document is not None and batch.answers is not None
+    found: dict[int, tuple[list[int], list[bool]]] = {}
+    rows = zip(batch.document.tolist(), batch.ids.tolist(), batch.answers.tolist(), strict=True)
+    for numbers, ids, answers in rows:
+        for number, token, is_answer in zip(numbers, ids, answers, strict=True):
+            if number >= 0:
+                own = found.setdefault(number, ([], []))
+                own[0].append(token)
+                own[1].append(is_answer)
+    return [found[number] for number in sorted(found)]
+
+
+def written_greedily(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Collection[int]
+) -> list[str]:
+    """The likeliest continuation of each prompt, token by token, up to an end or so many tokens."""
+    fast, texts = for_generation(model, rows=1), []
+    for prompt, limit in zip(prompts, limits, strict=True):
+        sampling = Sampling(temperature=0.0, max_tokens=max(1, limit))
+        texts.append("".join(piece.text for piece in stream(fast, list(prompt), sampling, ends=ends)))
+    return texts
