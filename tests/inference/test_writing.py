@@ -9,6 +9,7 @@ import torch
 from inkstone.errors import InkstoneError, RecipeError
 from inkstone.inference import packed, writing
 from inkstone.inference.beam_search import beam_search, length_penalty
+from inkstone.inference.constrained import Constraint
 from inkstone.inference.packed import Writer
 from inkstone.inference.sampling import SamplingError
 from inkstone.inference.writing import batches_of, best_extensions, write_texts
@@ -221,3 +222,19 @@ def test_what_cannot_hold_is_refused():
         model.embedding.weight.fill_(float("nan"))
     with pytest.raises(InkstoneError, match="damaged"):
         write_texts(model, [[1]], max_tokens=3)
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_texts_of_a_form_are_those_of_beam_search_under_it(variant, beams):
+    texts = [TOKENIZER.decode([1, 2, 3]), TOKENIZER.decode([1, 2]), TOKENIZER.decode([4, 4, 5, 6, 7])]
+    constraint, model = Constraint.choices(texts), model_of(variant)
+    sources = some_sources([3, 9, 1, 6, 9])
+    found = write_texts(model, sources, max_tokens=6, beams=beams, ends={END}, constraint=constraint)
+    assert {TOKENIZER.decode(one.ids[:-1]) for each in found for one in each if one.ended} <= set(texts)
+    assert all(each[0].ended for each in found)
+    assert_same(found, one_at_a_time(model, sources, [6] * 5, beams, ends={END}, constraint=constraint))
+    cut = write_texts(model, sources, max_tokens=2, beams=beams, ends={END}, constraint=constraint)
+    begun = {TOKENIZER.decode(one.ids) for each in cut for one in each}
+    assert all(any(text.startswith(beginning) for text in texts) for beginning in begun)
+    assert not any(one.ended for each in cut for one in each)

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from inkstone.errors import MissingExtraError
@@ -189,6 +189,32 @@ class Followed:
         grown = self.copy()
         grown.take(token)
         return grown
+
+
+class OfWritten:
+    """The rule of a form for many hypotheses at once, by what each has written; one that is dead may have written anything."""
+
+    def __init__(self, begun: Followed):
+        self.begun = begun
+        self.forms: dict[tuple[int, ...], Followed] = {}  # of all that was written a step before
+
+    def __call__(self, scores: Float[Tensor, "b k v"], written: Int[Tensor, "b k t"]) -> Float[Tensor, "b k v"]:
+        """Log-probabilities with −∞ at each token that the form does not allow."""
+        texts = [tuple(ids) for ids in written.flatten(0, 1).tolist()]
+        grown: dict[tuple[int, ...], Followed] = {}
+        for ids in dict.fromkeys(texts):
+            if not ids:
+                grown[ids] = self.begun
+            elif (before := self.forms.get(ids[:-1])) is not None and before.matcher.validate_tokens([ids[-1]]):
+                grown[ids] = before.then(ids[-1])
+        self.forms = grown
+        numbers = {ids: number for number, ids in enumerate(grown)}
+        places = torch.tensor([at for at, ids in enumerate(texts) if ids in numbers], device=scores.device)
+        allowed = np.stack([form.allowed() for form in grown.values()])[:, : scores.shape[2]]
+        rows = allowed[[numbers[ids] for ids in texts if ids in numbers]]
+        flat = scores.flatten(0, 1)
+        kept = torch.where(torch.from_numpy(rows).to(scores.device), flat[places].clamp(min=LEAST), NEVER)
+        return flat.index_copy(0, places, kept).view_as(scores)
 
 
 def constrained(scores: Float[Tensor, "b v"], texts: Sequence[Followed]) -> Float[Tensor, "b v"]:

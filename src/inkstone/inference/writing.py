@@ -18,6 +18,7 @@ from torch import Tensor
 
 from inkstone.errors import InkstoneError
 from inkstone.inference.beam_search import Hypothesis, length_penalty, without_repeats
+from inkstone.inference.constrained import Constraint, OfWritten
 from inkstone.inference.finished import NEVER, Finished, of_parents
 from inkstone.inference.packed import Writer, for_writing
 from inkstone.inference.sampling import SamplingError
@@ -79,6 +80,7 @@ def write_texts(
     no_repeat_ngram: int = 0,
     min_tokens: int = 0,
     ends: Collection[int] | None = None,
+    constraint: Constraint | None = None,
     places_at_once: int = PLACES_AT_ONCE,
 ) -> list[list[Hypothesis]]:
     """For each source the `beams` best texts found (fewer where there are fewer), the best first.
@@ -88,6 +90,8 @@ def write_texts(
     before an end at least. `alpha`: exponent of the length penalty, as in `beam_search`. With `no_repeat_ngram` = n, no n
     tokens stand twice in a text. `ends`: ids that end a text; without it the tokenizer's end.
 
+    With a `constraint` texts have its form, as far as their tokens reach; their scores are those of the model.
+
     One beam is greedy: the likeliest token each time, up to the first end. `places_at_once` bounds a batch: each of its
     sources counts as many tokens as the longest of them, and `beams` times as many as the longest text may have. A single
     source is written from however much it counts.
@@ -96,7 +100,9 @@ def write_texts(
     """
     device = model.embedding.weight.device
     ending = sorted({model.tokenizer.end} if ends is None else ends)
-    rules = Rules(beams, alpha, no_repeat_ngram, min_tokens, torch.tensor(ending, dtype=torch.long, device=device))
+    form = None if constraint is None else OfWritten(constraint.begin(model.tokenizer, ending))
+    stops = torch.tensor(ending, dtype=torch.long, device=device)
+    rules = Rules(beams, alpha, no_repeat_ngram, min_tokens, stops, further=form)
     ids = [torch.as_tensor(source) if len(source) else torch.tensor([model.tokenizer.end]) for source in sources]
     limits = [max_tokens(len(source)) if callable(max_tokens) else max_tokens for source in sources]
     context = model.settings.context if model.settings.positions == "learned" else None
