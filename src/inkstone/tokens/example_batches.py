@@ -177,15 +177,20 @@ class ExampleBatches:
 
     Each epoch shuffles the examples, sorts stretches of `BUCKET` batches by length, so that little is padded, and shuffles
     the batches; all of it drawn from (seed, epoch) alone. The last batch of an epoch may be smaller.
+
+    With `tokens` a batch holds about so many, what is read and what is written together, and as many rows as these make: all
+    examples are sorted by length, and chance decides between those of one length.
     """
 
-    def __init__(self, examples: Sequence[Encoded], *, rows: int, seed: int):
+    def __init__(self, examples: Sequence[Encoded], *, rows: int, seed: int, tokens: int | None = None):
         if not examples:
             raise TextError("there is no example to learn from")
         self.examples, self.rows, self.seed = examples, max(1, min(rows, len(examples))), seed
         self.lengths = np.array([example.length for example in examples])
         self.context = int(self.lengths.max())
-        self.batches_per_epoch = -(-len(examples) // self.rows)
+        self.places = self.lengths + [0 if each.written is None else len(each.written) for each in examples]
+        self.cuts = None if tokens is None else _cuts(np.sort(self.places), tokens)  # where batches begin, but the first
+        self.batches_per_epoch = -(-len(examples) // self.rows) if self.cuts is None else len(self.cuts) + 1
         texts: dict[bytes | int, int] = {}
         keys = (each.ids.tobytes() if each.focus is not None else at for at, each in enumerate(examples))
         self.texts = np.array([texts.setdefault(key, len(texts)) for key in keys])
@@ -198,6 +203,9 @@ class ExampleBatches:
 
     def _draw_order(self, epoch: int) -> list[np.ndarray]:
         generator = np.random.default_rng([self.seed, epoch])
+        if self.cuts is not None:
+            batches = np.split(np.lexsort((generator.permutation(len(self.places)), self.places)), self.cuts)
+            return [batches[place] for place in generator.permutation(len(batches))]
         place = np.argsort(generator.permutation(self.texts.max() + 1))
         order = np.argsort(place[self.texts], kind="stable")
         stretch = BUCKET * self.rows
@@ -207,6 +215,16 @@ class ExampleBatches:
             order[begin : begin + stretch] = part[np.argsort(self.lengths[part], kind="stable")]
         batches = [order[begin : begin + self.rows] for begin in range(0, len(order), self.rows)]
         return [batches[place] for place in generator.permutation(len(batches))]
+
+
+def _cuts(places: Int[np.ndarray, " n"], tokens: int) -> list[int]:
+    """Where to cut examples of ascending lengths into batches of at most so many tokens, padding counted, or of one example."""
+    cuts, begin = [], 0
+    for row, longest in enumerate(places.tolist()):
+        if row > begin and (row + 1 - begin) * longest > tokens:
+            cuts.append(row)
+            begin = row
+    return cuts
 
 
 def in_order(examples: Sequence[Encoded], tokens: int) -> list[np.ndarray]:

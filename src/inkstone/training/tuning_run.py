@@ -27,6 +27,7 @@ from inkstone.tasks.base import (
     GaugedByLoss,
     HasDetails,
     HasYardstick,
+    HidesAnswers,
     KeepsReference,
     ReadsByTemplate,
     SettlesOnDev,
@@ -39,6 +40,7 @@ from inkstone.tasks.parts import Parts, read_parts
 from inkstone.tasks.predict import Predictor, places_of_cut
 from inkstone.tasks.scoring import figures_of
 from inkstone.text.augmentation import Neighbours
+from inkstone.text.reading_report import first_of
 from inkstone.text.sources import checksums
 from inkstone.tokens.example_batches import Encoded, ExampleBatches
 from inkstone.training.curves import Gauge
@@ -196,7 +198,12 @@ class TuningRun:
             inputs = self.task.with_reference(predictor.model, inputs)
         steps = self.plan(predictor, inputs, choices + learning)
         let_go(self.run.folder)
-        batches = ExampleBatches(inputs, rows=self.recipe.task.rows, seed=self.recipe.train.seed)
+        batches = ExampleBatches(
+            inputs,
+            rows=self.recipe.task.rows,
+            seed=self.recipe.train.seed,
+            tokens=self.recipe.train.batch_tokens,
+        )
         loop = self.loop(predictor, parts.dev, batches, steps, factors)
         if loop.resume():
             self.line.say(f"going on from step {loop.position.step}")
@@ -236,6 +243,7 @@ class TuningRun:
         self.notice_cut(parts, "train", places_of_cut(parts.train, encoded_examples[: len(parts.train)]), context)
         inputs = [encoded for of_one in encoded_examples for encoded in of_one]
         inputs = [each for each in inputs if each.taught]
+        self.notice_not_learned(parts, encoded_examples[: len(parts.train)], context)
         begin = begin_at_words if recipe.task.model is None else begin_to_be_asked
         choices += begin(model.body, inputs, train)
         if isinstance(self.task, AsksBeside):
@@ -364,6 +372,19 @@ class TuningRun:
         understanding = parts.understanding_of(part)
         if notice := understanding.notice_cut(places, context):
             self.line.say(f"{part}  {notice}")
+            data = self.run.facts()["data"]
+            data[understanding.part]["notices"] = understanding.notices
+            self.run.record(data=data)
+
+    def notice_not_learned(self, parts: Parts, encoded: list[list[Encoded]], context: int) -> None:
+        """Say and record how many examples of the training part there is nothing to learn of, since they do not fit."""
+        left = [each.place for each, own in zip(parts.train, encoded, strict=True) if not any(e.taught for e in own)]
+        if left and isinstance(self.task, HidesAnswers):
+            understanding = parts.understanding_of("train")
+            many = f"{len(left):,} examples are" if len(left) > 1 else "1 example is"
+            notice = f"{many} longer than the context of {context:,} tokens and not learned from ({first_of(left, len(left))})"
+            understanding.notices.append(notice)
+            self.line.say(f"train  {notice}")
             data = self.run.facts()["data"]
             data[understanding.part]["notices"] = understanding.notices
             self.run.record(data=data)
