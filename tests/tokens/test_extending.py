@@ -2,13 +2,12 @@
 
 import json
 from collections import Counter
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 
 import pytest
 import tokenizers
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from tokenizers import models, pre_tokenizers
 
 from inkstone.errors import RecipeError
@@ -84,7 +83,7 @@ def test_merges_are_those_of_byte_pair_encoding_on_what_the_old_tokenizer_cut():
     rules = [m for m in _merges(after) if vocab["".join(m)] >= extension.first]
     assert len(rules) == 12
     for rule in rules:
-        pairs = Counter(pair for word in words for pair in zip(word, word[1:], strict=False))
+        pairs = Counter(pair for word in words for pair in pairwise(word))
         left, right = vocab[rule[0]], vocab[rule[1]]
         assert pairs[left, right] == max(pairs.values())
         for word in words:
@@ -132,7 +131,7 @@ def test_byte_level_bpe_of_others_is_extended_and_their_other_kinds_are_refused(
     assert extension.tokenizer.decode(extension.tokenizer.encode(NEW[0])) == NEW[0]
     pieces = tokenizers.Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1, "##b": 2, "[SEP]": 3}, unk_token="[UNK]"))
     pieces.pre_tokenizer = pre_tokenizers.BertPreTokenizer()  # type: ignore[assignment]
-    with pytest.raises(RecipeError, match="WordPiece.*cannot be extended"):
+    with pytest.raises(RecipeError, match=r"WordPiece.*cannot be extended"):
         extend_tokenizer(Tokenizer(pieces, "foreign", 3), NEW, 40)
     with pytest.raises(RecipeError, match="ask for 1 or more"):
         extend_tokenizer(ours, NEW, 0)

@@ -60,8 +60,23 @@ def extend_tokenizer(
         found = _new_pieces(described["model"], sample, most)
     else:
         found = _new_words(kind, described["model"], sample, most)
-    first = tokenizer.vocab_size
-    return Extension(_with(tokenizer, described, found), first, _pieces(tokenizer, found))
+    return extension_of(_with(tokenizer, described, found), tokenizer)
+
+
+def extension_of(extended: Tokenizer, tokenizer: Tokenizer) -> Extension:
+    """What was added to a tokenizer, of the two as they are on the disk."""
+    model, first = json.loads(extended.backend.to_str())["model"], tokenizer.vocab_size
+    count = extended.vocab_size - first
+    if not model.get("merges"):
+        names = [str(extended.backend.id_to_token(first + number)) for number in range(count)]
+        return Extension(extended, first, [tokenizer.encode(name) for name in names])
+    spelled: dict[int, list[int]] = {}
+    for left, right in model["merges"]:
+        number = model["vocab"][left + right]
+        if number >= first:
+            parts = (model["vocab"][left], model["vocab"][right])
+            spelled.setdefault(number, [piece for part in parts for piece in spelled.get(part, [part])])
+    return Extension(extended, first, [spelled[first + number] for number in range(count)])
 
 
 @dataclass(frozen=True)
@@ -196,14 +211,3 @@ def _with(tokenizer: Tokenizer, described: dict[str, Any], found: _Found) -> Tok
         model["vocab"] += [[token, score] for token, score in zip(found.tokens, found.scores, strict=True)]
     backend = tokenizers.Tokenizer.from_str(json.dumps(described))
     return Tokenizer(backend, tokenizer.kind, tokenizer.end, tokenizer.names)
-
-
-def _pieces(tokenizer: Tokenizer, found: _Found) -> list[list[int]]:
-    """The old ids that spell each new token."""
-    if not found.merges:
-        return [tokenizer.encode(token) for token in found.tokens]
-    vocab = tokenizer.backend.get_vocab(with_added_tokens=False)
-    spelled: dict[str, list[int]] = {}
-    for token, parts in zip(found.tokens, found.merges, strict=True):
-        spelled[token] = [number for part in parts for number in spelled.get(part) or [vocab[part]]]
-    return [spelled[token] for token in found.tokens]

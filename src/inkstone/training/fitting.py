@@ -1,7 +1,8 @@
 """How a family becomes a model: by gradient in the loop, or by counting."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -77,27 +78,30 @@ def facts_of(loop: Loop, settings: Any, shards: TokenShards) -> dict[str, Any]:
 
 
 class _Documents:
-    """The documents of shards, to be gone through as often as needed."""
+    """The documents of one or several texts, to be gone through as often as needed."""
 
-    def __init__(self, shards: TokenShards):
-        self.shards = shards
+    def __init__(self, texts: Sequence[TokenShards]):
+        self.texts = texts
 
     def __iter__(self):
-        return self.shards.documents()
+        return chain.from_iterable(shards.documents() for shards in self.texts)
 
 
-def count(model: Any, shards: TokenShards, recipe: Recipe, seconds: float | None, line: LiveLine) -> dict[str, Any]:
+def count(
+    model: Any, texts: Sequence[TokenShards], recipe: Recipe, seconds: float | None, line: LiveLine
+) -> dict[str, Any]:
     """Estimate a model that is counted, within so many seconds; what is recorded of it."""
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(recipe.train.seed)
-    model.fit(_Documents(shards), seconds, generator, lambda words: line.show(words))
+    tokens = sum(shards.n_tokens for shards in texts)
+    model.fit(_Documents(texts), seconds, generator, lambda words: line.show(words))
     took = time.perf_counter() - started
     line.clear()
     return {
         "steps": 0,
-        "tokens": shards.n_tokens,
+        "tokens": tokens,
         "seconds": took,
-        "tokens_per_second": shards.n_tokens / max(took, 1e-9),
+        "tokens_per_second": tokens / max(took, 1e-9),
         "parameters": model.n_parameters(),
         "epochs": 1.0,
         "stopped": "finished",

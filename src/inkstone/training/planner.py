@@ -84,8 +84,6 @@ def make_plan(
 ) -> Plan:
     """Choose everything that the recipe leaves open; about `trial` seconds go into timing real steps of the shape."""
     begin = time.perf_counter()
-    resolved = recipe.model_copy(deep=True)
-    train = resolved.train
     settings, why = shape_for(recipe, tokenizer.vocab_size, budget(machine, seconds), shards.n_tokens)
     refuse_too_large(settings, machine)
     why = GIVEN if fixed_shape(recipe.model) else why
@@ -93,6 +91,27 @@ def make_plan(
         Choice("width × layers", f"{settings.width} × {getattr(settings, 'n_layers', 1)}", why),
         Choice("context", settings.context, GIVEN if recipe.model.context else f"fits width {settings.width}"),
     ]
+    return plan_of_shape(recipe, settings, choices, shards, tokenizer, machine, seconds, trial, begin)
+
+
+def plan_of_shape(
+    recipe: Recipe,
+    settings: Any,
+    choices: list[Choice],
+    shards: TokenShards,
+    tokenizer: Tokenizer,
+    machine: Machine,
+    seconds: float | None,
+    trial: float,
+    begin: float,
+    share: float = 1.0,
+) -> Plan:
+    """The choices of number format, steps and speed for a model of these settings; the `choices` before them were made.
+
+    `begin` is the moment from which planning counts; `share` is the part of what is read that comes from `shards`.
+    """
+    resolved = recipe.model_copy(deep=True)
+    train = resolved.train
     if train.dtype == "auto":
         rates = machine.matmul_gflops
         train.dtype = machine.dtype  # type: ignore[assignment]
@@ -126,7 +145,7 @@ def make_plan(
         rows -= 1
     train.micro_batch_tokens = rows * settings.context
     predicted["tokens"] = predicted["steps"] * rows_in_step * settings.context
-    predicted["epochs"] = predicted["tokens"] / shards.n_tokens
+    predicted["epochs"] = share * predicted["tokens"] / shards.n_tokens
     if recipe.model.dropout is None and hasattr(settings, "dropout"):
         settings = replace(settings, dropout=dropout_for(predicted["epochs"]))
         if settings.dropout:

@@ -7,8 +7,11 @@ the time at most; a run of so many steps reads everything.
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from inkstone.errors import CheckpointError, RunError, TextError
 from inkstone.models import family
@@ -27,7 +30,7 @@ from inkstone.tokens.learning import SAMPLE_BYTES, learn_tokenizer
 from inkstone.tokens.shards import TokenShards, write_shards
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.machine import Machine
-from inkstone.training.planner import Choice, plan_vocabulary
+from inkstone.training.planner import plan_vocabulary
 from inkstone.training.sizing import budget, shape_for, vocabulary_for
 
 CLEANING_SHARE = 0.15  # of the minutes, after which no more is read
@@ -60,11 +63,51 @@ def prepared(run: Run, line: LiveLine) -> tuple[Tokenizer, TokenShards, TokenSha
     return tokenizer, train, held_out
 
 
+def learned(
+    recipe: Recipe, split: Split, machine: Machine, seconds: float | None, line: LiveLine
+) -> tuple[Tokenizer, str]:
+    """The tokenizer that the recipe names, or one that is learned from the text; and why it has so many tokens."""
+    vocabulary = plan_vocabulary(recipe, split.train_bytes, seconds, machine)
+    if recipe.tokenizer.path:
+        return Tokenizer.load(recipe.tokenizer.path), vocabulary.why
+    line.show(f"learning a tokenizer of {vocabulary.value} tokens", force=True)
+    tokenizer = learn_tokenizer(
+        texts_to_learn_from(split),
+        recipe.tokenizer.kind,
+        vocabulary.value,
+        seed=recipe.train.seed,
+        sample_bytes=bytes_to_learn_from(seconds),
+    )
+    return tokenizer, vocabulary.why
+
+
+def texts_to_learn_from(split: Split) -> Iterator[str]:
+    """The texts of the training part, one after another."""
+    for frame in split.train():
+        yield from frame["text"].to_list()
+
+
+def bytes_to_learn_from(seconds: float | None) -> int:
+    """Bytes of the sample from which a tokenizer is learned in a run of so many seconds."""
+    if seconds is None:
+        return SAMPLE_BYTES
+    return int(min(SAMPLE_BYTES, max(SAMPLE_BYTES / 16, LEARNING_RATE_OF_TOKENIZER * seconds)))
+
+
 def prepare(
-    run: Run, recipe: Recipe, machine: Machine, seconds: float | None, line: LiveLine
+    run: Run,
+    recipe: Recipe,
+    machine: Machine,
+    seconds: float | None,
+    line: LiveLine,
+    *,
+    tokenizer_for: Callable[..., tuple[Tokenizer, str]] = learned,
+    unread: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
 ) -> tuple[Tokenizer, TokenShards, TokenShards]:
     """Read, clean, split and tokenise into the run folder. Raises TextError where too little text is left.
 
+    tokenizer_for: gives the tokenizer once the text is split, from what `learned` takes. unread: is shown every frame of cleaned
+    documents, and may drop some.
     Raises RunError where a run that is trained already would be given other text than it began with.
     """
     facts = run.facts()
@@ -74,12 +117,10 @@ def prepare(
     shutil.rmtree(spill, ignore_errors=True)
     try:
         sample = sample_for(recipe, facts, machine, seconds)
-        split, text_facts = _split(recipe, run, line, sample, seconds)
+        split, text_facts = split_text(recipe, spill, line, sample, seconds, unread)
         clocks["clean"] = time.perf_counter() - begin
         begin = time.perf_counter()
-        vocabulary = plan_vocabulary(recipe, split.train_bytes, seconds, machine)
-        line.show(f"learning a tokenizer of {vocabulary.value} tokens", force=True)
-        tokenizer = _tokenizer(recipe, split, vocabulary, seconds)
+        tokenizer, why = tokenizer_for(recipe, split, machine, seconds, line)
         tokenizer.save(run.folder)
         clocks["tokenizer"] = time.perf_counter() - begin
         done = [0]
@@ -105,7 +146,7 @@ def prepare(
             **vars(measured),
             "kind": tokenizer.kind,
             "vocab_size": tokenizer.vocab_size,
-            "why": vocabulary.why,
+            "why": why,
             "bytes_per_token": train.n_bytes / max(1, train.n_tokens),
             "train_tokens": train.n_tokens,
             "held_out_tokens": held_out.n_tokens,
@@ -166,9 +207,15 @@ def _told(sample: Sample, seconds: float) -> str:
     return ""
 
 
-def _split(
-    recipe: Recipe, run: Run, line: LiveLine, sample: Sample, seconds: float | None
+def split_text(
+    recipe: Recipe,
+    spill: Path,
+    line: LiveLine,
+    sample: Sample,
+    seconds: float | None,
+    unread: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
 ) -> tuple[Split, dict[str, Any]]:
+    """The sources of a recipe, cleaned and split, with the train part in the folder `spill`; and what was found, as facts."""
     text = recipe.text
     reading, held_out_reading = ReadingReport(), ReadingReport()
     if text.clean:
@@ -182,7 +229,8 @@ def _split(
     else:
         found = read(text.sources, text_column=text.column, report=reading, opens=sample.opens)
         frames, report = sample.of(found), None
-    spill = run.folder / ".text"
+    if unread is not None:
+        frames = map(unread, frames)
     try:
         if text.held_out_sources:
             held_out = read(text.held_out_sources, text_column=text.column, report=held_out_reading)
@@ -231,19 +279,3 @@ def _split(
         "split_how": split.how,
     }
     return split, facts
-
-
-def _tokenizer(recipe: Recipe, split: Split, vocabulary: Choice, seconds: float | None) -> Tokenizer:
-    if recipe.tokenizer.path:
-        return Tokenizer.load(recipe.tokenizer.path)
-
-    def texts() -> Iterator[str]:
-        for frame in split.train():
-            yield from frame["text"].to_list()
-
-    sample = SAMPLE_BYTES
-    if seconds is not None:
-        sample = int(min(sample, max(SAMPLE_BYTES / 16, LEARNING_RATE_OF_TOKENIZER * seconds)))
-    return learn_tokenizer(
-        texts(), recipe.tokenizer.kind, vocabulary.value, seed=recipe.train.seed, sample_bytes=sample
-    )

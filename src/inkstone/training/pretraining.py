@@ -25,6 +25,7 @@ from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import TRAINING, Run
 from inkstone.tasks.language_modelling import training_loss
 from inkstone.text.sources import STANDARD_INPUT
+from inkstone.tokens.batches import Batches
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.concluding import SCORING_SHARE, conclude
@@ -34,7 +35,7 @@ from inkstone.training.interruption import Interruption
 from inkstone.training.loop import Loop
 from inkstone.training.machine import Machine, measure_machine
 from inkstone.training.placing import let_go, new_run
-from inkstone.training.planner import make_plan, plan_counts, predict_bits_per_byte
+from inkstone.training.planner import Plan, make_plan, plan_counts, predict_bits_per_byte
 from inkstone.training.preparing import prepare, prepared
 from inkstone.training.sizing import LADDER, given_settings, settings_for
 from inkstone.training.supervision import supervised
@@ -129,11 +130,14 @@ def check(recipe: Recipe) -> None:
 
 def _train(run: Run, recipe: Recipe, began: float, line: LiveLine, resumed: bool) -> dict[str, Any]:
     with supervised(run, "train", resumed) as interruption:
-        return _Training(run, recipe, began, line, interruption, resumed).complete()
+        return Training(run, recipe, began, line, interruption, resumed).complete()
 
 
-class _Training:
-    """The stages of one run, in order; those that an earlier call finished are passed over."""
+class Training:
+    """The stages of one run, in order; those that an earlier call finished are passed over.
+
+    What a run does otherwise that goes on with a model (`adapting`) is in the methods that it has instead.
+    """
 
     def __init__(
         self, run: Run, recipe: Recipe, began: float, line: LiveLine, interruption: Interruption, resumed: bool
@@ -172,6 +176,10 @@ class _Training:
             raise RunError(
                 f"{self.run.folder}: its text came through standard input and is not whole in the folder; start a new run"
             )
+        return self.prepare(machine, seconds)
+
+    def prepare(self, machine: Machine, seconds: float | None) -> tuple[Tokenizer, TokenShards, TokenShards]:
+        """Read the text into the run folder."""
         return prepare(self.run, self.recipe, machine, seconds, self.line)
 
     def machine(self) -> Machine:
@@ -209,11 +217,7 @@ class _Training:
                     f"preparing the text took {human_time(self.elapsed())}, and nothing is left of "
                     f"{human_time(total)} to train in; {'start a new run with' if self.resumed else 'give'} more minutes"
                 )
-        if issubclass(kind, CountedModel):
-            plan = plan_counts(self.recipe, shards, tokenizer, machine, left)
-        else:
-            trial = 0.02 * left if left is not None else 0.0
-            plan = make_plan(self.recipe, shards, tokenizer, machine, left, trial=min(5.0, trial))
+        plan = self.make_plan(tokenizer, shards, machine, left)
         self.recipe = plan.recipe
         self.recipe.save(self.run.recipe_path)
         self.run.record(plan=plan.to_dict())
@@ -226,6 +230,13 @@ class _Training:
             )
         return plan.settings, plan.seconds
 
+    def make_plan(self, tokenizer: Tokenizer, shards: TokenShards, machine: Machine, left: float | None) -> Plan:
+        """Every choice that is open."""
+        if issubclass(family_of(self.recipe.model.family), CountedModel):
+            return plan_counts(self.recipe, shards, tokenizer, machine, left)
+        trial = 0.02 * left if left is not None else 0.0
+        return make_plan(self.recipe, shards, tokenizer, machine, left, trial=min(5.0, trial))
+
     def fit(
         self, settings: Any, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, seconds: float | None
     ) -> nn.Module:
@@ -233,19 +244,39 @@ class _Training:
         train = self.recipe.train
         torch.set_num_threads(train.threads or torch.get_num_threads())
         torch.manual_seed(train.seed)
-        model: Any = family_of(self.recipe.model.family)(settings, tokenizer)
+        model = self.first_model(settings, tokenizer, shards)
         if isinstance(model, CountedModel):
-            facts = count(model, shards, self.recipe, seconds, self.line)
+            facts = count(model, self.to_count(shards), self.recipe, seconds, self.line)
         else:
-            model = begin(model, shards, self.recipe, self.line.say)
             loop = self.loop(model, settings.context, shards, held_out, seconds)
             self.position(loop, settings, seconds)
             loop.run()
-            facts = facts_of(loop, settings, shards)
+            facts = self.facts_of_loop(loop, settings, shards)
         save(cast(nn.Module, model), self.run.folder)
         self.run.record(training=facts)
         shutil.rmtree(self.run.checkpoints, ignore_errors=True)
         return cast(nn.Module, model)
+
+    def first_model(self, settings: Any, tokenizer: Tokenizer, shards: TokenShards) -> Any:
+        """The model as it stands before the first step."""
+        model = family_of(self.recipe.model.family)(settings, tokenizer)
+        return model if isinstance(model, CountedModel) else begin(model, shards, self.recipe, self.line.say)
+
+    def to_count(self, shards: TokenShards) -> list[TokenShards]:
+        """All that a model of counts is estimated from."""
+        return [shards]
+
+    def batches(self, model: nn.Module, shards: TokenShards, context: int, rows: int) -> Batches:
+        """What a model reads that learns by gradient."""
+        return batches_of(model, shards, context, rows, self.recipe.train.seed)
+
+    def tokens_per_byte(self, shards: TokenShards) -> float:
+        """Of what is read: in this the loss of a token becomes bits per byte."""
+        return shards.n_tokens / shards.n_bytes
+
+    def facts_of_loop(self, loop: Loop, settings: Any, shards: TokenShards) -> dict[str, Any]:
+        """What is recorded of training by gradient."""
+        return facts_of(loop, settings, shards)
 
     def loop(
         self, model: nn.Module, context: int, shards: TokenShards, held_out: TokenShards, seconds: float | None
@@ -260,13 +291,13 @@ class _Training:
         return Loop(
             model,
             training_loss,
-            batches_of(model, shards, context, rows, train.seed),
+            self.batches(model, shards, context, rows),
             passes,
             train,
             self.run,
             seconds=seconds,
             held_out=lambda m: score(m, held_out.documents(), window=window, **part).bits_per_byte,  # type: ignore[arg-type]
-            gauge=Gauge.bits_per_byte(shards.n_tokens / shards.n_bytes / math.log(2)),
+            gauge=Gauge.bits_per_byte(self.tokens_per_byte(shards) / math.log(2)),
             line=self.line,
             interruption=self.interruption,
         )
