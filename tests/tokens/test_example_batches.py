@@ -55,3 +55,23 @@ def test_in_order_keeps_passes_small_and_forgets_nobody():
 def test_nothing_to_learn_from_is_said():
     with pytest.raises(TextError, match="no example"):
         ExampleBatches([], rows=4, seed=0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=60),
+    st.integers(1, 120),
+    st.integers(0, 5),
+)
+def test_batches_by_tokens_hold_every_example_once_and_no_more_tokens_than_are_asked_for(lengths, tokens, seed):
+    examples = [Encoded(np.full(n, row), written=np.zeros(m, dtype=np.int64)) for row, (n, m) in enumerate(lengths)]
+    batches = ExampleBatches(examples, rows=7, seed=seed, tokens=tokens)
+    for epoch in range(2):
+        found = [batches.batch(epoch * batches.batches_per_epoch + n) for n in range(batches.batches_per_epoch)]
+        assert sorted(int(row[0]) for batch in found for row in batch.ids) == list(range(len(lengths)))
+        for batch in found:
+            longest = max(sum(lengths[int(row[0])]) for row in batch.ids)
+            assert len(batch.ids) == 1 or len(batch.ids) * longest <= tokens
+    if len(set(lengths)) < len(lengths) > 8:
+        return
+    again = ExampleBatches(examples, rows=7, seed=seed, tokens=tokens)
+    assert all((again.batch(n).ids == batches.batch(n).ids).all() for n in range(batches.batches_per_epoch))

@@ -189,7 +189,8 @@ class ExampleBatches:
         self.lengths = np.array([example.length for example in examples])
         self.context = int(self.lengths.max())
         self.places = self.lengths + [0 if each.written is None else len(each.written) for each in examples]
-        self.cuts = None if tokens is None else _cuts(np.sort(self.places), tokens)  # where batches begin, but the first
+        # Where batches begin, the first left out.
+        self.cuts = None if tokens is None else _cuts(np.sort(self.places), tokens)
         self.batches_per_epoch = -(-len(examples) // self.rows) if self.cuts is None else len(self.cuts) + 1
         texts: dict[bytes | int, int] = {}
         keys = (each.ids.tobytes() if each.focus is not None else at for at, each in enumerate(examples))

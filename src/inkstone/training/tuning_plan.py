@@ -149,9 +149,7 @@ def plan_steps(
     in bfloat16, too, and the model is left in what was faster. A run with `train.steps` is not timed, so that nothing measured
     enters it.
     """
-    batches = ExampleBatches(
-        inputs, rows=recipe.task.rows, seed=recipe.train.seed, tokens=recipe.train.batch_tokens
-    )
+    batches = ExampleBatches(inputs, rows=recipe.task.rows, seed=recipe.train.seed, tokens=recipe.train.batch_tokens)
     most = recipe.task.epochs * batches.batches_per_epoch
     if recipe.train.steps is not None:
         return recipe.train.steps, None, [Choice("steps", recipe.train.steps, GIVEN)]
