@@ -176,6 +176,9 @@ class TaskSection(Section):
     alpha: float | None = Field(default=None, ge=0)  # transcribe: its weight
     beta: float | None = None  # transcribe: what a word is worth
     lines: bool | None = None  # transcribe: whether the language model learned lines of a text
+    replay: float | None = Field(default=None, ge=0, lt=1)  # language-modelling: share of old text in what is read
+    replay_text: str | None = None  # language-modelling: the old text, where the model has none beside it
+    extend_tokenizer: int | Literal["auto"] | None = None  # language-modelling: new tokens for the new text at most; 0: none
 
 
 class Recipe(Section):

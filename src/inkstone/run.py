@@ -5,6 +5,7 @@ config.json        ┐                                 facts.json      what each
 model.safetensors  │ the model in Hugging Face       environment.json  machine and versions
 tokenizer.json     ┘ layout                          report.html, README.md   rendered from the two above
 checkpoints/       states to go on from              shards/train, shards/held-out   the text as tokens
+                                                     shards/old-train, shards/old-held-out   what an adapted model read before
 """
 
 import json
@@ -20,6 +21,11 @@ from inkstone.files import write_json, write_text
 from inkstone.recipe import Recipe, load_recipe
 
 TRAINING = "language-modelling"  # the task of a recipe that names none
+
+
+def is_training(recipe: Recipe) -> bool:
+    """Whether a recipe is one of `inkstone train`: it names neither a task nor a model to go on from."""
+    return recipe.task.name == TRAINING and recipe.task.model is None
 
 
 class Run:
@@ -108,17 +114,27 @@ class Run:
         """The text kept aside for scoring, as tokens."""
         return self.folder / "shards" / "held-out"
 
+    @property
+    def old_train_shards(self) -> Path:
+        """Of a run that adapted a model: the text that the model had read before."""
+        return self.folder / "shards" / "old-train"
+
+    @property
+    def old_held_out_shards(self) -> Path:
+        """Of a run that adapted a model: what forgetting is measured on."""
+        return self.folder / "shards" / "old-held-out"
+
     def recipe(self) -> Recipe:
         """The recipe as it stands in the folder."""
         return load_recipe(self.recipe_path)
 
     def resuming(self) -> str:
-        """The command that goes on with it: that of training, or of tuning where the recipe names a task."""
+        """The command that goes on with it: that of training, or of tuning where the recipe names a task or a model."""
         try:
-            task = self.recipe().task.name
+            fresh = is_training(self.recipe())
         except InkstoneError:  # what stands there is no recipe
-            task = TRAINING
-        return f"inkstone {'train' if task == TRAINING else 'tune'} --resume {self.folder}"
+            fresh = True
+        return f"inkstone {'train' if fresh else 'tune'} --resume {self.folder}"
 
     def facts(self) -> dict[str, Any]:
         """What the stages recorded, by stage: text, tokenizer, plan, training, evaluation, samples, ..."""

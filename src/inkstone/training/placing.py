@@ -54,6 +54,8 @@ def name_of(recipe: Recipe) -> str:
     name = Path(source.rstrip("/:").replace(":", "/")).name.split(".")[0] or "run"
     if recipe.task.name != "language-modelling":
         name = f"{recipe.task.name}-{name}"
+    elif recipe.task.model is not None:
+        name = f"adapted-{name}"
     return name[:60]  # no disk takes a name of more than 255 bytes
 
 

@@ -22,7 +22,7 @@ from inkstone.models import family as family_of
 from inkstone.models.base import CountedModel
 from inkstone.progress import LiveLine, human_count, human_time
 from inkstone.recipe import Recipe, load_recipe, with_settings
-from inkstone.run import TRAINING, Run
+from inkstone.run import Run, is_training
 from inkstone.tasks.language_modelling import training_loss
 from inkstone.text.sources import STANDARD_INPUT
 from inkstone.tokens.batches import Batches
@@ -82,7 +82,7 @@ def train(
         if any(given) or out is not None or minutes is not None:
             raise RecipeError("--resume goes on with a run as it is; give no TEXT and no other settings beside it")
         run = Run.open(resume)
-        if run.recipe().task.name != TRAINING:
+        if not is_training(run.recipe()):
             raise RunError(f"{run.folder} is no run of `inkstone train`; go on with it by `{run.resuming()}`")
         with run.claimed():
             clear_unfinished(run.folder)
@@ -147,6 +147,7 @@ class Training:
         self.before = 0.0  # seconds of earlier calls that this one builds on
 
     def complete(self) -> dict[str, Any]:
+        """Go through what is left of the stages; the outcome."""
         facts = self.run.facts()
         if "outcome" in facts:
             if not all((self.run.folder / name).exists() for name in ("report.html", "README.md")):
@@ -168,6 +169,7 @@ class Training:
         return self.conclude(model, shards, held_out)
 
     def text(self, machine: Machine, seconds: float | None) -> tuple[Tokenizer, TokenShards, TokenShards]:
+        """The tokenizer, and the text as tokens: training part and held-out part."""
         ready = prepared(self.run, self.line)
         if ready is not None:
             self.before += sum(self.run.facts()["preparation"].values())
@@ -183,6 +185,7 @@ class Training:
         return prepare(self.run, self.recipe, machine, seconds, self.line)
 
     def machine(self) -> Machine:
+        """What this machine can do."""
         self.line.show("measuring this machine", force=True)
         machine = measure_machine(pick_device(self.recipe.train.device), self.recipe.train.threads)
         self.run.record(machine=machine.to_dict())
@@ -205,6 +208,7 @@ class Training:
     def plan(
         self, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, machine: Machine, total: float | None
     ) -> tuple[Any, float | None]:
+        """The settings of the model and the seconds of training: planned, or as an earlier call planned them."""
         facts, kind = self.run.facts(), family_of(self.recipe.model.family)
         if "plan" in facts:
             return kind.Settings(**facts["plan"]["settings"]), facts["plan"]["seconds_for_training"]
