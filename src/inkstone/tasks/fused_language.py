@@ -79,9 +79,9 @@ def choose_weights(texts: Texts, alpha: float | None = None, beta: float | None 
 
 
 def _errors(found: Sequence[dict[tuple[int, ...], tuple[Heard, int]]], alpha: float, beta: float) -> int:
-    """Of the texts that score best with these weights."""
+    """Of the texts that score best with these weights; of texts that score the same, the one with the most."""
     return sum(
-        max(each.values(), key=lambda one: one[0].log_chance + alpha * one[0].language + beta * one[0].words)[1]
+        max((one.log_chance + alpha * one.language + beta * one.words, errors) for one, errors in each.values())[1]
         for each in found
     )
 
