@@ -7,7 +7,7 @@ from typing import Any
 
 from inkstone.errors import RunError, nearest
 from inkstone.files import whole_folder, writing_fault
-from inkstone.hub import bart_marian, bert, bert_tasks, esm, whisper
+from inkstone.hub import bart_marian, bert, bert_tasks, esm, headed_text, whisper
 from inkstone.hub.arpa import write_arpa
 from inkstone.hub.folder import load, read_config, save
 from inkstone.hub.gguf_file import DTYPES, write_gguf
@@ -132,6 +132,10 @@ def _headed_folder(model: Headed, folder: Path, out: Path, as_stored: bool) -> N
             copy_model(folder, part)
         else:
             config = read_config(folder)
+            if model.head.kind == "text":
+                headed_text.write(model, part, config.get("task") or {})
+                _copy(_PAPERS, folder, part)
+                return
             several = config.get("problem_type") == "multi_label_classification"
             bert_tasks.write(model, part, config.get("task") or {"several": several})
         _copy(_PAPERS, folder, part)
