@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from inkstone.tasks import TASKS
 from inkstone.tasks.predict import predict
 from inkstone.training.tuning import tune
+from tasks.made_speech import RATE, say
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 SMALL = ["train.threads=1", "train.device=cpu"]
@@ -81,6 +83,16 @@ def summarize_data(path, seed):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def transcribe_data(path, seed):
+    """One of two letters, each a sound of its own, and one recording to ask about."""
+    draw, rows = np.random.default_rng(seed), []
+    for number in range(100):
+        said = str(draw.choice(["a", "c"]))
+        rows.append(f"{path.stem}-{number}.wav\t{said}\n")
+        soundfile.write(path.parent / f"{path.stem}-{number}.wav", say(said, draw), RATE)
+    path.write_text("".join(rows), encoding="utf-8")
+
+
 # By task: who writes the data, the ending of their file, a question, and the figure that must be passed.
 MADE = {
     "classify": (classify_data, "csv", "Anna visits Oslo gladly", ("accuracy", 0.9)),
@@ -88,6 +100,7 @@ MADE = {
     "roles": (roles_data, "jsonl", "Ben leaves Rome sadly", ("role F1", 0.9)),
     "answer": (answer_data, "json", ["Who is it?", "It is said that Ben leaves Rome sadly."], ("F1", 0.05)),
     "embed": (embed_data, "tsv", "Ben leaves Rome", ("recall@10", 0.2)),
+    "transcribe": (transcribe_data, "tsv", lambda folder: str(folder / "dev-0.wav"), ("word accuracy", 0.4)),
     "summarize": (summarize_data, "jsonl", "It is said that Ben leaves Rome sadly.", ("ROUGE-L", 0.05)),
 }
 
@@ -99,6 +112,7 @@ def test_every_task_has_a_recipe():
 @pytest.mark.parametrize("task", MADE)
 def test_a_recipe_learns_from_a_file_as_its_first_lines_say(tmp_path, task):
     write, ending, question, (score, least) = MADE[task]
+    question = question(tmp_path) if callable(question) else question
     train, dev = tmp_path / f"train.{ending}", tmp_path / f"dev.{ending}"
     write(train, 0)
     write(dev, 1)

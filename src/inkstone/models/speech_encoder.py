@@ -23,6 +23,7 @@ from inkstone.tokens.tokenizer import Tokenizer
 HEAD_WIDTH = 32  # of attention, where the settings say nothing else
 LONGEST = 3000  # frames that are heard at once: half a minute
 THETA = 10_000.0
+FRESH_RATE = 2e-3  # at width 128
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,11 @@ class SpeechEncoder(KeepsFrequencies):
             ConformerBlock(s.width, s.n_heads, s.hidden, s.kernel, s.dropout) for _ in range(s.n_layers)
         )
         self.register_buffer("omega", frequencies(s.width // s.n_heads, THETA), persistent=False)
+
+    @property
+    def fresh_rate(self) -> float:
+        """The learning rate of AdamW from the start."""
+        return FRESH_RATE * min(1.0, (128 / self.settings.width) ** 0.5)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "SpeechEncoder":
