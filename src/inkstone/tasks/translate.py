@@ -78,7 +78,9 @@ class Translate(WritingSettings):
     name: ClassVar[str] = "translate"
     score: ClassVar[str] = "BLEU"
     key: ClassVar[str] = "translation"
-    body_settings: ClassVar[Mapping[str, Any]] = {"tied": True, "dropout": 0.3}
+    body_settings: ClassVar[Mapping[str, Any]] = {"norm": "post", "n_heads": 4, "dropout": 0.3}  # as Marian is laid out
+    covered: ClassVar[float] = 1.0  # share of the training texts that the context holds whole
+    largest_vocabulary: ClassVar[int] = 8192  # joint, of a tokenizer that is learned from the pairs
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot hold."""
