@@ -23,6 +23,7 @@ from inkstone.models.crf_tagger import CRFTaggerSettings, train_tagger
 from inkstone.models.hmm_tagger import train_hmm_tagger
 from inkstone.models.tag_features import AFTER, BEFORE, OFFSETS, PAIRS, features_at, part_of
 from inkstone.text.conllu import read_conllu
+from inkstone.text.dictionary import dictionary_tag
 from results import FOLDER, write_result
 
 Sentences = list[tuple[list[str], list[str]]]
@@ -65,10 +66,13 @@ def chinese(mirror: Path) -> tuple[Sentences, dict[str, Sentences]]:
 def feature_strings(words: list[str]) -> list[list[str]]:
     """Every feature of `models/tag_features.py`, for each word, as CRFsuite wants them."""
     line = [BEFORE, BEFORE, *words, AFTER, AFTER]
+    chinese = any(dictionary_tag(word) for word in words)
     found = []
     for at in range(2, len(words) + 2):
         names = [name for offset in OFFSETS for name in features_at(line[at + offset], offset)]
         for number, ((first, kind), (second, other)) in enumerate(PAIRS):
+            if kind == "mostly" and not chinese:
+                continue
             names.append(f"{number}|{part_of(line[at + first], kind)}|{part_of(line[at + second], other)}")
         found.append(names)
     return found

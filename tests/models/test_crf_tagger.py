@@ -61,7 +61,7 @@ def plain_features(words: list[str], at: int) -> set[str]:
 
 def test_emissions_are_the_weights_of_the_features_that_are_found():
     model = train_tagger(SENTENCES, CRFTaggerSettings(fewest=2))
-    index, words = model.index, ["the", "Ink", "holds", "inkstones", "砚", "."]
+    index, words = model.index, ["the", "Ink", "holds", "inkstones", "砚", "。", "."]
     rows = dict(index.rows)
     row = len(index.names)
     for number, keys in enumerate(index.pairs):

@@ -4,6 +4,8 @@ Most features belong to a word type, not to a place in the text: "ends in -ing" 
 a place is a sum over a few tables, one for each offset (this word, the word before, ...), with a row for each word type, plus
 the rows of the pairs found there. A corpus of a million words then costs a few additions a word, and the features are
 looked at once for each of its types. This changes nothing in the model: it is the same sum in another order.
+
+Of Chinese words, whose spelling says little, the tag that rjieba's dictionary gives them is a feature as well.
 """
 
 import re
@@ -13,11 +15,14 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from inkstone.text.dictionary import dictionary_tag
+
 BEFORE, AFTER = "\x02", "\x03"  # stand for what lies before the first and after the last word
 REACH = 2  # words to both sides
 OFFSETS = (0, -1, 1, -2, 2)
 
-# Pairs of what stands at two offsets. "lower" is the word in lower case, "end" its last three characters.
+# Pairs of what stands at two offsets. "lower" is the word in lower case, "end" its last three characters; "mostly", in Chinese
+# text alone, what the dictionary says of the word, or the shape of one that it does not know.
 PAIRS = (
     ((-1, "lower"), (0, "lower")),
     ((0, "lower"), (1, "lower")),
@@ -25,8 +30,13 @@ PAIRS = (
     ((0, "end"), (1, "end")),
     ((-1, "end"), (1, "end")),
     ((-2, "end"), (-1, "end")),
+    ((-1, "mostly"), (0, "mostly")),
+    ((0, "mostly"), (1, "mostly")),
+    ((-1, "mostly"), (1, "mostly")),
+    ((-2, "mostly"), (-1, "mostly")),
 )
 LONGEST_AFFIX = 5
+CHINESE = 0.1  # of the word types are known to the dictionary, in a text that is Chinese
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -71,13 +81,25 @@ def own_features(word: str) -> list[str]:
         found.append("capital")
     if CJK.search(word):
         found += [f"length={len(word)}", *(f"has={character}" for character in word)]
-    return found
+    return found + _told(word)
 
 
 def neighbour_features(word: str) -> list[str]:
     """The features of a word for the tag of the word beside it."""
     lower = word.lower()
-    return [f"lower={lower}", f"end={lower[-3:]}", f"end={lower[-2:]}", f"begin={lower[:1]}", f"shape={shape_of(word)}"]
+    return [
+        f"lower={lower}",
+        f"end={lower[-3:]}",
+        f"end={lower[-2:]}",
+        f"begin={lower[:1]}",
+        f"shape={shape_of(word)}",
+        *_told(word),
+    ]
+
+
+def _told(word: str) -> list[str]:
+    tag = dictionary_tag(word)
+    return [] if tag is None else [f"mostly={tag}"]
 
 
 def features_at(word: str, offset: int) -> list[str]:
@@ -94,7 +116,9 @@ def features_at(word: str, offset: int) -> list[str]:
 
 
 def part_of(word: str, kind: str) -> str:
-    """What a pair looks at: the word in lower case, or its end."""
+    """What a pair looks at: the word in lower case, its end, or what the dictionary says it is, else its shape."""
+    if kind == "mostly":
+        return dictionary_tag(word) or shape_of(word)
     return word.lower() if kind == "lower" else word.lower()[-3:]
 
 
@@ -108,15 +132,15 @@ class Places:
 
 def places_of(sentences: Sequence[Sequence[str]]) -> Places:
     """The places of all words in reading order; beyond the ends of a sentence stand BEFORE and AFTER."""
-    number = {BEFORE: 0, AFTER: 1}
+    number: dict[str, int] = {}  # from 2: also of a word that is BEFORE or AFTER
     padded: list[int] = []
     for sentence in sentences:
         padded += (0,) * REACH
-        padded += [number.setdefault(word, len(number)) for word in sentence]
+        padded += [number.setdefault(word, len(number) + 2) for word in sentence]
         padded += (1,) * REACH
     line = np.array(padded, dtype=np.int64)
     places = np.flatnonzero(line > 1)
-    return Places(list(number), line[places + np.array(OFFSETS)[:, None]])
+    return Places([BEFORE, AFTER, *number], line[places + np.array(OFFSETS)[:, None]])
 
 
 @dataclass(frozen=True)
@@ -161,11 +185,13 @@ class FeatureIndex:
         names = [name for name, count in counts.items() if count >= fewest]
         kinds = {kind for pair in PAIRS for _, kind in pair}
         parts = {kind: list(dict.fromkeys(part_of(word, kind) for word in places.types)) for kind in sorted(kinds)}
+        if sum(dictionary_tag(word) is not None for word in places.types) < CHINESE * len(places.types):
+            parts["mostly"] = []
         empty = cls(names, parts, [])
         pairs = []
         for keys in empty.pair_keys(places):
             found, times = np.unique(keys, return_counts=True)
-            pairs.append(found[times >= max(fewest, 2)])
+            pairs.append(found[(times >= max(fewest, 2)) & (found > 0)])
         return cls(names, parts, pairs)
 
     @property

@@ -38,22 +38,33 @@ def dictionary_positions(text: str) -> list[int]:
     return positions
 
 
-def dictionary_tags(words: Sequence[str]) -> list[int]:
-    """For each word the number of its tag in `TAGS`, from 1; more by the number of tags for one that is several to the dictionary.
+def dictionary_tag(word: str) -> str | None:
+    """The tag of a word, or "+" and that of its last part for one that is several to the dictionary; None without Chinese in it.
 
-    Such a word has the tag of its last part, which in Chinese most often is what the whole is. 0 where no Chinese is in it.
+    The last part most often says what the whole is.
 
-    >>> told = dictionary_tags(["参观", "ink", "软件公司"])
-    >>> TAGS[told[0] - 1], told[1], TAGS[told[2] - len(TAGS) - 1]
-    ('n', 0, 'n')
+    >>> dictionary_tag("参观"), dictionary_tag("软件公司"), dictionary_tag("ink")
+    ('n', '+n', None)
     """
-    return [_tag_of(word) for word in words]
+    parts = _parts(word)
+    return None if not parts else parts[0] if len(parts) == 1 else f"+{parts[-1]}"
 
 
-@lru_cache(maxsize=1 << 16)
-def _tag_of(word: str) -> int:
-    if not HAN.search(word):
-        return 0
-    parts = rjieba.tag(word)
-    number = NUMBER.get(parts[-1][1], 0)
-    return number + len(TAGS) if number and len(parts) > 1 else number
+def dictionary_tags(words: Sequence[str]) -> list[int]:
+    """The same as numbers: the place of the tag in `TAGS`, from 1, more by the number of tags where a "+" stands; else 0.
+
+    >>> dictionary_tags(["参观", "软件公司", "ink"]) == [NUMBER["n"], len(TAGS) + NUMBER["n"], 0]
+    True
+    """
+    found = []
+    for word in words:
+        parts = _parts(word)
+        number = NUMBER.get(parts[-1], 0) if parts else 0
+        found.append(number + len(TAGS) if number and len(parts) > 1 else number)
+    return found
+
+
+@lru_cache(maxsize=1 << 16)  # asked for at every place where a word stands
+def _parts(word: str) -> tuple[str, ...]:
+    """The tags of the dictionary's words in a word."""
+    return tuple(tag for _, tag in rjieba.tag(word)) if HAN.search(word) else ()
