@@ -165,6 +165,8 @@ class TaskSection(Section):
     placeholders: float | None = Field(default=None, ge=0, le=1)  # translate: share of pairs to practise keeping them on
     back_translation: str | None = None  # translate: a run that translates the other way
     monolingual: list[str] | None = None  # translate: text in the target language that it translates
+    objective: Literal["dpo", "ipo", "orpo"] | None = None  # prefer
+    beta: float | None = Field(default=None, gt=0)  # prefer
     exact: int | None = Field(default=None, ge=0)  # chat: characters of an answer that is written and compared
     once: bool | None = None  # roles: whether a predicate has each core role once at most
     audio_column: str | None = None  # transcribe: of the recordings

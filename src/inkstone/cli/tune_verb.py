@@ -90,7 +90,7 @@ def as_text(outcome: dict[str, Any]) -> str:
             lines.append(
                 f"  {yardstick['name']}, which takes seconds, is right everywhere, too: harder examples would tell"
             )
-        elif not is_better(main, other) and chats:
+        elif not is_better(main, other) and yardstick["name"] == "as it began":
             lines.append("  the model is no better than it was: more examples, or other settings")
         elif not is_better(main, other):
             lines.append(

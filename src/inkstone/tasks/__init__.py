@@ -16,6 +16,7 @@ TASKS = {
     "transcribe": ("inkstone.tasks.transcribe", "Transcribe"),
     "translate": ("inkstone.tasks.translate", "Translate"),
     "chat": ("inkstone.tasks.chat", "Chat"),
+    "prefer": ("inkstone.tasks.prefer", "Prefer"),
 }
 
 

@@ -24,22 +24,16 @@ from inkstone.evaluation.intervals import ratio
 from inkstone.layers.cross_entropy import linear_cross_entropy
 from inkstone.models.headed import Headed
 from inkstone.tasks.base import Answer, Measure
-from inkstone.tasks.conversing import ConversingSettings, ids_of_texts, nats_of_texts, written_greedily
-from inkstone.tasks.dialogue_inputs import asked_input, taught_inputs
+from inkstone.tasks.conversing import LEAST_WRITTEN, ConversingSettings, ids_of_texts, nats_of_texts, written_greedily
+from inkstone.tasks.dialogue_inputs import taught_inputs
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.conversation_records import Misread, said_in
-from inkstone.text.conversations import Dialogue, asked_dialogue, read_conversations
+from inkstone.text.conversations import Dialogue, read_conversations
 from inkstone.tokens.chat_template import ChatTemplateError
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
 
 SHORT_SHARE = 0.05  # of the training part's last answers that are short: then exact match is a figure
-LONGER = 1.2  # than nearly all answers of the training part: as long an answer may be written
-NEARLY_ALL = 0.99
-LEAST_WRITTEN = 16  # tokens
-SAMPLES = 4
-SAMPLE_TOKENS = 120
-SAMPLE_CHARACTERS = 500  # of a question or an answer that is known
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,6 @@ class Chat(ConversingSettings):
 
     exact: int = 32  # characters of a short answer, which is written and compared
     short: bool | None = None  # whether the training part has such answers; None: not learned yet
-    longest: int = 0  # tokens of an answer that may be written; 0: not learned yet
 
     name: ClassVar[str] = "chat"
     score: ClassVar[str] = "answer loss"
@@ -85,10 +78,6 @@ class Chat(ConversingSettings):
         understanding.close(len(found))
         return found
 
-    def asked(self, inputs: Sequence[Any]) -> list[Dialogue]:
-        """Questions, lists of messages, or records as in a file; the last answer of a record is not shown to the model."""
-        return [asked_dialogue(given, f"input {number}") for number, given in enumerate(inputs, 1)]
-
     def learn(self, examples: Sequence[Dialogue]) -> None:
         """Take from the training part whether its answers are short."""
         last = [dialogue.messages[-1]["content"].strip() for dialogue in examples]
@@ -109,9 +98,7 @@ class Chat(ConversingSettings):
             inputs = self._taught(dialogue, 1 << 30)
             lengths.append(max(len(each.ids) for each in inputs))
             answers.append(max(int(each.answers.sum()) for each in inputs if each.answers is not None))
-        if not self.longest:
-            wanted = round(LONGER * float(np.quantile(answers, NEARLY_ALL))) if answers else 0
-            self.longest = max(LEAST_WRITTEN, wanted)
+        self.learn_length(answers)
         return lengths
 
     def _taught(self, dialogue: Dialogue, context: int) -> list[Encoded]:
@@ -127,15 +114,8 @@ class Chat(ConversingSettings):
             if dialogue.messages[-1]["role"] == "assistant":
                 encoded.append(self._taught(dialogue, frame.context))
             else:
-                encoded.append([self._asked(dialogue, frame.context)])
+                encoded.append([self.asked_input(dialogue, frame.context)])
         return encoded
-
-    def _asked(self, dialogue: Dialogue, context: int) -> Encoded:
-        room = context - min(self.longest or context // 4, context // 2)  # what is left is for the answer
-        try:
-            return asked_input(self.template_of(), dialogue.messages, room)
-        except ChatTemplateError as error:
-            raise TextError(f"{dialogue.place}: {error}") from None
 
     def loss(self, model: Headed, batch: ExampleBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         """Mean nats of a token of the answers."""
@@ -212,31 +192,12 @@ class Chat(ConversingSettings):
 
     def samples(self, model: Headed, examples: Sequence[Dialogue]) -> list[dict[str, Any]]:
         """The likeliest answers to the last questions of a few conversations, with those that are known."""
-        chosen = examples[:: max(1, len(examples) // SAMPLES)][:SAMPLES]
-        context = model.settings.context
-        prompts = [asked_input(self.template_of(), each.messages[:-1], context // 2).ids.tolist() for each in chosen]
-        limits = [min(self.longest or SAMPLE_TOKENS, SAMPLE_TOKENS, context // 2)] * len(prompts)
-        texts = written_greedily(model.body, prompts, limits, self.template_of().ends)
-        return [
-            {
-                "prompt": shortened(each.messages[-2]["content"]),
-                "text": text.strip(),
-                "known": shortened(each.messages[-1]["content"]),
-                "temperature": 0.0,
-                "place": each.place,
-            }
-            for each, text in zip(chosen, texts, strict=True)
-        ]
+        return self.sample_answers(model, [(each.messages[:-1], each.messages[-1]["content"]) for each in examples])
 
 
 def perplexity(sums: Float[np.ndarray, "*rest 2"]) -> Float[np.ndarray, "*rest"]:
     """e to the nats a token, of statistics (nats, tokens)."""
     return np.exp(np.minimum(ratio(sums), 700.0))
-
-
-def shortened(text: str) -> str:
-    """The beginning of a text that is to be shown among others."""
-    return text if len(text) <= SAMPLE_CHARACTERS else text[:SAMPLE_CHARACTERS].rstrip() + " …"
 
 
 def spans_of(answers: Sequence[bool]) -> list[tuple[int, int]]:

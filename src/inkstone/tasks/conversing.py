@@ -9,26 +9,38 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inkstone.errors import RecipeError, RunError
+from inkstone.errors import RecipeError, RunError, TextError
 from inkstone.inference.generation import stream
 from inkstone.inference.sampling import Sampling
 from inkstone.inference.single_token import for_generation
 from inkstone.layers.cross_entropy import token_nats
 from inkstone.models.base import LanguageModel
 from inkstone.models.headed import Headed, HeadSettings
-from inkstone.tokens.chat_template import ChatTemplate
+from inkstone.tasks.dialogue_inputs import asked_input
+from inkstone.text.conversations import Dialogue, asked_dialogue
+from inkstone.tokens.chat_template import ChatTemplate, ChatTemplateError, Message
 from inkstone.tokens.control_tokens import TURN_TOKENS, with_turn_tokens
-from inkstone.tokens.example_batches import ExampleBatch
+from inkstone.tokens.example_batches import Encoded, ExampleBatch
 from inkstone.tokens.tokenizer import Tokenizer
+
+LONGER = 1.2  # than nearly all answers of the training part: as long an answer may be written
+NEARLY_ALL = 0.99
+LEAST_WRITTEN = 16  # tokens
+SAMPLES = 4
+SAMPLE_TOKENS = 120
+SAMPLE_CHARACTERS = 500  # of a question or an answer that is known
 
 
 @dataclass
 class ConversingSettings:
     """The settings of a task that tunes a decoder to converse; the template is no setting, but part of the model."""
+
+    longest: int = 0  # tokens of an answer that may be written; 0: not learned yet
 
     name: ClassVar[str]
     score: ClassVar[str]
@@ -57,6 +69,41 @@ class ConversingSettings:
         """The body's own output."""
         return HeadSettings("next", dropout=0.0)
 
+    def asked(self, inputs: Sequence[Any]) -> list[Dialogue]:
+        """Questions, lists of messages, or records as in a file; the last answer of a record is not shown to the model."""
+        return [asked_dialogue(given, f"input {number}") for number, given in enumerate(inputs, 1)]
+
+    def asked_input(self, dialogue: Dialogue, context: int) -> Encoded:
+        """What the answer to a last question follows, with room for it in the context."""
+        room = context - min(self.longest or context // 4, context // 2)
+        try:
+            return asked_input(self.template_of(), dialogue.messages, room)
+        except ChatTemplateError as error:
+            raise TextError(f"{dialogue.place}: {error}") from None
+
+    def learn_length(self, answers: Sequence[int]) -> None:
+        """How long an answer may be, by the tokens of those in the training part: a little more than nearly all. The first call counts."""
+        if not self.longest:
+            wanted = round(LONGER * float(np.quantile(answers, NEARLY_ALL))) if len(answers) else 0
+            self.longest = max(LEAST_WRITTEN, wanted)
+
+    def sample_answers(self, model: Headed, asked: Sequence[tuple[Sequence[Message], str]]) -> list[dict[str, Any]]:
+        """The likeliest answers to a few of these conversations, each with the answer that is known."""
+        chosen = asked[:: max(1, len(asked) // SAMPLES)][:SAMPLES]
+        context, ends = model.settings.context, self.template_of().ends
+        prompts = [asked_input(self.template_of(), messages, context // 2).ids.tolist() for messages, _ in chosen]
+        limit = min(self.longest or SAMPLE_TOKENS, SAMPLE_TOKENS, context // 2)
+        texts = written_greedily(model.body, prompts, [limit] * len(prompts), ends)
+        return [
+            {
+                "prompt": shortened(messages[-1]["content"]),
+                "text": text.strip(),
+                "known": shortened(known),
+                "temperature": 0.0,
+            }
+            for (messages, known), text in zip(chosen, texts, strict=True)
+        ]
+
     def converse(self, tokenizer: Tokenizer, folder: Path | None) -> tuple[Tokenizer, list[int]]:
         """Take the template of the model in a folder, or ChatML where there is none; the tokenizer with its tokens.
 
@@ -83,6 +130,11 @@ class ConversingSettings:
     def learns_whole(self) -> bool:
         """Whether there are tokens whose rows have learned nothing yet."""
         return bool(self._unlearned)
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text that is to be shown among others."""
+    return text if len(text) <= SAMPLE_CHARACTERS else text[:SAMPLE_CHARACTERS].rstrip() + " …"
 
 
 def nats_of_texts(

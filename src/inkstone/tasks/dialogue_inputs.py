@@ -26,7 +26,12 @@ def taught_inputs(template: ChatTemplate, messages: Sequence[Message], context: 
         return [_input(template, messages, context, last_only=False)]
     except ChatTemplateError:
         ends = [number for number, message in enumerate(messages, 1) if message["role"] == "assistant"]
-        return [_input(template, messages[:end], context, last_only=True) for end in ends]
+        return [last_answer_input(template, messages[:end], context) for end in ends]
+
+
+def last_answer_input(template: ChatTemplate, messages: Sequence[Message], context: int) -> Encoded:
+    """A conversation of which only the last message, an answer, is to be written. Raises ChatTemplateError."""
+    return _input(template, messages, context, last_only=True)
 
 
 def asked_input(template: ChatTemplate, messages: Sequence[Message], context: int) -> Encoded:

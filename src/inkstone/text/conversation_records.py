@@ -55,21 +55,21 @@ def said_in(record: Mapping[str, Any]) -> Iterator[Said | Misread]:
 
     Self-Instruct has several answers to one instruction, each to an input of its own; each is a conversation.
     """
-    lower = _in_lower_case(record)
+    lower = in_lower_case(record)
     if lower.get("instances") == []:
         yield Misread("an instruction without an instance")
     elif isinstance(lower.get("instances"), list):
         for number, each in enumerate(lower["instances"], 1):
             part = f" instance {number}"
             if isinstance(each, Mapping):
-                yield _read(lower | _in_lower_case(each), part)
+                yield _read(lower | in_lower_case(each), part)
             else:
                 yield Misread("an instance that is no object", part)
     else:
         yield _read(lower, "")
 
 
-def _in_lower_case(record: Mapping[str, Any]) -> dict[str, Any]:
+def in_lower_case(record: Mapping[str, Any]) -> dict[str, Any]:
     """The record by its names in lower case; of two that then are the same, the first."""
     lower: dict[str, Any] = {}
     for name, value in record.items():

@@ -39,9 +39,9 @@ class Gauge:
         return cls("nats", 1.0, "nats", score, score.replace(" ", "_").replace("-", "_").lower(), True)
 
     @classmethod
-    def of_nats(cls) -> "Gauge":
-        """Both in nats a token of what is to be written; on dev without what the training loss adds to them."""
-        return cls("nats", 1.0, "nats", "dev nats a token", "dev_nats", False)
+    def of_nats(cls, of: str = "token") -> "Gauge":
+        """Both in nats a token of what is to be written, or a pair; on dev without what the training loss adds to them."""
+        return cls("nats", 1.0, "nats", f"dev nats a {of}", "dev_nats", False)
 
 
 class Curves:

@@ -326,7 +326,7 @@ class TuningRun:
             self.run,
             seconds=self.left(),
             held_out=score,
-            gauge=Gauge.of_nats() if by_loss else Gauge.of_task(self.task.score),
+            gauge=Gauge.of_nats(getattr(self.task, "counted_in", "token")) if by_loss else Gauge.of_task(self.task.score),
             line=self.line,
             interruption=self.interruption,
             patience=self.recipe.task.patience,
