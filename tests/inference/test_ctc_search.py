@@ -113,7 +113,7 @@ def test_fused_search_finds_what_rescoring_all_texts_finds(language):
         names = dict(enumerate(letters, 1))
 
         def worth(text, totals=totals, names=names, fusion=fusion):
-            words = words_of(heard.decode([names[token] for token in text]))
+            words = words_of(heard.decode([names[token] for token in text]).lstrip())
             words = words[:-1] if words and not words[-1].strip() else words
             return totals[text] + 0.8 * fusion.log_chance(words, ended=True) + 0.5 * len(words)
 

@@ -136,6 +136,8 @@ def _grown(prefix: _Prefix, token: int, spelling: list[bytes] | None, fusion: La
             ("", spelled) if error.reason == "unexpected end of data" else (spelled.decode("utf-8", "replace"), b"")
         )
     for character in text:
+        if character == " " and not under_way and not over:  # the first word has none before it
+            continue
         if under_way and begins_word(under_way, character):
             over, under_way = (*over, under_way), character
         else:

@@ -140,8 +140,8 @@ class Transcribe:
         return HeadSettings("ctc")
 
     def texts(self, examples: Sequence[Utterance]) -> list[str]:
-        """The transcripts."""
-        return [example.text for example in examples]
+        """The transcripts, a blank before each: a word is then one token wherever it stands."""
+        return [f" {example.text}" for example in examples]
 
     def varied(
         self, examples: Sequence[Utterance], generator: np.random.Generator, neighbours: Neighbours | None
@@ -151,8 +151,10 @@ class Transcribe:
 
     def encode(self, examples: Sequence[Utterance], frame: Frame) -> list[list[Encoded]]:
         """The pieces of each recording; its transcript is learned only where there is one piece."""
-        encoded = []
-        for example, ids in zip(examples, frame.tokenizer.encode_batch(self.texts(examples)), strict=True):
+        encoded, texts = [], self.texts(examples)
+        if frame.tokenizer.kind == "character":  # of which a blank would be one more that nobody says
+            texts = [text[1:] for text in texts]
+        for example, ids in zip(examples, frame.tokenizer.encode_batch(texts), strict=True):
             if example.silence is not None:
                 encoded.append([])
                 continue
