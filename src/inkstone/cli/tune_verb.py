@@ -6,10 +6,14 @@ from typing import Any
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
+    from inkstone.run import TRAINING
     from inkstone.tasks import TASKS
 
-    parser.add_argument("task", nargs="?", default="", metavar="TASK", help=f"what to learn: {', '.join(TASKS)}")
-    parser.add_argument("data", nargs="*", metavar="DATA", help="files or folders of examples, or data:NAME")
+    tasks = ", ".join([*TASKS, TRAINING])
+    parser.add_argument("task", nargs="?", default="", metavar="TASK", help=f"what to learn: {tasks}")
+    parser.add_argument(
+        "data", nargs="*", metavar="DATA", help="files or folders of examples, or data:NAME; or new text"
+    )
     parser.add_argument("--from", dest="model", metavar="MODEL", help="a run or checkpoint; none: from the start")
     parser.add_argument("--dev", action="append", default=[], metavar="DATA", help="examples to choose weights by")
     parser.add_argument(
@@ -61,7 +65,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         fresh=options.fresh,
         began=began,
     )
-    if not options.json:
+    if not options.json and "adapted_from" in outcome:
+        from inkstone.cli.adapted_text import adapted_as_text
+
+        print(adapted_as_text(outcome))
+    elif not options.json:
         print(study_as_text(outcome) if "study" in outcome else as_text(outcome))
     return outcome
 

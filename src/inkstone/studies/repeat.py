@@ -19,7 +19,7 @@ import numpy as np
 from inkstone.errors import RecipeError, RunError
 from inkstone.files import write_json
 from inkstone.recipe import load_recipe
-from inkstone.run import Run
+from inkstone.run import TRAINING, Run
 from inkstone.studies.repeat_page import repeat_page
 from inkstone.tasks.base import Measure
 from inkstone.tasks.parts import read_parts
@@ -56,6 +56,8 @@ def tune(
         return tuning.tune(task, data, out=out, settings=settings, quiet=quiet, **how)
     if sum(asked) > 1:
         raise RecipeError("--folds, --seeds and --learning-curve are studies of their own; ask for one at a time")
+    if task == TRAINING:
+        raise RecipeError("--folds, --seeds and --learning-curve are for tasks on examples, not for language-modelling")
     if how.get("resume") is not None:
         raise RecipeError("--resume is for one run; a study goes on when its command is given again")
     kind, variants = _variants(folds, seeds, how.get("test") or ())

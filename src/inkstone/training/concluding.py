@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psutil
@@ -31,8 +31,12 @@ def conclude(
     held_out: TokenShards,
     line: LiveLine,
     elapsed: Callable[[], float],
+    beside: Mapping[str, Any] | None = None,
 ) -> None:
-    """Score the model, let it write, and record what came of the run; `elapsed` tells the seconds that it has cost."""
+    """Score the model, let it write, and record what came of the run; `elapsed` tells the seconds that it has cost.
+
+    `beside` is what the outcome holds beside that.
+    """
     model = model.eval()
     if not isinstance(model, CountedModel):  # those keep the precision that they were counted in
         model = model.float()
@@ -60,6 +64,7 @@ def conclude(
         "tokens": training["tokens"],
         "sample": samples[0]["text"] if samples else "",
         "seconds": elapsed(),
+        **(beside or {}),
     }
     if "likelihood" in figures:
         outcome["likelihood"] = figures["likelihood"]

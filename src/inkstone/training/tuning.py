@@ -11,11 +11,12 @@ from inkstone.files import clear_unfinished
 from inkstone.models import body_family
 from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe, load_recipe, with_settings
-from inkstone.run import TRAINING, Run
+from inkstone.run import TRAINING, Run, is_training
 from inkstone.tasks import TASKS, task_class
 from inkstone.tasks.base import Task
 from inkstone.tasks.parts import dev_beside, of_part
 from inkstone.text.datasets import PREFIX
+from inkstone.training.adapting import adapt
 from inkstone.training.placing import new_run
 from inkstone.training.supervision import supervised
 from inkstone.training.tuning_run import DEFAULT_MINUTES, TuningRun, Watch
@@ -41,7 +42,7 @@ def tune(
 ) -> dict[str, Any]:
     """Tune a model for a task on labelled examples and leave it in a run folder, everything included in `minutes`.
 
-    task: one of `inkstone.tasks.TASKS`. data: files of examples, folders, "data:NAME".
+    task: one of `inkstone.tasks.TASKS`, or "language-modelling": `adapting.adapt`. data: files of examples, folders, "data:NAME".
     model: a run or a checkpoint folder to start from; none: a body of its own, of the kind that `family` names.
     dev: examples by which the best weights are chosen; none: the dev part of a data set that is named, or a part of the
     data is kept aside. test: examples that are scored once, at the end; "data:NAME" is the test part of that set. out, recipe, settings, resume, fresh, began: as `train` takes them.
@@ -56,11 +57,31 @@ def tune(
         if any((task, data, model, dev, test, family, recipe, settings, fresh)) or minutes or out is not None:
             raise RecipeError("--resume goes on with a run as it is; give no task, no DATA and no settings beside it")
         run = Run.open(resume)
-        if run.recipe().task.name == TRAINING:
+        if run.recipe().task.name == TRAINING and not is_training(run.recipe()):
+            return adapt(resume=resume, quiet=quiet, began=began)
+        if is_training(run.recipe()):
             raise RunError(f"{run.folder} is no run of `inkstone tune`; go on with it by `{run.resuming()}`")
         with run.claimed():
             clear_unfinished(run.folder)
             return _tune(run, run.recipe(), began, line, watch, resumed=True)
+    if task == TRAINING:
+        if watch is not None or family or test:
+            raise RecipeError(
+                "language-modelling goes on with the model of --from, and is scored on text: it takes no --family and no --test "
+                "(inkstone eval RUN TEXT), and settings are not searched for it"
+            )
+        return adapt(
+            data,
+            model=model,
+            held_out=dev,
+            minutes=minutes,
+            out=out,
+            recipe=recipe,
+            settings=settings,
+            fresh=fresh,
+            quiet=quiet,
+            began=began,
+        )
     if task and task not in TASKS and (task.startswith(PREFIX) or Path(task).exists()):
         raise RecipeError(
             f"the task is missing: inkstone tune TASK {' '.join([task, *map(str, data)])}, where TASK is one of {', '.join(TASKS)}"
