@@ -22,6 +22,7 @@ from inkstone.evaluation.translation_scores import (
     signatures,
 )
 from inkstone.inference.beam_search import Hypothesis
+from inkstone.tasks.back_translation import MADE, made_pairs
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.columns import by_name
 from inkstone.tasks.framing import Frame
@@ -72,6 +73,8 @@ class Translate(WritingSettings):
     target_language: str | None = None
     directions: Literal["one", "both"] = "one"
     placeholders: float = 0.05  # of the pairs, as many more to practise keeping placeholders on; 0: they are text
+    back_translation: str | None = None  # a run that translates the other way
+    monolingual: tuple[str, ...] = ()  # files in a target language, which it translates
     learned: tuple[tuple[str, str], ...] = ()  # (source, target) of what the model knows; empty: nothing is read yet
     together: int = 0  # characters of a line that are translated at once; 0: each sentence by itself
 
@@ -86,6 +89,11 @@ class Translate(WritingSettings):
         """Refuse settings that cannot hold."""
         super().__post_init__()
         self.learned = tuple((str(source), str(target)) for source, target in self.learned)
+        self.monolingual = tuple(self.monolingual)
+        if (self.back_translation is None) != (not self.monolingual):
+            raise RecipeError(
+                "task.back_translation names a run, and task.monolingual the text that it translates; give both or neither"
+            )
         for setting in ("source_language", "target_language"):
             given = getattr(self, setting)
             if given is not None:
@@ -108,7 +116,7 @@ class Translate(WritingSettings):
     def tokens(self) -> tuple[str, ...]:
         """Tokens that no text is made of: of the target languages, where there are several, and of placeholders."""
         tags = tuple(target_token(each) for each in self.targets) if len(self.targets) > 1 else ()
-        return tags + (MASKS if self.placeholders else ())
+        return tags + (MASKS if self.placeholders else ()) + ((MADE,) if self.back_translation else ())
 
     def read(self, sources: Sequence[str], understanding: Understanding) -> list[Translated]:
         """The pairs of parallel text in the directions that are asked for; those of the first part that is read are learned.
@@ -226,10 +234,11 @@ class Translate(WritingSettings):
         ]
         found = iter(ids_of([piece for own in pieces for piece in own], tokenizer))
         tags = {each: [tokenizer.backend.token_to_id(target_token(each))] for each in self.targets[1:] and self.targets}
+        made = [tokenizer.backend.token_to_id(MADE)]
         encoded: list[list[Encoded]] = []
         lengths = []
         for example, own in zip(examples, pieces, strict=True):
-            tag = np.array(tags.get(str(example.to), []), dtype=np.int64)
+            tag = np.array(tags.get(str(example.to), []) + made * example.made, dtype=np.int64)
             if not example.targets:
                 encoded.append([encoded_pair(frame, np.concatenate((tag, next(found))), None) for _ in own])
                 continue
@@ -323,8 +332,9 @@ class Translate(WritingSettings):
     def varied(
         self, examples: Sequence[Translated], generator: np.random.Generator, neighbours: Neighbours | None
     ) -> list[Translated]:
-        """Pairs with placeholders put in at the same place of both sides, to practise keeping them."""
-        return practised(examples, self.placeholders, generator)
+        """Pairs made by back-translation, and such with placeholders put in on both sides, to practise keeping them."""
+        made = made_pairs(self.back_translation, self.monolingual, self.learned) if self.back_translation else []
+        return [*made, *practised(examples, self.placeholders, generator)]
 
     def yardstick(
         self, train: Sequence[Translated], parts: Sequence[Sequence[Translated]], seed: int
