@@ -83,6 +83,14 @@ def summarize_data(path, seed):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def translate_data(path, seed):
+    rows = (
+        f"{name} {verb} {place} {how}.\tEs heißt, dass {name} die Stadt {place} {how}.\n"
+        for name, verb, place, how in draws(seed, 150)
+    )
+    path.write_text("".join(rows), encoding="utf-8")
+
+
 def transcribe_data(path, seed):
     """One of two letters, each a sound of its own, and one recording to ask about."""
     draw, rows = np.random.default_rng(seed), []
@@ -102,6 +110,7 @@ MADE = {
     "embed": (embed_data, "tsv", "Ben leaves Rome", ("recall@10", 0.2)),
     "transcribe": (transcribe_data, "tsv", lambda folder: str(folder / "dev-0.wav"), ("word accuracy", 0.4)),
     "summarize": (summarize_data, "jsonl", "It is said that Ben leaves Rome sadly.", ("ROUGE-L", 0.05)),
+    "translate": (translate_data, "tsv", "Ben leaves Rome sadly.", ("BLEU", 0.05)),
 }
 
 
