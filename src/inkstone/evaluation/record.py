@@ -10,7 +10,9 @@ from inkstone.errors import InkstoneError
 from inkstone.recipe import Recipe
 from inkstone.run import Run
 
-STAGES = ("text", "data", "tokenizer", "machine", "plan", "training", "evaluation", "cost", "outcome", "origin")
+STAGES = (
+    "text", "data", "tokenizer", "machine", "plan", "training", "evaluation", "cost", "outcome", "origin", "adaptation",
+)  # fmt: skip
 LONGEST_STRING = 20_000  # characters; nothing in a report needs more
 
 

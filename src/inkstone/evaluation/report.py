@@ -50,6 +50,8 @@ def page(record: Record) -> str:
         operations=_operations(record),
         peak=share_of_peak(record),
         again=_again(record),
+        resume=_resume(record),
+        adapted=adapted(record),
     )
 
 
@@ -162,6 +164,32 @@ def share_of_peak(record: Record) -> tuple[str, float] | None:
     return (dtype, each * speed / (peak * 1e9)) if peak and each and speed else None
 
 
+@dataclass(frozen=True)
+class Change:
+    """Bits per byte on a text before and after a model was adapted."""
+
+    key: str
+    before: float | None
+    after: float | None
+
+    @property
+    def difference(self) -> str:
+        """The relative change."""
+        return f"{self.after / self.before - 1:+.1%}" if self.before and self.after else NONE
+
+
+def adapted(record: Record) -> list[Change]:
+    """What adapting a model changed on new and on old text; nothing of a run that began anew."""
+    facts, scores = record.stages["adaptation"], record.stages["evaluation"] or record.stages["outcome"]
+    new, old = (facts.get(name) if isinstance(facts.get(name), dict) else {} for name in ("new", "old"))
+    assert isinstance(new, dict) and isinstance(old, dict)
+    found = (
+        Change("new_text", number(new.get("before")), number(scores.get("bits_per_byte"))),
+        Change("old_text", number(old.get("before")), number(old.get("after"))),
+    )
+    return [each for each in found if each.before is not None]
+
+
 def _operations(record: Record) -> str | None:
     training = record.stages["training"]
     each, tokens = number(training.get("flops_per_token")), number(training.get("tokens"))
@@ -175,10 +203,25 @@ def _last_figure(record: Record) -> float | None:
     return number(record.held_out[-1]["bits_per_byte"]) if record.held_out else None
 
 
+def _is_adapted(record: Record) -> bool:
+    return bool(record.stages["adaptation"] or (record.recipe and record.recipe.task.model))
+
+
+def _resume(record: Record) -> str:
+    """The command that goes on with an unfinished run."""
+    return f"inkstone {'tune' if _is_adapted(record) else 'train'} --resume {shlex.quote(str(record.folder))}"
+
+
 def _again(record: Record) -> str:
     """The command that trains on the same text for four times as long."""
+    verb, end = ["inkstone", "train"], []
+    if record.recipe is not None and _is_adapted(record):
+        verb, end = (
+            ["inkstone", "tune", "language-modelling"],
+            ["--from", shlex.quote(record.recipe.task.model or "RUN")],
+        )
     if record.recipe is None or record.recipe.text.sources == []:
-        return "inkstone train TEXT --minutes 20"
+        return " ".join([*verb, "TEXT", *end, "--minutes 20"])
     minutes = record.recipe.train.minutes or 5
     sources = [shlex.quote(source) for source in record.recipe.text.sources if source != "python:"]
-    return " ".join(["inkstone train", *sources, f"--minutes {4 * minutes:g}"])
+    return " ".join([*verb, *sources, *end, f"--minutes {4 * minutes:g}"])
