@@ -166,7 +166,6 @@ class TaskSection(Section):
     back_translation: str | None = None  # translate: a run that translates the other way
     monolingual: list[str] | None = None  # translate: text in the target language that it translates
     objective: Literal["dpo", "ipo", "orpo"] | None = None  # prefer
-    beta: float | None = Field(default=None, gt=0)  # prefer
     exact: int | None = Field(default=None, ge=0)  # chat: characters of an answer that is written and compared
     once: bool | None = None  # roles: whether a predicate has each core role once at most
     audio_column: str | None = None  # transcribe: of the recordings
@@ -176,7 +175,7 @@ class TaskSection(Section):
     spec_augment: bool | None = None  # transcribe: whether stretches of bands and time are blanked
     language_model: str | None = None  # transcribe: a run that listens in
     alpha: float | None = Field(default=None, ge=0)  # transcribe: its weight
-    beta: float | None = None  # transcribe: what a word is worth
+    beta: float | None = None  # transcribe: what a word is worth; prefer: how dear it is to leave the model as it began
     lines: bool | None = None  # transcribe: whether the language model learned lines of a text
     replay: float | None = Field(default=None, ge=0, lt=1)  # language-modelling: share of old text in what is read
     replay_text: str | None = None  # language-modelling: the old text, where the model has none beside it

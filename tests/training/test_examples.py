@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from inference.decoders import byte_tokenizer, decoder
+from inkstone.hub.folder import save
 from inkstone.tasks import TASKS
 from inkstone.tasks.predict import predict
+from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.training.tuning import tune
 from tasks.made_speech import RATE, say
 
@@ -101,6 +104,30 @@ def transcribe_data(path, seed):
     path.write_text("".join(rows), encoding="utf-8")
 
 
+def chat_data(path, seed):
+    rows = (
+        {"instruction": f"{name} {verb} {place} {how}. Is that good?", "output": "Yes." if how == "gladly" else "No."}
+        for name, verb, place, how in draws(seed, 150)
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def prefer_data(path, seed):
+    rows = (
+        {"prompt": f"{name} {verb} {place}, and how?", "chosen": how, "rejected": f"{name}? No idea."}
+        for name, verb, place, how in draws(seed, 60)
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def answering_model(folder):
+    """What prefer begins at: here a model that has learned nothing, with a chat template."""
+    save(decoder(vocab_size=byte_tokenizer().vocab_size, n_layers=1), folder, ChatTemplate.chatml(byte_tokenizer()))
+    return folder
+
+
+BEGINS_AT = {"prefer": answering_model}
+
 # By task: who writes the data, the ending of their file, a question, and the figure that must be passed.
 MADE = {
     "classify": (classify_data, "csv", "Anna visits Oslo gladly", ("accuracy", 0.9)),
@@ -110,6 +137,8 @@ MADE = {
     "embed": (embed_data, "tsv", "Ben leaves Rome", ("recall@10", 0.2)),
     "transcribe": (transcribe_data, "tsv", lambda folder: str(folder / "dev-0.wav"), ("word accuracy", 0.4)),
     "summarize": (summarize_data, "jsonl", "It is said that Ben leaves Rome sadly.", ("ROUGE-L", 0.05)),
+    "chat": (chat_data, "jsonl", "Ben leaves Rome sadly. Is that good?", ("exact match", 0.3)),
+    "prefer": (prefer_data, "jsonl", "Ben leaves Rome, and how?", ("reward accuracy", 0.9)),
     "translate": (translate_data, "tsv", "Ben leaves Rome sadly.", ("BLEU", 0.05)),
 }
 
@@ -127,8 +156,9 @@ def test_a_recipe_learns_from_a_file_as_its_first_lines_say(tmp_path, task):
     write(dev, 1)
     recipe = EXAMPLES / f"{task}.toml"
     assert tomllib.loads(recipe.read_text(encoding="utf-8"))["task"]["name"] == task
+    model = BEGINS_AT[task](tmp_path / "base") if task in BEGINS_AT else None
     outcome = tune(
-        task, [str(train)], dev=[str(dev)], recipe=recipe, out=tmp_path / "run", quiet=True,
+        task, [str(train)], model=model, dev=[str(dev)], recipe=recipe, out=tmp_path / "run", quiet=True,
         settings=[*SMALL, "train.steps=60", "model.width=32"],
     )  # fmt: skip
     assert outcome["task"] == task and outcome["figures"]["dev"][score]["value"] > least
@@ -149,6 +179,7 @@ REAL = {
     "answer": "qa-cmrc2018/cmrc2018_trial.json.xz",
     "embed": "qa-cmrc2018/cmrc2018_trial.json.xz",
     "summarize": "summ-scitldr-a/dev.jsonl.xz",
+    "chat": "instruct-oasst-zh/oaast_sft_zh.jsonl.xz",
 }
 
 
@@ -157,9 +188,11 @@ REAL = {
 def test_a_recipe_runs_on_data_of_the_mirror(tmp_path, data_mirror, task):
     outcome = tune(
         task, [str(data_mirror / REAL[task])], recipe=EXAMPLES / f"{task}.toml", out=tmp_path / "run", quiet=True,
-        settings=[*SMALL, "train.steps=20", "model.width=32", "task.yardstick=false", *(["model.context=64"] if task in ("embed", "summarize") else [])],
+        settings=[*SMALL, "train.steps=20", "model.width=32", "task.yardstick=false", *(["model.context=64"] if task in ("embed", "summarize", "chat") else [])],
     )  # fmt: skip
     assert outcome["steps"] == 20 and outcome["examples"]["dev"] > 0
     assert all(
-        0 <= figure["value"] <= 1 for figure in outcome["figures"]["dev"].values() if figure["value"] is not None
+        0 <= figure["value"] and (figure["value"] <= 1 or "unit" in figure)
+        for figure in outcome["figures"]["dev"].values()
+        if figure["value"] is not None
     )
