@@ -144,7 +144,9 @@ MADE = {
 
 
 def test_every_task_has_a_recipe():
-    assert {path.stem for path in EXAMPLES.glob("*.toml")} == set(TASKS) == set(MADE)
+    # That of language modelling goes on with a model: test_adapting.py.
+    assert {path.stem for path in EXAMPLES.glob("*.toml")} == {*TASKS, "language-modelling"}
+    assert set(TASKS) == set(MADE)
 
 
 @pytest.mark.parametrize("task", MADE)
