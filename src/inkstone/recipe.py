@@ -167,6 +167,8 @@ class TaskSection(Section):
     monolingual: list[str] | None = None  # translate: text in the target language that it translates
     objective: Literal["dpo", "ipo", "orpo"] | None = None  # prefer
     exact: int | None = Field(default=None, ge=0)  # chat: characters of an answer that is written and compared
+    schema_file: str | None = None  # extract: a JSON schema that records keep to
+    fields: list[str] | None = None  # extract: the columns that make the record
     once: bool | None = None  # roles: whether a predicate has each core role once at most
     audio_column: str | None = None  # transcribe: of the recordings
     rate: int | None = Field(default=None, ge=2000)  # transcribe: samples a second that the model hears

@@ -15,6 +15,7 @@ TASKS = {
     "summarize": ("inkstone.tasks.summarize", "Summarize"),
     "transcribe": ("inkstone.tasks.transcribe", "Transcribe"),
     "translate": ("inkstone.tasks.translate", "Translate"),
+    "extract": ("inkstone.tasks.extract", "Extract"),
     "chat": ("inkstone.tasks.chat", "Chat"),
     "prefer": ("inkstone.tasks.prefer", "Prefer"),
 }

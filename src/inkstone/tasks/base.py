@@ -279,6 +279,24 @@ class NeedsTokens(Protocol):
 
 
 @runtime_checkable
+class SuitsBody(Protocol):
+    """A task that bodies of different kinds do in different ways, by heads of their own."""
+
+    def suit(self, family: str) -> None:
+        """Take note of the family of the body, before anything else is asked of the task."""
+        ...
+
+
+@runtime_checkable
+class HearsLanguages(Protocol):
+    """A task that hears recordings in several languages, and may write them in another."""
+
+    def listen(self, language: str | None, to: str | None) -> None:
+        """Which language is spoken (none: told from the sound), and which one to write (none: the same)."""
+        ...
+
+
+@runtime_checkable
 class HidesAnswers(Protocol):
     """A task whose examples are read otherwise where the right answer is known: the model must not be asked about those."""
 

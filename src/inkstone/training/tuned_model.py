@@ -14,7 +14,7 @@ from inkstone.models import body_family
 from inkstone.models.headed import Headed
 from inkstone.models.more_tokens import with_more_tokens
 from inkstone.recipe import Recipe
-from inkstone.tasks.base import KeepsReference, NeedsTokens, ReadsByTemplate, Task
+from inkstone.tasks.base import KeepsReference, NeedsTokens, ReadsByTemplate, SuitsBody, Task
 from inkstone.tasks.framing import Frame
 from inkstone.tokens.added_tokens import with_tokens
 from inkstone.tokens.learning import learn_tokenizer
@@ -45,11 +45,11 @@ def tuned_model(
     A tokenizer that is learned is kept in the run's `folder`, where a `resumed` call finds it.
     Raises RunError and CheckpointError for a model that cannot be opened, RecipeError for one that no head can stand on.
     """
-    train, texts = recipe.train, task.texts(examples)
-    choices, source, pooler = [], None, None
+    train, choices, source, pooler = recipe.train, [], None, None
     if recipe.task.model is not None:
         source, pooler = load(recipe.task.model, dtype=torch.float32), pooler_of(local_folder(recipe.task.model))
         body = body_that_fits(source)
+        texts = texts_for(body.family, task, examples)
         longest = min(LONGEST_CONTEXT, getattr(body.settings, "context", LONGEST_CONTEXT))
         choices.append(
             Choice("body", recipe.task.model, f"{body.family}, {body.settings.width} wide, as it was trained")
@@ -59,6 +59,7 @@ def tuned_model(
         choices += chosen
         tokenizer = body.tokenizer
     else:
+        texts = texts_for(recipe.model.family, task, examples)
         tokenizer = _tokenizer(recipe, texts, folder, resumed, getattr(task, "largest_vocabulary", LARGEST_VOCABULARY))
         longest = LONGEST_CONTEXT
     if isinstance(task, NeedsTokens):
@@ -79,7 +80,11 @@ def tuned_model(
     extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
     kind = body_family(recipe.model.family) if recipe.task.model is None else type(body)
     any_length = getattr(kind, "longest_input", None)
-    context = recipe.model.context or any_length or context_for_texts(lengths, extra, longest, getattr(task, "covered", COVERED))
+    context = (
+        recipe.model.context
+        or any_length
+        or context_for_texts(lengths, extra, longest, getattr(task, "covered", COVERED))
+    )
     if recipe.task.model is None:
         family = recipe.model.family
         body = fresh_body(recipe, family, tokenizer, len(examples), context)
@@ -106,6 +111,13 @@ def tuned_model(
     train.weight_decay = 0.01 if train.weight_decay is None else train.weight_decay
     choices.append(Choice("learning rate", float(f"{train.learning_rate:.3g}"), why))
     return model, context, choices
+
+
+def texts_for(family: str, task: Task, examples: Sequence[Any]) -> list[str]:
+    """The texts of the examples, as a body of this family is to hold them."""
+    if isinstance(task, SuitsBody):
+        task.suit(family)
+    return task.texts(examples)
 
 
 def _tokenizer(recipe: Recipe, texts: Sequence[str], folder: Path, resumed: bool, largest: int) -> Tokenizer:

@@ -1,0 +1,276 @@
+"""Extraction: a text in, a record out, in JSON that keeps to a schema.
+
+    p(record | text) = Πᵢ softmax(E h(text, json₁ … jsonᵢ₋₁))[jsonᵢ],        at each i over the tokens that the schema allows
+
+The schema is given, or induced from the training records. A decoder reads the text, an end token, and goes on with the record; an
+encoder-decoder has the text in view. The loss is on the record alone. What is written is JSON of the schema, always: tokens that it
+does not allow are barred (`inference/constrained.py`), and a record that is cut off is closed.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from inkstone.errors import RecipeError, TextError
+from inkstone.evaluation.field_scores import field_counts, same, scores_by_path
+from inkstone.evaluation.intervals import ratio
+from inkstone.evaluation.label_scores import by_label, f1
+from inkstone.inference.beam_search import beam_search
+from inkstone.inference.constrained import Constraint, read_schema
+from inkstone.inference.single_token import for_generation
+from inkstone.inference.writing import write_texts
+from inkstone.layers.cross_entropy import linear_cross_entropy
+from inkstone.models.headed import Headed, HeadSettings
+from inkstone.tasks.base import Answer, Measure
+from inkstone.tasks.columns import by_name
+from inkstone.tasks.conversing import ids_of_texts, nats_of_texts
+from inkstone.tasks.framing import Frame
+from inkstone.tasks.record_columns import read_with_records
+from inkstone.tasks.record_yardstick import KnownValues, MostSimilar
+from inkstone.tasks.understanding import Understanding
+from inkstone.tasks.written import Pair, Said, WritingSettings, encoded_pair, written_ids
+from inkstone.text.record_schema import compact, in_order, schema_of, told
+from inkstone.text.text_column import as_text, choose
+from inkstone.tokens.example_batches import Encoded, ExampleBatch
+
+JUDGED = 0.2  # of the training examples, by which the yardstick is chosen
+MOST_JUDGED = 300
+LEAST_READ = 0.25  # of a decoder's context, that is left for the text however long records are
+
+
+@dataclass
+class Extract(WritingSettings):
+    """The task. Columns that are not named are found by their names and contents."""
+
+    beams: int = 1
+    smoothing: float = 0.0
+    schema_file: str | None = None  # a JSON schema; None: the one that the training records have
+    fields: list[str] | None = None  # of a table with a column for each field, those columns
+    schema: dict[str, Any] | None = None  # as it was read or induced
+    continues: bool = True  # whether the body goes on with the text: a decoder
+
+    name: ClassVar[str] = "extract"
+    score: ClassVar[str] = "field F1"
+    key: ClassVar[str] = "record"
+    body: ClassVar[str] = "decoder"
+    covered: ClassVar[float] = 1.0  # a record that does not fit cannot be learned
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot hold."""
+        super().__post_init__()
+        if self.fields is not None and self.target_column is not None:
+            raise RecipeError(
+                "task.fields and task.target_column: records stand in columns of fields, or in one column"
+            )
+        self._train: Understanding | None = None
+
+    def suit(self, family: str) -> None:
+        """Take note of what kind of body will write."""
+        self.continues = family != "encoder_decoder"
+
+    @cached_property
+    def constraint(self) -> Constraint:
+        """What may be written. Raises ConstraintError for a schema that cannot be kept to."""
+        assert self.schema is not None
+        return Constraint.json_schema(self.schema, compact=True)
+
+    def read(self, sources: Sequence[str], understanding: Understanding) -> list[Pair]:
+        """The examples of csv, tsv and JSON files: a column with the text, and one with the record or one a field."""
+        if self.schema_file is not None and self.schema is None:
+            self.schema = read_schema(Path(self.schema_file))
+            _ = self.constraint  # refused here, before anything is read by it
+        columns, rows = read_with_records(
+            sources, understanding.reading, self.source_column, self.target_column, self.fields
+        )
+        understanding.columns = columns.told
+        found: list[Pair] = []
+        seen: set[str] = set()
+        for row in rows:
+            text = columns.text_of(row)
+            if not text:
+                understanding.refuse(row.place, "the text is empty")
+                continue
+            try:
+                record = columns.record_of(row)
+                target = compact(record if self.schema is None else in_order(record, self.schema))
+            except TextError as error:
+                understanding.refuse(row.place, str(error))
+                continue
+            except ValueError:
+                understanding.refuse(row.place, "the record holds a number that JSON cannot hold")
+                continue
+            if self.schema_file is not None and not self.constraint.accepts(target):
+                if understanding.part == "train":
+                    understanding.refuse(row.place, "the record is not what the schema allows")
+                    continue
+                understanding.mend(row.place, "the record is not what the schema allows, so that it cannot be met")
+            if text in seen:
+                understanding.mend(row.place, "the text stands in the file before; both are kept")
+            seen.add(text)
+            found.append(Pair(row.place, text, (target,)))
+        understanding.look_at([pair.source for pair in found])
+        understanding.close(len(found))
+        if understanding.part == "train":
+            self._train = understanding
+        return found
+
+    def learn(self, examples: Sequence[Pair]) -> None:
+        """Take the schema from the training records, where none is given, and say what it is."""
+        super().learn(examples)
+        if self.schema is None:
+            self.schema = schema_of([json.loads(example.targets[0]) for example in examples])
+        _ = self.constraint
+        if self._train is not None:
+            where = f"of {self.schema_file}" if self.schema_file else "of the training records"
+            self._train.notices.append(f"schema {where}: {'; '.join(told(self.schema))}")
+            self._train = None
+
+    def asked(self, inputs: Sequence[Any]) -> list[Pair]:
+        """Texts, or records with the column of the text."""
+        return [self._asked(given, f"input {number}") for number, given in enumerate(inputs, 1)]
+
+    def _asked(self, given: Any, place: str) -> Pair:
+        if isinstance(given, Mapping):
+            samples = {name: [value] for name, value in given.items()}
+            own = by_name(samples, [self.source_column.lower()]) if self.source_column else None
+            given = as_text(given[own or choose(samples)])
+        if not isinstance(given, str):
+            raise TextError(f"{place}: {given!r} is no text, and no record with one")
+        return Pair(place, given)
+
+    def head(self) -> HeadSettings:
+        """The body's own output."""
+        return HeadSettings("next" if self.continues else "text", dropout=0.0)
+
+    def texts(self, examples: Sequence[Pair]) -> list[str]:
+        """What a body must hold at once: of a decoder text and record together."""
+        if not self.continues:
+            return super().texts(examples)
+        return ["\n".join((example.source, *example.targets)) for example in examples]
+
+    def encode(self, examples: Sequence[Pair], frame: Frame) -> list[list[Encoded]]:
+        """Each text with its record; of a text that is too long the end is left out, never of a record."""
+        sources = frame.tokenizer.encode_batch([example.source for example in examples])
+        targets = frame.tokenizer.encode_batch([example.targets[0] if example.targets else "" for example in examples])
+        known = [ids for example, ids in zip(examples, targets, strict=True) if example.targets]
+        self.learn_length([written_ids(frame, ids) for ids in known], frame.context)
+        encoded = []
+        for example, source, target in zip(examples, sources, targets, strict=True):
+            own = target if example.targets else None
+            encoded.append(
+                [self._continued(frame, source, own) if self.continues else encoded_pair(frame, source, own)]
+            )
+        return encoded
+
+    def _continued(self, frame: Frame, source: np.ndarray, target: np.ndarray | None) -> Encoded:
+        end = frame.tokenizer.end
+        least = int(LEAST_READ * frame.context)
+        wanted = self.longest if target is None else len(target) + 1
+        room = max(least, frame.context - wanted - len(frame.before) - 1)
+        read = [*frame.before, *source[:room].tolist(), end]
+        written = [] if target is None else [*target.tolist(), end][: frame.context - len(read)]
+        answers = np.arange(len(read) + len(written)) >= len(read)
+        return Encoded(np.array([*read, *written], dtype=np.int64), answers=answers, cut=len(source) > room)
+
+    def loss(self, model: Headed, batch: ExampleBatch, generator: Generator) -> Float[Tensor, ""]:
+        """Mean nats of a token of the records."""
+        if not self.continues:
+            return super().loss(model, batch, generator)
+        states, wanted, _ = model.states_before(batch)
+        return linear_cross_entropy(states, model.body.output_weight, wanted)
+
+    def nats(self, model: Headed, batch: ExampleBatch) -> tuple[float, int]:
+        """The nats of the tokens of records, summed, and their number."""
+        if not self.continues:
+            return super().nats(model, batch)
+        each = nats_of_texts(model, batch)[2]
+        return float(each.double().sum()), len(each)
+
+    def outputs(self, model: Headed, batch: ExampleBatch) -> list[Said]:
+        """The likeliest record of each row."""
+        tokenizer = model.tokenizer
+        if self.continues:
+            fast, context = for_generation(model.body, self.beams), model.settings.context
+            found = []
+            for ids, answers in ids_of_texts(batch):
+                read = ids[: answers.index(True)] if any(answers) else ids
+                most = max(1, min(self.longest, context - len(read)))
+                search = {"alpha": self.length_penalty, "no_repeat_ngram": self.no_repeat_ngram}
+                found.append(beam_search(fast, read, self.beams, most, constraint=self.constraint, **search)[0])
+        else:
+            lengths = batch.valid.sum(1).tolist()
+            sources = [row[:length] for row, length in zip(batch.ids.tolist(), lengths, strict=True)]
+            texts = write_texts(
+                model.body, sources, max_tokens=self.longest, beams=self.beams, alpha=self.length_penalty,
+                no_repeat_ngram=self.no_repeat_ngram, constraint=self.constraint,
+            )  # fmt: skip
+            found = [each[0] for each in texts]
+        said = []
+        for hypothesis in found:
+            text = tokenizer.decode(hypothesis.ids)
+            text = text if hypothesis.ended else self.constraint.completed(text.rstrip("�"))
+            said.append(Said(text, float(sum(hypothesis.log_probabilities)), len(hypothesis.ids)))
+        return said
+
+    def answer(self, example: Pair, outputs: Sequence[Said]) -> Answer:
+        """The record, and the mean probability of its tokens."""
+        output = outputs[0]
+        record = json.loads(output.text)
+        return {"record": record, "confidence": float(np.exp(output.log_chance / max(1, output.tokens)))}
+
+    def measures(self, examples: Sequence[Pair], answers: Sequence[Answer]) -> dict[str, Measure]:
+        """F1 of all fields together, and the share of records that are right as a whole."""
+        gold, said = _gold(examples), [answer["record"] for answer in answers]
+        exact = np.array([[same(*each), 1] for each in zip(gold, said, strict=True)], dtype=np.float64).reshape(-1, 2)
+        return {self.score: Measure(field_counts(gold, said), f1), "exact match": Measure(exact, ratio)}
+
+    def details(self, examples: Sequence[Pair], answers: Sequence[Answer]) -> dict[str, Any]:
+        """Precision, recall and F1 of each field."""
+        return {"labels": by_label(scores_by_path(_gold(examples), [answer["record"] for answer in answers]))}
+
+    def mistakes(self, examples: Sequence[Pair], answers: Sequence[Answer]) -> list[dict[str, Any]]:
+        """Text, record, and what was written."""
+        gold, said = _gold(examples), [answer["record"] for answer in answers]
+        scores = f1(field_counts(gold, said))
+        return [
+            {
+                "place": example.place,
+                "text": example.source,
+                "gold": compact(right),
+                "predicted": compact(record),
+                "right": same(right, record),
+                "score": 1.0 if np.isnan(score) else float(score),
+                "confidence": answer.get("confidence"),
+            }
+            for example, answer, right, record, score in zip(examples, answers, gold, said, scores, strict=True)
+        ]
+
+    def yardstick(
+        self, train: Sequence[Pair], parts: Sequence[Sequence[Pair]], seed: int
+    ) -> tuple[str, list[list[Answer]]]:
+        """Known values found in the text, or the record of the most similar text: what a part of the training part is better met with."""
+        order = np.random.default_rng(seed).permutation(len(train))
+        judged = [train[number] for number in order[: min(MOST_JUDGED, int(JUDGED * len(train)))]]
+        learned = [train[number] for number in order[len(judged) :]]
+        ways = (KnownValues, MostSimilar)
+        met = (
+            [self.measures(judged, _told(way, learned, judged))[self.score].value for way in ways] if judged else [1, 0]
+        )
+        way = ways[int(np.nan_to_num(met).argmax())]
+        return way.name, [_told(way, train, part) for part in parts]
+
+
+def _gold(examples: Sequence[Pair]) -> list[Any]:
+    return [json.loads(example.targets[0]) for example in examples]
+
+
+def _told(way: type[KnownValues] | type[MostSimilar], train: Sequence[Pair], asked: Sequence[Pair]) -> list[Answer]:
+    known = way([example.source for example in train], _gold(train))
+    return [{"record": known.record(example.source)} for example in asked]
