@@ -42,6 +42,7 @@ RATE = 8000
 GAPS = (0.0, 0.12)  # seconds of silence between clips that are joined
 JOINED = {"train": 300, "dev": 60, "test": 150}
 LINES = 20_000  # dates that the language model reads
+SETTINGS = ("tokenizer.kind=word", "task.rows=16", "task.epochs=60", "task.patience=20")
 COLUMNS = ["data", "score", "seeds", "mean, %", "lowest", "highest", "goal, %", "recordings", "seconds of a run"]
 SETS = ("digits", "unknown", "connected")
 
@@ -131,7 +132,7 @@ def tuned(files: dict[str, Path], train: Sequence[Path], out: Path, minutes: flo
     kept = out.with_suffix(".json")
     if not kept.exists():
         how = ["--dev", files["dev"], "--test", files["test"], "--minutes", minutes, "--out", out, "--fresh"]
-        settings = [f"train.seed={seed}", "train.threads=1"]
+        settings = [*SETTINGS, f"train.seed={seed}", "train.threads=1"]
         outcome = said_by("tune", "transcribe", *train, *how, *[word for each in settings for word in ("--set", each)])
         write_json(kept, outcome)
     return json.loads(kept.read_text(encoding="utf-8"))

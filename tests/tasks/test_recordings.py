@@ -106,6 +106,14 @@ def test_what_may_be_asked(tmp_path):
     assert task.inputs_of(tmp_path / "list.jsonl") == [{"audio": path}]
 
 
+def test_the_language_is_told_by_many_recordings_together(tmp_path):
+    for number in range(10):
+        soundfile.write(tmp_path / f"{number}.wav", sound("abcdabcd", seed=number), RATE)
+    words = ("one", "two", "three", "four", "five", "six")
+    rows = "".join(f"{number}.wav\t{words[number % 6]}\tx\n" for number in range(10))
+    assert read(tmp_path, rows)[1].languages == {"en": 1}
+
+
 def test_another_rate_gives_other_features(tmp_path):
     soundfile.write(tmp_path / "0.wav", sound(), RATE)
     wide, narrow = (Ears(rate).asked(str(tmp_path / "0.wav"), 1) for rate in (16_000, 8000))

@@ -17,11 +17,12 @@ from inkstone.audio.reading import Sound, read_audio
 from inkstone.errors import AudioError, TextError
 from inkstone.models.speech_encoder import LONGEST
 from inkstone.progress import human_time
-from inkstone.tasks.understanding import Understanding
+from inkstone.tasks.understanding import Understanding, languages_of
 from inkstone.text.spoken import as_spoken, joined_words
 from inkstone.text.transcripts import Columns, Transcript, read_transcripts, resolved_audio
 
 EDGE = 8  # frames of silence put before and after a recording, so that the shortest word has room
+TOGETHER = 50  # recordings of which the language is told at a time
 FRAMES_A_TOKEN = 4  # of speech at least: what says more cannot be aligned
 
 
@@ -85,7 +86,11 @@ class Ears:
             seen.add(utterance.identity)
             found.append(utterance)
         if found:
-            understanding.look_at([utterance.text for utterance in found])
+            texts = [utterance.text for utterance in found]
+            understanding.look_at(texts)
+            # A word or two tell nothing of the language; many recordings together do.
+            stretches = [" ".join(texts[at : at + TOGETHER]) for at in range(0, len(texts), TOGETHER)]
+            understanding.languages = Counter(languages_of(stretches))
             understanding.notices.append(_told(found))
         understanding.close(len(found))
         return found
