@@ -78,6 +78,8 @@ def as_text(answer: dict[str, Any]) -> str:
         return f"{answer['text'] or '(no answer)'}\t{answer['confidence']:.3f}\t{asked if isinstance(asked, str) else asked[0]}"
     if "translation" in answer:
         return answer["translation"]
+    if "record" in answer:
+        return f"{json.dumps(answer['record'], ensure_ascii=False)}\t{answer['confidence']:.3f}"
     if "summary" in answer:
         return answer["summary"]
     if "predicates" in answer:
