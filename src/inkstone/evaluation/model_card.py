@@ -43,6 +43,7 @@ PURPOSES = {
         "makes of texts vectors that are near where the texts are alike",
         "把文本变成向量，意思相近的彼此靠近",
     ),
+    "extract": Purpose("text-generation", "writes records of texts, in JSON", "从文本抽取记录，写成 JSON"),
     "summarize": Purpose("summarization", "writes summaries of texts", "给文本写摘要"),
     "chat": Purpose("text-generation", "answers in conversations", "在对话中回答"),
     "prefer": Purpose("text-generation", "answers in conversations as people preferred", "按人的偏好在对话中回答"),

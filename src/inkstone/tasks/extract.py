@@ -77,9 +77,11 @@ class Extract(WritingSettings):
 
     @cached_property
     def constraint(self) -> Constraint:
-        """What may be written. Raises ConstraintError for a schema that cannot be kept to."""
+        """What may be written. Raises ConstraintError for a schema that cannot be kept to, or whose records nothing short closes."""
         assert self.schema is not None
-        return Constraint.json_schema(self.schema, compact=True)
+        constraint = Constraint.json_schema(self.schema, compact=True)
+        constraint.completed("")
+        return constraint
 
     def read(self, sources: Sequence[str], understanding: Understanding) -> list[Pair]:
         """The examples of csv, tsv and JSON files: a column with the text, and one with the record or one a field."""
@@ -106,7 +108,7 @@ class Extract(WritingSettings):
             except ValueError:
                 understanding.refuse(row.place, "the record holds a number that JSON cannot hold")
                 continue
-            if self.schema_file is not None and not self.constraint.accepts(target):
+            if self.schema is not None and not self.constraint.accepts(target):
                 if understanding.part == "train":
                     understanding.refuse(row.place, "the record is not what the schema allows")
                     continue
