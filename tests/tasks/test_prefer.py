@@ -178,3 +178,23 @@ def test_it_learns_what_was_preferred(base, tmp_path, objective, lora):
         assert isinstance(told["answer"], str)
         assert Predictor.load(tmp_path / "run").task.reference == str(base.resolve())
         assert (tmp_path / "run" / "adapter").exists() == lora
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_a_run_that_was_stopped_ends_where_an_unbroken_one_ends(base, tmp_path, lora):
+    class Stopped(Exception):
+        pass
+
+    def watch(step, value):
+        raise Stopped
+
+    data = written(tmp_path / "train.jsonl", 40, 1)
+    settings = [*STEPS, "train.steps=6", "train.checkpoint_steps=1", "train.evaluate_steps=3", "task.patience=9"]
+    settings += ["task.lora_rank=2"] if lora else []
+    with pytest.raises(Stopped):
+        tune("prefer", [data], model=base, settings=settings, out=tmp_path / "broken", quiet=True, watch=watch)
+    broken = tune(resume=tmp_path / "broken", quiet=True)
+    whole = tune("prefer", [data], model=base, settings=settings, out=tmp_path / "whole", quiet=True)
+    assert broken["figures"] == whole["figures"]
+    weights = [dict(load(tmp_path / name).state_dict()) for name in ("broken", "whole")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
