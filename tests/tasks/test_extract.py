@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from inkstone.cli import main
 from inkstone.errors import RecipeError, TextError
 from inkstone.inference.schema_check import ConstraintError
 from inkstone.models.decoder import Decoder, DecoderSettings
@@ -99,6 +100,18 @@ def test_the_schema_is_that_of_the_training_part_alone(tmp_path):
     assert all(task.constraint.accepts(pair.targets[0]) for pair in found[:30])
     again = Extract.of(json.loads(json.dumps(task.to_dict())))
     assert again == task
+
+
+def test_the_vocabulary_is_small_but_holds_the_characters(tmp_path):
+    task, found, _ = read(tmp_path / "a.jsonl", orders(40, 0))
+    task.learn(found)
+    assert task.largest_vocabulary == 512
+    texts = ["端溪石砚三方，送墨子。", "徽州松烟墨两锭，送墨子。", "端溪石砚两方，徽州墨三锭，送松溪。"]
+    task, found, _ = read(tmp_path / "b.jsonl", [{"text": text * 9, "record": {"who": "墨子"}} for text in texts])
+    task.learn(found)
+    assert 512 < task.largest_vocabulary < 560
+    tokenizer = learn_tokenizer(iter(task.texts(found)), "byte-bpe", task.largest_vocabulary)
+    assert len(tokenizer.encode(texts[0])) <= len(texts[0])
 
 
 @pytest.mark.parametrize(
@@ -199,7 +212,7 @@ def test_the_yardstick_is_what_the_training_part_is_better_met_with(tmp_path):
 
 
 @pytest.mark.parametrize("family", ["decoder", "encoder_decoder"])
-def test_a_small_model_learns_to_fill_in_a_form(tmp_path, family):
+def test_a_small_model_learns_to_fill_in_a_form(tmp_path, family, capsys):
     for name, number, seed in (("train", 240, 1), ("test", 40, 2)):
         (tmp_path / f"{name}.jsonl").write_text(lines(orders(number, seed)), encoding="utf-8")
     run = tmp_path / "run"
@@ -215,6 +228,10 @@ def test_a_small_model_learns_to_fill_in_a_form(tmp_path, family):
     assert "of the training records" in json.dumps(Run(run).facts()["data"])
     [answer] = predict(run, ["We need red ink."], device="cpu")
     assert set(answer["record"]) == {"urgent", "what", "colour"}
+    capsys.readouterr()
+    assert main(["predict", str(run), "We need red ink.", "--device", "cpu"]) == 0
+    shown, sure = capsys.readouterr().out.rstrip("\n").split("\t")
+    assert json.loads(shown) == answer["record"] and float(sure) == pytest.approx(answer["confidence"], abs=1e-3)
     again = score(run, [tmp_path / "test.jsonl"], device="cpu")
     assert again["figures"] == figures
 

@@ -8,6 +8,7 @@ does not allow are barred (`inference/constrained.py`), and a record that is cut
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,12 @@ from inkstone.tokens.example_batches import Encoded, ExampleBatch
 
 JUDGED = 0.2  # of the training examples, by which the yardstick is chosen
 MOST_JUDGED = 300
+# Entries of a tokenizer that is learned from the examples, besides characters: a value that is copied in few long pieces, each
+# of them rare, is learned far more slowly than one in many short ones.
+VOCABULARY = 512
+OF_WIDE = (
+    1.25  # entries for each character beyond ASCII, its share of the beginnings that characters have in common included
+)
 LEAST_READ = 0.25  # of a decoder's context, that is left for the text however long records are
 
 
@@ -70,6 +77,7 @@ class Extract(WritingSettings):
                 "task.fields and task.target_column: records stand in columns of fields, or in one column"
             )
         self._train: Understanding | None = None
+        self.largest_vocabulary = VOCABULARY
 
     def suit(self, family: str) -> None:
         """Take note of what kind of body will write."""
@@ -129,6 +137,9 @@ class Extract(WritingSettings):
         if self.schema is None:
             self.schema = schema_of([json.loads(example.targets[0]) for example in examples])
         _ = self.constraint
+        counts = Counter("".join(text for example in examples for text in (example.source, *example.targets)))
+        wide = sum(count > 1 for character, count in counts.items() if character >= "\x80")
+        self.largest_vocabulary = VOCABULARY + round(OF_WIDE * wide)
         if self._train is not None:
             where = f"of {self.schema_file}" if self.schema_file else "of the training records"
             self._train.notices.append(f"schema {where}: {'; '.join(told(self.schema))}")
