@@ -54,7 +54,7 @@ from inkstone.text.words import sentences
 from inkstone.tokens.example_batches import Encoded
 from inkstone.tokens.tokenizer import Tokenizer
 
-TO_NAMES = ("to", "target_language", "target_lang", "tgt_lang", "language", "译成", "目标语言")
+TO_NAMES = ("to", "target_language", "target_lang", "tgt_lang", "译成", "目标语言")
 TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson")
 PACKED = (".gz", ".xz", ".bz2", ".zst")
 SAMPLE = 2000  # training pairs whose sentences are counted
