@@ -59,13 +59,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def as_text(table: dict[str, Any]) -> str:
     """The best trials, and the next command."""
+    from inkstone.evaluation.figure_words import value_in_words
+
     lines = [""]
     for row in table["trials"][:10]:
         settings = ", ".join(
             f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
             for name, value in row["settings"].items()
         )
-        score = "   –" if row["score"] is None else f"{100 * row['score']:5.1f} %"
+        sign = -1 if table["lower_is_better"] else 1
+        score = "   –" if row["score"] is None else value_in_words(sign * row["score"], table["unit"], 5)
         lines.append(f"  {row['number']:>3}  {score}  {settings}{'  (given up)' if row['given_up'] else ''}")
     best = table["best"]
     chosen = " ".join(f"--set {name}={value}" for name, value in best["settings"].items())

@@ -140,6 +140,12 @@ def _drawn(trial: Any, each: Choosable) -> Any:
     return trial.suggest_float(each.name, each.low, each.high, log=each.logarithmic)
 
 
+def _of_figure(outcome: dict[str, Any]) -> dict[str, Any]:
+    """How the score is told; one of which less is better stands in the table with its sign turned."""
+    figure = outcome.get("figures", {}).get("dev", {}).get(outcome.get("score"), {})
+    return {"unit": figure.get("unit", ""), "lower_is_better": bool(figure.get("lower_is_better"))}
+
+
 def _table(study: Any, folder: Path, asked: dict[str, Any], space: Sequence[Choosable]) -> dict[str, Any]:
     rows = []
     for trial in study.trials:
@@ -169,6 +175,7 @@ def _table(study: Any, folder: Path, asked: dict[str, Any], space: Sequence[Choo
         "names": [each.name for each in space],
         "logarithmic": [each.name for each in space if each.logarithmic],
         "score": outcome.get("score", "score"),
+        **_of_figure(outcome),
         "best": best,
         "trials": rows,
     }
