@@ -25,7 +25,7 @@ def test_a_search_by_loss_shows_losses(tmp_path):
         "unit": "nats a token", "lower_is_better": True, "best": trials[0], "trials": trials,
     }  # fmt: skip
     page = search_page(tmp_path, table).read_text(encoding="utf-8")
-    assert "2.310 nats a token" in page and "-2.3" not in page and "231" not in page
+    assert "2.310 nats a token" in page and "-2.3" not in page and "231.0" not in page
     first, second, third = as_text(table).splitlines()[1:4]
     assert "2.310 nats a token" in first and "2.500 nats a token" in second and "–" in third
 

@@ -33,11 +33,12 @@ def search_page(folder: Path, table: dict[str, Any]) -> Path:
     """Write search.html into the folder of a search, and return its path."""
     scored = [row for row in table["trials"] if row["score"] is not None]
     values = [row["score"] for row in scored]
+    sign = -1 if table.get("lower_is_better") else 1
     page = rendered(
         source("search.html.jinja", "inkstone.studies"),
         table=table,
         name=folder.resolve().name,
-        scatters=[scatter(name, scored, name in table["logarithmic"]) for name in table["names"]],
+        scatters=[scatter(name, scored, name in table["logarithmic"], sign) for name in table["names"]],
         low=min(values),
         high=max(values),
     )
@@ -45,8 +46,11 @@ def search_page(folder: Path, table: dict[str, Any]) -> Path:
     return folder / "search.html"
 
 
-def scatter(name: str, rows: list[dict[str, Any]], logarithmic: bool) -> Scatter:
-    """The trials by the value of one setting; values that are no numbers stand side by side in their order."""
+def scatter(name: str, rows: list[dict[str, Any]], logarithmic: bool, sign: int = 1) -> Scatter:
+    """The trials by the value of one setting; values that are no numbers stand side by side in their order.
+
+    `sign` is −1 where less is better, so that scores stand in the table with their signs turned.
+    """
     given = [row["settings"][name] for row in rows]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in given)
     if numbers:
@@ -58,7 +62,7 @@ def scatter(name: str, rows: list[dict[str, Any]], logarithmic: bool) -> Scatter
         ends = kinds[0], kinds[-1]
     scores = [row["score"] for row in rows]
     dots = [
-        Dot(_place(x, places), _place(row["score"], scores), f"{value}: {row['score']:.4f}", row["given_up"])
+        Dot(_place(x, places), _place(row["score"], scores), f"{value}: {sign * row['score']:.4f}", row["given_up"])
         for row, value, x in zip(rows, given, places, strict=True)
     ]
     return Scatter(name, dots, *ends)
