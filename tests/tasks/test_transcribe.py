@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import jiwer
 import numpy as np
@@ -10,17 +11,19 @@ import soundfile
 import torch
 
 from inkstone.cli import main
-from inkstone.errors import Interrupted, RecipeError, TextError
-from inkstone.hub.folder import load
+from inkstone.errors import Interrupted, RecipeError, RunError, TextError
 from inkstone.inference.ctc_search import Heard
-from inkstone.models.headed import Headed
 from inkstone.run import Run
+from inkstone.tasks.fuse_language_model import fuse_language_model
 from inkstone.tasks.fused_language import choose_weights
-from inkstone.tasks.predict import predict
+from inkstone.tasks.predict import Predictor, predict
 from inkstone.tasks.recordings import Utterance
 from inkstone.tasks.scoring import eval as score
 from inkstone.tasks.transcribe import Transcribe
+from inkstone.tasks.understanding import Understanding
+from inkstone.tokens.example_batches import collate
 from inkstone.training.loop import Loop
+from inkstone.training.pretraining import train as train_language
 from inkstone.training.tuning import tune
 from tasks.made_speech import RATE, say, written
 
@@ -101,10 +104,6 @@ def test_stretches_are_blanked_while_it_learns_and_never_when_it_answers(tmp_pat
     data = written(tmp_path / "train", 16, 0)
     outcome = tune("transcribe", [data], settings=[*SHORT, "train.steps=1"], out=tmp_path / "run", quiet=True)
     assert outcome["steps"] == 1
-    from inkstone.tasks.predict import Predictor
-    from inkstone.tasks.understanding import Understanding
-    from inkstone.tokens.example_batches import collate
-
     predictor = Predictor.load(tmp_path / "run", "cpu")
     understanding = Understanding("data", [data])
     examples = predictor.task.read([data], understanding)
@@ -169,10 +168,6 @@ def test_a_long_recording_is_heard_in_pieces_as_one(tuned, monkeypatch):
     draw = np.random.default_rng(4)
     said = " ".join(draw.choice(["bad", "cab", "dab"], 12))
     soundfile.write(folder / "long.flac", say(said, draw), RATE)
-    model = load(folder / "run")
-    assert isinstance(model, Headed)
-    from inkstone.tasks.predict import Predictor
-
     predictor = Predictor.load(folder / "run", "cpu")
     examples = predictor.task.asked([str(folder / "long.flac")])
     (whole,) = predictor.answers(examples)
@@ -205,12 +200,10 @@ def test_the_commands_that_a_person_types(tuned, capsys, tmp_path):
 
 
 def test_a_language_model_listens_in_and_its_weights_are_chosen_on_dev(tuned, tmp_path):
-    from inkstone.training.pretraining import train
-
     folder, _ = tuned
     text = tmp_path / "said.txt"
     text.write_text("bad cab\ncab bad\n" * 300, encoding="utf-8")
-    train(
+    train_language(
         [text],
         family="ngram",
         out=tmp_path / "language",
@@ -241,3 +234,14 @@ def test_a_language_model_listens_in_and_its_weights_are_chosen_on_dev(tuned, tm
     soundfile.write(tmp_path / "one.wav", say("bad cab", np.random.default_rng(11)), RATE)
     assert predict(tmp_path / "run", [str(tmp_path / "one.wav")], device="cpu")[0]["text"] == "bad cab"
     assert Run(tmp_path / "run").recipe().task.language_model == str(tmp_path / "language")
+
+    shutil.copytree(folder / "run", tmp_path / "other")
+    chosen = fuse_language_model(tmp_path / "other", tmp_path / "moved", lists[1:], device="cpu")
+    assert chosen["lines"] is True and chosen["dev"]["together"] >= chosen["dev"]["alone"]
+    again = json.loads((tmp_path / "other" / "config.json").read_text())["task"]
+    assert (again["alpha"], again["beta"]) == (chosen["alpha"], chosen["beta"])
+    assert predict(tmp_path / "other", [str(tmp_path / "one.wav")], device="cpu")[0]["text"] == "bad cab"
+    with pytest.raises(RecipeError, match="no language model"):
+        fuse_language_model(tmp_path / "other", folder / "run", lists[1:], device="cpu")
+    with pytest.raises(RunError, match="not tuned for a task"):
+        fuse_language_model(tmp_path / "moved", tmp_path / "moved", lists[1:], device="cpu")
