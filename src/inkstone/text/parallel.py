@@ -234,6 +234,6 @@ def _texts(samples: Mapping[str, Sequence[Any]], taken: Sequence[str]) -> list[s
     for name, values in samples.items():
         texts = [text for value in values if (text := (as_text(value) or "").strip())]
         lettered = [text for text in texts if any(map(str.isalpha, text))]
-        if name not in taken and lettered and len(lettered) * 2 > len(texts) and len(set(texts)) * 5 > len(texts):
+        if name not in taken and lettered and len(lettered) * 2 > len(texts) and len(set(texts)) * 20 > len(texts):
             found.append(name)
     return found
