@@ -88,6 +88,15 @@ def said(*words: Any) -> dict[str, Any]:
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
+def tuned(words: list[Any], seeds: int, work: Path) -> list[dict[str, Any]]:
+    """Folder, figures of the test part and of the yardstick on it, of each run."""
+    if seeds > 1:
+        return said("tune", *words, "--seeds", seeds, "--out", work)["rows"]
+    outcome = said("tune", *words, "--out", work)
+    yardstick = outcome["yardstick"]["figures"]["test"]
+    return [{"folder": outcome["folder"], "figures": outcome["figures"]["test"], "yardstick": yardstick}]
+
+
 def speed(run: str, files: list[str]) -> float:
     """Sentences that a run translates in a second."""
     predictor = Predictor.load(run)
@@ -103,9 +112,8 @@ def rows_of(name: str, mirror: Path, folder: Path, options: argparse.Namespace) 
     files = write(mirror, folder / name / "data")
     named = [word for part in ("dev", "test") for file in files[part] for word in (f"--{part}", file)]
     chosen = [word for setting in [*settings, *options.set] for word in ("--set", setting)]
-    how = ["--minutes", options.minutes, "--seeds", options.seeds, "--out", folder / name / "runs"]
-    table = said("tune", "translate", *files["train"], *named, "--recipe", RECIPE, *chosen, *how)
-    runs = table["rows"]
+    words = ["translate", *files["train"], *named, "--recipe", RECIPE, *chosen, "--minutes", options.minutes]
+    runs = tuned(words, options.seeds, folder / name / "runs")
     outcomes = [json.loads((Path(run["folder"]) / "facts.json").read_text(encoding="utf-8"))["outcome"] for run in runs]
     fast = speed(runs[0]["folder"], files["test"])
     figures = [run["figures"] for run in runs]
