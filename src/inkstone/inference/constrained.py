@@ -14,24 +14,22 @@ does not look ahead to how likely the rest will be. Beam search adds up p itself
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from inkstone.errors import MissingExtraError
+from inkstone.inference.grammar_tokens import llguidance, of_bytes, of_tokenizer
 from inkstone.inference.schema_check import ConstraintError, check_schema
 from inkstone.tokens.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from llguidance import LLMatcher, LLTokenizer
+    from llguidance import LLMatcher
 
 NEVER = float("-inf")
 LEAST = -1e4  # log-probability of an allowed token at least: where the model bars all of them, they are equally likely
@@ -69,12 +67,12 @@ class Constraint:
             "coerce_one_of": False,
         }
         given = dict(schema) if isinstance(schema, Mapping) else {"anyOf": [schema]}
-        return cls(_llguidance().LLMatcher.grammar_from_json_schema(given, overrides=form), "the schema")._checked()
+        return cls(llguidance().LLMatcher.grammar_from_json_schema(given, overrides=form), "the schema")._checked()
 
     @classmethod
     def regex(cls, pattern: str) -> "Constraint":
         """Texts that match a pattern from end to end: Rust's syntax, which is Python's without looking around and back."""
-        return cls(_llguidance().LLMatcher.grammar_from_regex(pattern), f"the pattern {pattern!r}")._checked()
+        return cls(llguidance().LLMatcher.grammar_from_regex(pattern), f"the pattern {pattern!r}")._checked()
 
     @classmethod
     def choices(cls, texts: Sequence[str]) -> "Constraint":
@@ -82,19 +80,19 @@ class Constraint:
         if isinstance(texts, str) or not texts:
             raise ConstraintError(f"choices = {texts!r}, but must be a list of at least one text")
         pattern = "|".join("".join(map(_escaped, text)) for text in dict.fromkeys(texts))
-        return cls(_llguidance().LLMatcher.grammar_from_regex(pattern), "the choices")._checked()
+        return cls(llguidance().LLMatcher.grammar_from_regex(pattern), "the choices")._checked()
 
     @classmethod
     def lark(cls, grammar: str) -> "Constraint":
         """Texts of a context-free grammar in llguidance's dialect of Lark, which begins at `start`."""
-        return cls(_llguidance().LLMatcher.grammar_from_lark(grammar), "the grammar")._checked()
+        return cls(llguidance().LLMatcher.grammar_from_lark(grammar), "the grammar")._checked()
 
     def begin(self, tokenizer: Tokenizer, ends: Collection[int] | None = None) -> "Followed":
         """The state before the first token of a text, written with these tokens and ended by one of `ends`.
 
         Raises ConstraintError where the vocabulary cannot spell any such text.
         """
-        matcher = _llguidance().LLMatcher(_of_tokenizer(tokenizer), self.grammar, log_level=0)
+        matcher = llguidance().LLMatcher(of_tokenizer(tokenizer), self.grammar, log_level=0)
         return Followed(self, matcher, tokenizer, frozenset({tokenizer.end} if ends is None else ends))
 
     def accepts(self, text: str) -> bool:
@@ -126,7 +124,7 @@ class Constraint:
         raise ConstraintError(f"{text!r}: nothing short completes it to what {self.name} allows")
 
     def _by_bytes(self) -> "LLMatcher":
-        return _llguidance().LLMatcher(_of_bytes(), self.grammar, log_level=0)
+        return llguidance().LLMatcher(of_bytes(), self.grammar, log_level=0)
 
     def _checked(self) -> "Constraint":
         """Raises ConstraintError where llguidance refuses the grammar, or nothing can be its first byte."""
@@ -284,49 +282,3 @@ class _InString:
             self.inside = not self.inside
         else:
             self.escaped = self.inside and byte == 0x5C
-
-
-def _llguidance() -> Any:
-    try:
-        import llguidance
-    except ImportError:
-        raise MissingExtraError("llguidance", "constrained", "constrained output") from None
-    return llguidance
-
-
-class _Vocabulary:
-    """What llguidance asks of a tokenizer: the bytes of each token, and which are no text."""
-
-    is_tokenizer_wrapper = True
-    bos_token_id = None
-
-    def __init__(self, tokens: list[bytes], end: int, special: Collection[int], encode: Callable[[bytes], list[int]]):
-        self.tokens, self.eos_token_id, self.special_token_ids = tokens, end, sorted(special)
-        self.encode = encode
-
-    def __call__(self, text: str | bytes) -> list[int]:
-        return self.encode(text.encode() if isinstance(text, str) else text)
-
-
-@cache
-def _of_bytes() -> "LLTokenizer":
-    tokens = [*(bytes([number]) for number in range(256)), b"<end>"]
-    return _llguidance().LLTokenizer(_Vocabulary(tokens, 256, [256], list))
-
-
-_known: "WeakKeyDictionary[Tokenizer, LLTokenizer]" = WeakKeyDictionary()
-
-
-def _of_tokenizer(tokenizer: Tokenizer) -> "LLTokenizer":
-    """The tokenizer as llguidance has it; made once, since that takes up to a second."""
-    if tokenizer not in _known:
-        make, backend, end = _llguidance().LLTokenizer, tokenizer.backend, tokenizer.end
-        if tokenizer.spelling is None:
-            _known[tokenizer] = make(backend.to_str(), n_vocab=tokenizer.vocab_size, eos_token=end)
-        else:  # without a reference to the tokenizer, which would then never be let go
-
-            def encode(text: bytes) -> list[int]:
-                return backend.encode(text.decode(), add_special_tokens=False).ids
-
-            _known[tokenizer] = make(_Vocabulary(tokenizer.spelling, end, tokenizer.special_ids | {end}, encode))
-    return _known[tokenizer]
