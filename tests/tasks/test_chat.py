@@ -4,6 +4,7 @@ import io
 import json
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from inkstone.errors import RecipeError, RunError, TextError
 from inkstone.hub.export import export
 from inkstone.hub.folder import load, save
 from inkstone.inference.conversation import chat
+from inkstone.models.decoder import Decoder
 from inkstone.models.headed import Headed
 from inkstone.run import Run
 from inkstone.tasks.chat import Chat, Heard
@@ -28,6 +30,7 @@ from inkstone.text.conversations import Dialogue
 from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.tokens.example_batches import collate
 from inkstone.training.tuning import tune
+from models.test_resized_decoder import without_turns
 
 from .conversations import SMALL, STEPS, talk, written
 
@@ -250,6 +253,21 @@ def test_a_base_model_gets_the_tokens_of_turns_and_learns_them(tmp_path, lora):
     end = model.tokenizer.backend.token_to_id("<|im_end|>")
     assert not torch.allclose(model.embedding.weight[end], base.embedding.weight.mean(0), atol=1e-4)
     assert model.settings.context == choices["longest text"]
+
+
+def test_a_checkpoint_without_turns_grows_by_them_and_opens_in_transformers(tmp_path):
+    tokenizer = without_turns()
+    base = Decoder(replace(decoder("gpt2").settings, vocab_size=tokenizer.vocab_size, n_layers=1), tokenizer)
+    save(base.initialise(torch.Generator().manual_seed(0)), tmp_path / "base")
+    data = written(tmp_path / "train.jsonl", 30, 5)
+    settings = [*STEPS, "train.steps=3", "task.lora_rank=2"]
+    tune("chat", [data], model=tmp_path / "base", settings=settings, out=tmp_path / "run", quiet=True)
+    model = load(tmp_path / "run")
+    assert model.settings.vocab_size == tokenizer.vocab_size + 2 and model.settings.context == 96
+    assert not (tmp_path / "run" / "adapter").exists()  # its rows would be others than those of the base
+    theirs = AutoModelForCausalLM.from_pretrained(export(tmp_path / "run"))
+    ids = torch.tensor([Predictor.load(tmp_path / "run").task.template_of().ids(QUESTION, add_generation_prompt=True)])
+    torch.testing.assert_close(theirs(ids).logits, model(ids), rtol=1e-4, atol=1e-4)
 
 
 def test_a_conversation_that_is_cut_is_named(tmp_path):
