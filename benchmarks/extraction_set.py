@@ -1,8 +1,9 @@
-"""Texts with records from PropBank on English EWT: who does what to whom, when and where, of the root verb of a sentence.
+"""Two sets of texts with records, as JSON lines that `inkstone tune extract` reads.
 
     python benchmarks/extraction_set.py FOLDER
 
-writes train.jsonl, dev.jsonl and test.jsonl with a text and a record each; INKSTONE_DATA names the mirror.
+writes into FOLDER/ewt who does what to whom, when and where, of the root verb of a sentence (PropBank on English EWT, from the
+mirror that INKSTONE_DATA names), and into FOLDER/orders made-up orders, with names that no two parts share but by chance.
 """
 
 import json
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
 FIELDS = {
     "ARG0": "agent",
     "ARG1": "object",
@@ -22,6 +25,8 @@ FIELDS = {
     "ARGM-NEG": "not",
 }
 LONGEST = 20  # words
+SYLLABLES = ("ka", "lo", "mi", "tu", "re", "shi", "no", "pa")
+ITEMS = ("brush", "stone", "paper")
 
 
 def sentences(path: Path) -> Iterator[list[list[str]]]:
@@ -49,7 +54,28 @@ def record_of(rows: list[list[str]]) -> dict[str, str] | None:
     return {"action": rows[root][2]} | {name: found[name] for name in FIELDS.values() if name in found}
 
 
-def write(folder: Path) -> None:
+def order(draw: np.random.Generator) -> dict[str, object]:
+    who, city = ("".join(draw.choice(SYLLABLES, size)).title() for size in (3, 2))
+    count, item = int(draw.integers(1, 99)), str(draw.choice(ITEMS))
+    texts = (
+        f"{who} of {city} orders {count} {item}s today.",
+        f"Send {count} {item}s to {who}, {city}.",
+        f"In {city}, {who} asked for a {item}.",
+    )
+    kind = int(draw.integers(len(texts)))
+    record = {"name": who, "city": city, "item": item} | ({"count": count} if kind < 2 else {})
+    return {"text": texts[kind], "record": record}
+
+
+def write_orders(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, (part, number) in enumerate({"train": 1500, "dev": 200, "test": 200}.items()):
+        draw = np.random.default_rng(seed)
+        with open(folder / f"{part}.jsonl", "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(order(draw)) + "\n" for _ in range(number))
+
+
+def write_ewt(folder: Path) -> None:
     mirror = Path(os.environ["INKSTONE_DATA"]) / "srl-en-ewt"
     folder.mkdir(parents=True, exist_ok=True)
     for part in ("train", "dev", "test"):
@@ -61,4 +87,5 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write_orders(Path(sys.argv[1]) / "orders")
+    write_ewt(Path(sys.argv[1]) / "ewt")

@@ -211,7 +211,7 @@ def test_the_yardstick_is_what_the_training_part_is_better_met_with(tmp_path):
     assert task.measures(found[:10], told)["field F1"].value > 0.9
 
 
-@pytest.mark.parametrize("family", ["decoder", "encoder_decoder"])
+@pytest.mark.parametrize("family", ["decoder", pytest.param("encoder_decoder", marks=pytest.mark.slow)])
 def test_a_small_model_learns_to_fill_in_a_form(tmp_path, family, capsys):
     for name, number, seed in (("train", 240, 1), ("test", 40, 2)):
         (tmp_path / f"{name}.jsonl").write_text(lines(orders(number, seed)), encoding="utf-8")
