@@ -117,7 +117,7 @@ def main() -> None:
         "--minutes", type=float, default=5.0, help="of each adapted model, and of the one from the start"
     )
     parser.add_argument("--base-minutes", type=float, default=5.0)
-    parser.add_argument("--replay", nargs="+", type=float, default=[0.2, 0.0])
+    parser.add_argument("--replay", nargs="+", type=float, default=[0.5, 0.2, 0.0])
     parser.add_argument("--threads", type=int, help="of every run; default all cores")
     parser.add_argument("--out", default=str(HERE / "results" / "adaptation.json"))
     options = parser.parse_args()

@@ -68,14 +68,14 @@ def test_what_was_gained_and_forgotten_is_what_both_models_say(folder, run):
     assert run["forgetting"] == pytest.approx(run["old_after"] / run["old_before"] - 1)
     assert run["bits_per_byte"] < 0.95 * run["new_before"]
     facts = adapted_run.facts()["adaptation"]
-    assert facts["forgetting"] == run["forgetting"] and facts["replay"] == run["replay"] == 0.2
+    assert facts["forgetting"] == run["forgetting"] and facts["replay"] == run["replay"] == 0.5
     assert facts["model"] == run["adapted_from"] == str(folder / "base")
 
 
 def test_replay_keeps_what_would_be_forgotten(folder, run, tmp_path):
     without = adapted(folder / "new.txt", folder / "base", tmp_path / "without", "train.steps=60", "task.replay=0.0")
     assert without["forgetting"] > run["forgetting"] + 0.02
-    assert without["bits_per_byte"] < run["bits_per_byte"] + 0.05
+    assert without["bits_per_byte"] < run["bits_per_byte"]
     assert (
         Run(tmp_path / "without").facts()["training"]["epochs"] > Run(folder / "adapted").facts()["training"]["epochs"]
     )
@@ -88,7 +88,7 @@ def test_the_run_is_one_like_any_other_and_says_so(folder, run, capsys):
     report = (folder / "adapted" / "report.html").read_text(encoding="utf-8")
     assert "What adapting" in report and f"{run['old_before']:.3f}" in report
     recipe = load_recipe(folder / "adapted" / "recipe.toml")
-    assert (recipe.task.replay, recipe.model.width, recipe.model.family) == (0.2, 32, "decoder")
+    assert (recipe.task.replay, recipe.model.width, recipe.model.family) == (0.5, 32, "decoder")
     assert evaluate_run(folder / "adapted", compressors=False)["bits_per_byte"] == pytest.approx(run["bits_per_byte"])
     both = compare_runs([folder / "base", folder / "adapted"], [str(folder / "new.txt")], device="cpu")
     assert both["rows"][0]["values"][0] > both["rows"][0]["values"][1]
@@ -248,7 +248,7 @@ def test_a_checkpoint_has_no_old_text_unless_it_is_named(folder, tmp_path, capsy
     named = adapted(
         folder / "new.txt", tmp_path / "checkpoint", tmp_path / "named", f"task.replay_text={folder / 'old.txt'}"
     )
-    assert named["replay"] == 0.2 and np.isfinite(named["forgetting"])
+    assert named["replay"] == 0.5 and np.isfinite(named["forgetting"])
     assert load_recipe(tmp_path / "named" / "recipe.toml").train.optimizer == "adamw"
 
 
@@ -259,7 +259,7 @@ def test_the_command_shows_old_and_new(folder, tmp_path, capsys):
             ["tune", "language-modelling", str(folder / "new.txt"), "--from", str(folder / "base"), "--out", str(tmp_path / "run"), *words]
         )  # fmt: skip
     out = capsys.readouterr().out
-    assert code == 0 and "new text" in out and "old text" in out and "20% of them of old text" in out
+    assert code == 0 and "new text" in out and "old text" in out and "50% of them of old text" in out
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ from inkstone.training.pretraining import Training
 from inkstone.training.sizing import budget
 from inkstone.training.tuning_plan import with_dropout
 
-DEFAULT_REPLAY = 0.2
+# From WikiText-2 to a novel, 250 steps of 512 tokens after 600 of them: without replay old text costs 47 % more, with 0.2 6.5 %, with
+# 0.5 2.4 %; new text costs 1.966, 2.016 and 2.124 bits per byte, of 3.690 before.
+DEFAULT_REPLAY = 0.5
 OF_MODEL = ("context", "dropout")  # of the section [model]: all else is as the model has it
 OLD_SHARE = 0.03  # of the time, for each score of old text
 LEAST_OLD = 60_000  # bytes of old text to score, where there are as many

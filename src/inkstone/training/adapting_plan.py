@@ -22,7 +22,7 @@ from inkstone.training.preparing import texts_to_learn_from
 from inkstone.training.sizing import refuse_too_large, vocabulary_for
 from inkstone.training.tuning_plan import learning_rate_for
 
-PEAK = 1.0  # of the learning rate of a model from the start
+PEAK = 1.0  # of the learning rate of a model from the start; with half of it new text gains less and old loses as much
 MOST_TORN = (
     0.1  # share of tokens that are parts of a character, from which on the characters are missing in a vocabulary
 )
