@@ -344,6 +344,10 @@ def test_bombs_are_refused():
         Constraint.json_schema(nested(100_000))
     with pytest.raises(ConstraintError, match="too large"):
         Constraint.json_schema({"enum": list(range(300_000))})
+    with pytest.raises(ConstraintError, match="30,000 choices are given"):
+        Constraint.choices([str(number) for number in range(30_000)])
+    with pytest.raises(ConstraintError, match=r"the pattern '\({60}' … cannot"):
+        Constraint.regex("(" * 50_000 + ")" * 50_000)
     with pytest.raises(ConstraintError, match="properties"):
         Constraint.json_schema({"type": "object", "properties": {f"p{n}": {} for n in range(5000)}})
     cases = [

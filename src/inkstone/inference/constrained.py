@@ -35,6 +35,8 @@ NEVER = float("-inf")
 LEAST = -1e4  # log-probability of an allowed token at least: where the model bars all of them, they are equally likely
 LONGEST_CLOSING = 5000  # bytes that may be added to complete a text that was cut off
 SHOWN = 200  # characters of what llguidance says
+NAMED = 60  # characters of a pattern
+MOST_CHOICES = 20_000
 SPECIAL_IN_PATTERNS = frozenset(r"\.+*?()|[]{}^$#&-~/")
 
 # The byte that leads out of JSON soonest, of those that are allowed: outside a string and inside one.
@@ -72,13 +74,18 @@ class Constraint:
     @classmethod
     def regex(cls, pattern: str) -> "Constraint":
         """Texts that match a pattern from end to end: Rust's syntax, which is Python's without looking around and back."""
-        return cls(llguidance().LLMatcher.grammar_from_regex(pattern), f"the pattern {pattern!r}")._checked()
+        return cls(
+            llguidance().LLMatcher.grammar_from_regex(pattern),
+            f"the pattern {pattern[:NAMED]!r}{' …' * (len(pattern) > NAMED)}",
+        )._checked()
 
     @classmethod
     def choices(cls, texts: Sequence[str]) -> "Constraint":
-        """One of these texts. Raises ConstraintError where there is none."""
+        """One of these texts. Raises ConstraintError where there is none, or too many."""
         if isinstance(texts, str) or not texts:
             raise ConstraintError(f"choices = {texts!r}, but must be a list of at least one text")
+        if len(texts) > MOST_CHOICES:
+            raise ConstraintError(f"{len(texts):,} choices are given, but at most {MOST_CHOICES:,} are possible")
         pattern = "|".join("".join(map(_escaped, text)) for text in dict.fromkeys(texts))
         return cls(llguidance().LLMatcher.grammar_from_regex(pattern), "the choices")._checked()
 
