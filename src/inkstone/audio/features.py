@@ -7,6 +7,8 @@ A frame is 25 ms of samples, one every 10 ms; its mean is taken off, p is the pr
 kaldi-native-fbank. Source: Davis & Mermelstein 1980; Povey et al. 2011.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
@@ -34,7 +36,7 @@ def log_mel(samples: Float[np.ndarray, " n"], rate: int, bins: int = BINS) -> Fl
     options.frame_opts.frame_shift_ms, options.frame_opts.frame_length_ms = 1000 * SHIFT, 1000 * WINDOW
     options.mel_opts.num_bins = bins
     options.mel_opts.low_freq, options.mel_opts.high_freq = LOWEST, -BELOW_HALF
-    computer = kaldi.OnlineFbank(options)
+    computer: Any = kaldi.OnlineFbank(options)  # which takes arrays as well as the lists that it promises to
     computer.accept_waveform(rate, np.asarray(samples, dtype=np.float32) * SCALE)
     computer.input_finished()
     frames = [computer.get_frame(number) for number in range(computer.num_frames_ready)]
