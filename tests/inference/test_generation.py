@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 import torch
 
-from inkstone.errors import InkstoneError
+from inkstone.errors import InkstoneError, RunError
 from inkstone.inference.generation import generate, stream
 from inkstone.inference.sampling import Sampling, SamplingError
+from inkstone.models.headed import Headed, HeadSettings
 
 from .decoders import byte_tokenizer, decoder
 from .known_models import Markov, scripted
@@ -166,3 +167,10 @@ def test_beams_give_their_best_first():
 def test_wrong_options_are_refused(options, words):
     with pytest.raises(SamplingError, match=words):
         generate(scripted("ab"), "a", **options)
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+def test_a_model_tuned_for_a_task_is_named_as_such(beams):
+    tuned = Headed(decoder(), HeadSettings("class", labels=("good", "bad")))
+    with pytest.raises(RunError, match=r"was tuned for a task.*inkstone predict"):
+        generate(tuned, "ink", beams=beams)

@@ -105,11 +105,11 @@ def test_the_schema_is_that_of_the_training_part_alone(tmp_path):
 def test_the_vocabulary_is_small_but_holds_the_characters(tmp_path):
     task, found, _ = read(tmp_path / "a.jsonl", orders(40, 0))
     task.learn(found)
-    assert task.largest_vocabulary == 512
+    assert task.largest_vocabulary == 320
     texts = ["端溪石砚三方，送墨子。", "徽州松烟墨两锭，送墨子。", "端溪石砚两方，徽州墨三锭，送松溪。"]
     task, found, _ = read(tmp_path / "b.jsonl", [{"text": text * 9, "record": {"who": "墨子"}} for text in texts])
     task.learn(found)
-    assert 512 < task.largest_vocabulary < 560
+    assert 320 < task.largest_vocabulary < 380
     tokenizer = learn_tokenizer(iter(task.texts(found)), "byte-bpe", task.largest_vocabulary)
     assert len(tokenizer.encode(texts[0])) <= len(texts[0])
 

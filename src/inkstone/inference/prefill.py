@@ -7,13 +7,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from inkstone.errors import RunError
 from inkstone.models.base import CarriesState, LanguageModel, State
 
 
 def prompt_ids(model: LanguageModel, prompt: str | Sequence[int]) -> list[int]:
     """The tokens to begin with: a prompt is the beginning of a document, and before it stands what stood there in
     training. Where that is nothing, an empty prompt is the end token of the document before. Ids are taken as they are.
+
+    Raises RunError for a model that was tuned to answer otherwise than by going on with a text.
     """
+    if not hasattr(model, "step"):
+        raise RunError(
+            "this model was tuned for a task and does not go on with a text; ask it by: inkstone predict RUN INPUT"
+        )
     tokenizer = model.tokenizer
     ids = [*tokenizer.begin, *tokenizer.encode(prompt)] if isinstance(prompt, str) else list(prompt)
     return ids or [tokenizer.end]

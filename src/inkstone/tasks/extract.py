@@ -45,7 +45,7 @@ JUDGED = 0.2  # of the training examples, by which the yardstick is chosen
 MOST_JUDGED = 300
 # Entries of a tokenizer that is learned from the examples, besides characters: a value that is copied in few long pieces, each
 # of them rare, is learned far more slowly than one in many short ones.
-VOCABULARY = 512
+VOCABULARY = 320
 OF_WIDE = (
     1.25  # entries for each character beyond ASCII, its share of the beginnings that characters have in common included
 )
