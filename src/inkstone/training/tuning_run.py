@@ -10,8 +10,6 @@ import torch
 
 from inkstone.environment import environment, pick_device
 from inkstone.errors import RunError
-from inkstone.evaluation.report import report as write_report
-from inkstone.evaluation.task_report import ERRORS
 from inkstone.files import write_json
 from inkstone.hub.conversing_layout import save_conversing
 from inkstone.hub.headed_layout import save_headed
@@ -25,7 +23,6 @@ from inkstone.tasks.base import (
     AsksBeside,
     DoesSoFromTheStart,
     GaugedByLoss,
-    HasDetails,
     HasYardstick,
     HidesAnswers,
     KeepsReference,
@@ -35,7 +32,6 @@ from inkstone.tasks.base import (
     Varies,
     WritesSamples,
 )
-from inkstone.tasks.errors import write_errors
 from inkstone.tasks.parts import Parts, read_parts
 from inkstone.tasks.predict import Predictor, places_of_cut
 from inkstone.tasks.scoring import figures_of
@@ -51,6 +47,7 @@ from inkstone.training.machine import measure_machine
 from inkstone.training.placing import let_go
 from inkstone.training.planner import Choice
 from inkstone.training.tuned_model import tuned_model
+from inkstone.training.tuned_scores import record_outcome, scores_before, seconds_of_scoring
 from inkstone.training.tuning_plan import plan_steps, threads_for_products
 from inkstone.training.what_learns import choose_what_learns, keep_changes
 from inkstone.vectors.formats import read_vectors
@@ -64,7 +61,6 @@ NEIGHBOURS = 5  # of a word, one of which may take its place
 SHORT_HEADS = ("class", "token", "span", "next", "text", "ctc")
 SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report; more where scoring takes longer,
 MOST_AT_THE_END = 0.3  # but no more than this
-SCORED_FIRST = 24  # examples by which the seconds of scoring are told
 
 
 class TuningRun:
@@ -187,8 +183,11 @@ class TuningRun:
         """Build the model, train it, and save it."""
         predictor, inputs, choices = self.prepare(parts, device)
         if self.recipe.train.steps is None:
-            self.at_the_end = self.seconds_of_scoring(predictor, parts)
-        self.score_beginning(predictor, parts)
+            self.at_the_end = seconds_of_scoring(predictor, parts)
+        asked = self.recipe.task.yardstick and self.recipe.task.model and "yardstick" not in self.run.facts()
+        if asked and isinstance(self.task, DoesSoFromTheStart):
+            self.line.show("scoring the model as it began", force=True)
+            self.run.record(yardstick=scores_before(predictor, parts, self.recipe.train.seed))
         whole = isinstance(self.task, ReadsByTemplate) and self.task.learns_whole()
         factors, learning = choose_what_learns(predictor.model, self.recipe.task, self.recipe.train.seed, whole)
         if self.recipe.train.dtype == "bfloat16":  # as the recipe says, or as an earlier call chose
@@ -251,16 +250,6 @@ class TuningRun:
                 self.line.show("learning the model beside", force=True)
             self.task.learn_beside(parts.train, self.run.folder)
         return predictor, inputs, choices
-
-    def seconds_of_scoring(self, predictor: Predictor, parts: Parts) -> float:
-        """How long the final scores of dev and test will take, by a few examples of both."""
-        scored = [example for examples in parts.scored().values() for example in examples]
-        some = scored[:: max(1, len(scored) // SCORED_FIRST)]
-        begin = time.perf_counter()
-        predictor.answers(some)
-        each = (time.perf_counter() - begin) / len(some)
-        settling = len(parts.dev) if isinstance(self.task, SettlesOnDev) else 0
-        return each * (len(scored) + settling)
 
     def plan(self, predictor: Predictor, inputs: list[Encoded], choices: list[Choice]) -> int:
         """Most steps of the run; recorded and said with all choices, but where an earlier call has done so."""
@@ -326,7 +315,9 @@ class TuningRun:
             self.run,
             seconds=self.left(),
             held_out=score,
-            gauge=Gauge.of_nats(getattr(self.task, "counted_in", "token")) if by_loss else Gauge.of_task(self.task.score),
+            gauge=Gauge.of_nats(getattr(self.task, "counted_in", "token"))
+            if by_loss
+            else Gauge.of_task(self.task.score),
             line=self.line,
             interruption=self.interruption,
             patience=self.recipe.task.patience,
@@ -350,22 +341,6 @@ class TuningRun:
             save_conversing(model.body, self.run.folder, self.task.template_of(), described)
         else:
             save_headed(model, self.run.folder, described)
-
-    def score_beginning(self, predictor: Predictor, parts: Parts) -> None:
-        """Take the figures of a model that can do the task before its first step as the yardstick."""
-        task = self.recipe.task
-        if not (task.yardstick and task.model and isinstance(self.task, DoesSoFromTheStart)):
-            return
-        if "yardstick" in self.run.facts():
-            return
-        self.line.show("scoring the model as it began", force=True)
-        began = time.perf_counter()
-        figures = {
-            part: figures_of(self.task.measures(examples, predictor.answers(examples)), self.recipe.train.seed)
-            for part, examples in parts.scored().items()
-        }
-        seconds = time.perf_counter() - began
-        self.run.record(yardstick={"name": self.task.as_it_began(), "figures": figures, "seconds": seconds})
 
     def notice_cut(self, parts: Parts, part: str, places: list[str], context: int) -> None:
         """Say and record which examples of a part are longer than the context."""
@@ -392,41 +367,17 @@ class TuningRun:
     def conclude(self, predictor: Predictor, parts: Parts, yardstick: dict[str, Any] | None) -> dict[str, Any]:
         """Score dev and test, with the yardstick beside them; record what came of the run."""
         self.line.show("scoring", force=True)
-        seed = self.recipe.train.seed
-        scored = parts.scored()
-        given = {}
-        for part, examples in scored.items():
-            given[part] = predictor.answers(examples)
+        answers = {}
+        for part, examples in parts.scored().items():
+            answers[part] = predictor.answers(examples)
             self.notice_cut(parts, part, predictor.cut, predictor.frame.context)
-        figures = {
-            part: figures_of(self.task.measures(examples, given[part]), seed) for part, examples in scored.items()
-        }
-        details = {}
-        if isinstance(self.task, HasDetails):
-            details = {part: self.task.details(examples, given[part]) for part, examples in scored.items()}
         if isinstance(self.task, WritesSamples):
             self.line.show("writing samples", force=True)
             self.run.record(samples=self.task.samples(predictor.model, parts.dev))
-        training, yardstick = self.run.facts()["training"], yardstick or self.run.facts().get("yardstick")
-        outcome = {
-            "folder": str(self.run.folder),
-            "task": self.task.name,
-            "score": self.task.score,
-            "figures": figures,
-            "yardstick": yardstick,
-            "examples": {part: len(examples) for part, examples in (("train", parts.train), *scored.items())},
-            "parameters": training["parameters"],
-            "steps": training["steps"],
-            "epochs": training["epochs"],
-            "tokens": training["tokens"],
-            "seconds": self.elapsed(),
-        }
-        self.run.record(evaluation={"figures": figures, "yardstick": yardstick, "details": details}, outcome=outcome)
-        part, examples = list(scored.items())[-1]
-        title = f"{self.run.folder.resolve().name}: {part}"
-        page = self.run.folder / ERRORS
-        write_errors(page, title, self.task, examples, given[part], figures[part], details.get(part, {}))
-        write_report(self.run.folder)
+        yardstick = yardstick or self.run.facts().get("yardstick")
+        outcome = record_outcome(
+            self.run, self.task, parts, answers, yardstick, self.recipe.train.seed, seconds=self.elapsed
+        )
         self.line.clear()
         return outcome
 
