@@ -23,7 +23,14 @@ GERMAN = [
     "Er hat gestern einen langen Brief an seinen Bruder geschrieben.",
     "Sie wollen wissen, wann der Zug aus der Stadt ankommt.",
 ]
-CHINESE = ["老人在砚台上磨墨。", "她在小店里买纸和新毛笔。", "我们从早上起就在等你。", "孩子们和狗在花园里玩。", "他昨天写信。", "他们想知道火车何时到。"]
+CHINESE = [
+    "老人在砚台上磨墨。",
+    "她在小店里买纸和新毛笔。",
+    "我们从早上起就在等你。",
+    "孩子们和狗在花园里玩。",
+    "他昨天写信。",
+    "他们想知道火车何时到。",
+]
 
 
 def rows(first, second, codes=("en", "de"), times=4):
@@ -94,7 +101,10 @@ def test_what_is_usual_is_not_extreme():
 
 
 def test_a_document_with_as_many_lines_on_both_sides_is_pairs_of_lines():
-    given = [*rows(ENGLISH, GERMAN), Parallel("f:doc", (("en", "\n\n".join(ENGLISH[:3])), ("de", "\n".join(GERMAN[:3]))))]
+    given = [
+        *rows(ENGLISH, GERMAN),
+        Parallel("f:doc", (("en", "\n\n".join(ENGLISH[:3])), ("de", "\n".join(GERMAN[:3])))),
+    ]
     given.append(Parallel("f:other", (("en", "\n".join(ENGLISH[:3])), ("de", " ".join(GERMAN[:3])))))
     pairs, understanding = checked(given)
     assert [(p.source, p.targets[0]) for p in pairs[-4:-1]] == list(zip(ENGLISH[:3], GERMAN[:3], strict=True))
@@ -103,7 +113,10 @@ def test_a_document_with_as_many_lines_on_both_sides_is_pairs_of_lines():
 
 
 def test_several_languages_in_a_row_and_several_files():
-    three = [Parallel(f"a:{n}", (("en", a), ("de", b), ("zh", c))) for n, (a, b, c) in enumerate(zip(ENGLISH, GERMAN, CHINESE, strict=True))]
+    three = [
+        Parallel(f"a:{n}", (("en", a), ("de", b), ("zh", c)))
+        for n, (a, b, c) in enumerate(zip(ENGLISH, GERMAN, CHINESE, strict=True))
+    ]
     pairs, _ = checked([*three, *rows(GERMAN, CHINESE, ("de", "zh"))])
     assert {p.direction for p in pairs} == {("en", "de"), ("en", "zh"), ("de", "zh")}
     assert len(pairs) == 6 * 2 + 24
