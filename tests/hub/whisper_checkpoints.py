@@ -39,7 +39,10 @@ def whisper_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def whisper_checkpoint(folder: Path, seed: int = 0, **changes) -> WhisperForConditionalGeneration:
-    """Write a checkpoint in which every number is random; the model, as transformers has it."""
+    """Write a checkpoint in which every number is random; the model, as transformers has it.
+
+    What it writes depends on the sound: other embeddings, and it would write one token again and again.
+    """
     tokenizer = whisper_tokenizer()
     ids = tokenizer.get_vocab()
     end, shape = ids["<|endoftext|>"], dict(encoder_layers=2, decoder_layers=3, d_model=32, num_mel_bins=80)
@@ -58,7 +61,7 @@ def whisper_checkpoint(folder: Path, seed: int = 0, **changes) -> WhisperForCond
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "encoder.embed_positions" not in name:
-                weight.add_(torch.randn_like(weight) * (1.0 if "embed_tokens" in name else 0.2))
+                weight.add_(torch.randn_like(weight) * (0.15 if "embed_tokens" in name else 0.5))
     model.generation_config = GenerationConfig(
         decoder_start_token_id=config.decoder_start_token_id,
         eos_token_id=end,

@@ -19,7 +19,7 @@ NEVER = float("-inf")
 
 @dataclass(frozen=True)
 class TimeRules:
-    """The rules of one checkpoint, with times or without."""
+    """The rules of one checkpoint, with times or without any."""
 
     tokens: SpeechTokens
     times: bool
@@ -38,6 +38,8 @@ class TimeRules:
                 together = scores[..., first:].logsumexp(-1, keepdim=True)
                 sure = together > scores[..., :first].amax(-1, keepdim=True)
                 scores = scores.masked_fill(sure & (ids < first), NEVER)
+        else:
+            scores[..., first:] = NEVER
         return scores.log_softmax(-1)
 
     def _out_of_place(self, ids: Int[Tensor, " v"], written: Int[Tensor, "b k t"]) -> Bool[Tensor, "b k v"]:
