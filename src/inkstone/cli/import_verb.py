@@ -23,5 +23,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         parameters = human_count(origin["parameters"], "parameters")
         print(f"{made.folder}  ({origin['architecture']}, {parameters}, {origin['dtype']}, {human_bytes(size)})")
-        print(f'Next:  inkstone generate {made.folder} "..."   or   inkstone eval {made.folder} TEXT')
+        if origin["architecture"] == "WhisperForConditionalGeneration":
+            print(f"Next:  inkstone predict {made.folder} RECORDING")
+        else:
+            print(f'Next:  inkstone generate {made.folder} "..."   or   inkstone eval {made.folder} TEXT')
     return {"run": str(made.folder), **{key: value for key, value in origin.items() if key != "files"}, "bytes": size}

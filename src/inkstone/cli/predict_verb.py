@@ -10,9 +10,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run or a checkpoint tuned for a task")
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="texts; none: lines of standard input")
     parser.add_argument("--file", dest="files", action="append", default=[], metavar="FILE", help="lines or records")
-    parser.add_argument("--out", metavar="FILE", help="write the answers there, as JSON lines; NAME.conllu: as CoNLL-U; translations in NAME.txt: as text")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="write the answers there, as JSON lines; NAME.conllu: as CoNLL-U; translations in NAME.txt: as text",
+    )
     parser.add_argument("--context", metavar="FILE", help="the text that all inputs, questions then, are about")
-    parser.add_argument("--to", metavar="LANGUAGE", help="of a translator of several languages: which one to write")
+    parser.add_argument(
+        "--to",
+        metavar="LANGUAGE",
+        help="of a translator of several languages: which one to write; of a Whisper: en, for English",
+    )
+    parser.add_argument(
+        "--language", metavar="LANGUAGE", help="of a Whisper: the language that is spoken; by default it tells"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
@@ -32,7 +43,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         inputs = [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
         if not inputs:
             print("inkstone: no input: give texts, --file FILE, or lines of standard input", file=sys.stderr)
-    answers = predict(options.run, inputs, files=options.files, context=options.context, to=options.to, device=options.device)
+    answers = predict(
+        options.run,
+        inputs,
+        files=options.files,
+        context=options.context,
+        to=options.to,
+        language=options.language,
+        device=options.device,
+    )
     if options.out and options.out.lower().endswith(".conllu"):
         task = read_config(local_folder(options.run)).get("task", {})
         write_text(Path(options.out), conllu_of(answers, task.get("tag_column")))
@@ -59,6 +78,10 @@ def told(predicate: dict[str, Any]) -> str:
 
 def transcript(answer: dict[str, Any]) -> str:
     """What is said in a recording, and below it when."""
+    if "segments" in answer:
+        lines = [f"  {each['start']:.2f}–{each['end']:.2f} {each['text']}" for each in answer["segments"]]
+        language = f"\t{answer['language']}" if answer["language"] else ""
+        return "\n".join((f"{answer['text'] or '(nothing)'}\t{answer['confidence']:.3f}{language}", *lines))
     times = "  ".join(f"{word['start']:.2f}–{word['end']:.2f} {word['word']}" for word in answer["words"])
     return f"{answer['text'] or '(nothing)'}\t{answer['confidence']:.3f}" + (f"\n  {times}" if times else "")
 

@@ -11,6 +11,7 @@ from inkstone.hub.bert_tasks import is_task
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load, read_config
 from inkstone.hub.headed_layout import TASK, is_headed, task_beside
+from inkstone.hub.whisper import is_whisper
 from inkstone.models.headed import Headed, ReadsUnits
 from inkstone.tasks import task_class
 from inkstone.tasks.base import (
@@ -18,6 +19,7 @@ from inkstone.tasks.base import (
     AsksBeside,
     AsksFurther,
     GaugedByLoss,
+    HearsLanguages,
     HidesAnswers,
     ReadsByTemplate,
     ReadsInputs,
@@ -42,7 +44,7 @@ class Predictor:
 
     @classmethod
     def load(cls, run: Path | str, device: str = "auto") -> "Predictor":
-        """The model of a run that was tuned for a task, or of a checkpoint of BERT or RoBERTa that others tuned for one.
+        """The model of a run that was tuned for a task, or of a checkpoint that others tuned for one: BERT, RoBERTa, Whisper.
 
         Raises RunError for any other folder.
         """
@@ -54,6 +56,13 @@ class Predictor:
             model = load(folder, device=device)
             assert isinstance(model, Headed)
             return cls(model, *task_of_checkpoint(model, config, folder))
+        if is_whisper(config):
+            from inkstone.models.whisper import Whisper
+            from inkstone.tasks.foreign_speech import WhisperPredictor
+
+            listener = load(folder, device=device)
+            assert isinstance(listener, Whisper)
+            return WhisperPredictor(listener, config, folder)
         written = task_beside(folder)
         if not is_headed(config) and written is None:
             raise RunError(f"{folder} was not tuned for a task; do so by: inkstone tune TASK DATA --from {run}")
@@ -136,13 +145,15 @@ def predict(
     files: Sequence[str | Path] = (),
     context: str | Path | None = None,
     to: str | None = None,
+    language: str | None = None,
     device: str = "auto",
 ) -> list[Answer]:
     """What a tuned model says to each input: a text, or what else the task takes (pairs, records, lists of words).
 
     files: plain text, a line an input; csv, tsv or JSON lines, a record an input, by the columns of the training data.
     context: of a run that answers questions, a file with the text that all inputs, questions then, are about.
-    to: of a run that translates into several languages, the one to translate into.
+    to: of a run that translates into several languages, the one to translate into; of a Whisper, "en" for English.
+    language: of a Whisper, the language that is spoken; none: it tells by itself.
     Each answer holds the keys of the task (`label` and `probabilities` of a classifier), and `input`; `cut` is true of
     an input whose end was left out, since it is longer than the model's context.
     Raises RunError for a folder that was not tuned, TextError for files and inputs that cannot be read.
@@ -157,7 +168,11 @@ def predict(
             )
         about = "\n\n".join(text for frame in read([context]) for text in frame["text"].to_list())
         given = [[question, about] for question in inputs]
-    if to is not None:
+    if isinstance(predictor.task, HearsLanguages):
+        predictor.task.listen(language, to)
+    elif language is not None:
+        raise RunError(f"{run} knows nothing of spoken languages; leave the language out")
+    elif to is not None:
         if predictor.task.name != "translate":
             raise RunError(f"{run} was tuned for the task {predictor.task.name}; a language is for runs that translate")
         given = [{**each, "to": to} if isinstance(each, dict) else {"text": each, "to": to} for each in inputs]

@@ -15,6 +15,7 @@ from inkstone.hub.bert_tasks import is_task
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import read_config
 from inkstone.hub.headed_layout import is_headed, task_beside
+from inkstone.hub.whisper import is_whisper
 from inkstone.run import Run
 from inkstone.tasks import task_class
 from inkstone.tasks.base import Measure
@@ -38,7 +39,8 @@ def eval(
         return evaluate.eval(run, text, seed=seed, device=device, **how)
     if not text:
         folder = local_folder(run)
-        facts = {} if is_task(read_config(folder)) else Run(folder).facts().get("evaluation")
+        config = read_config(folder)
+        facts = {} if is_task(config) or is_whisper(config) else Run(folder).facts().get("evaluation")
         if not facts:
             raise RunError(f"{run} has no figures of its own; name examples to score it on: inkstone eval {run} DATA")
         return {"run": str(run), "text": "held-out", **facts}
@@ -72,7 +74,7 @@ def is_tuned(run: Path | str, text: Sequence[str | Path] | None = None) -> bool:
     config = read_config(folder)
     written = task_beside(folder)
     if written is None or not text:
-        return is_headed(config) or is_task(config) or written is not None
+        return is_headed(config) or is_task(config) or is_whisper(config) or written is not None
     reads = task_class(str(written.get("name"))).reads
     try:
         return any(reads(record.values) for record in islice(read_records(text), LOOKED_AT))
