@@ -185,6 +185,11 @@ def test_a_damaged_record_is_named_and_the_rest_is_shown(tmp_path):
     assert "Training has reached 1.683 bits per byte" in text
 
 
+ADAPTED = {
+    "model": "runs/base", "replay": 0.5, "new": {"before": 2.9}, "old": {"before": 1.8, "after": 1.9}, "forgetting": 0.056,
+    "new_tokens": 512, "read_before": {"documents": 3, "bytes": 4096},
+}  # fmt: skip
+
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -196,7 +201,7 @@ ODD = st.recursive(
 @given(st.data())
 def test_facts_of_any_shape_still_give_a_page(data):
     """Some facts replaced by something else entirely: the page leaves them out, and stays well-formed."""
-    facts = copy.deepcopy(FACTS)
+    facts = copy.deepcopy({**FACTS, "adaptation": ADAPTED})
     for _ in range(data.draw(st.integers(1, 4))):
         stage = data.draw(st.sampled_from([s for s in facts if isinstance(facts[s], dict)]))
         key = data.draw(st.sampled_from(sorted(facts[stage])))
@@ -207,6 +212,20 @@ def test_facts_of_any_shape_still_give_a_page(data):
         events=[], recipe=Recipe(), recipe_text="", environment={},
     )  # fmt: skip
     tree(page(record))
+
+
+def test_what_adapting_changed_is_shown_on_page_and_card(tmp_path):
+    run = golden_run(tmp_path / "run")
+    run.record(adaptation=ADAPTED)
+    html = report(run.folder).read_text(encoding="utf-8")
+    english, chinese = words(html, "en"), words(html, "zh")
+    assert "What adapting runs/base changed" in english and "1.800" in english and "+5.6%" in english
+    assert "3 documents" in english and "512 new tokens" in english and "旧文本" in chinese
+    assert "inkstone tune language-modelling" in english
+    card = (run.folder / "README.md").read_text(encoding="utf-8")
+    assert "adapted by Inkstone from `runs/base`" in card and "+5.6 %" in card and "旧文本 1.800 → 1.900" in card
+    run.record(adaptation={"model": "runs/base", "replay": 0.0, "new": {"before": 2.9}})
+    assert "No old text was known" in words(report(run.folder).read_text(encoding="utf-8"), "en")
 
 
 def test_derived_figures(tmp_path):
