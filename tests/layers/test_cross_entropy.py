@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from inkstone.layers import cross_entropy as module
-from inkstone.layers.cross_entropy import linear_cross_entropy, token_nats
+from inkstone.layers.cross_entropy import linear_cross_entropy, smoothed_nats, token_nats
 
 
 def case(n: int, width: int, v: int, dtype=torch.float64):
@@ -102,3 +102,21 @@ def test_nats_of_single_tokens_in_bfloat16_and_gradients_that_are_asked_for(chun
     F.cross_entropy(hidden.detach().double() @ wide.T, targets, reduction="sum").backward()
     assert hidden.grad is None and weight.grad.dtype == torch.bfloat16
     assert (weight.grad.double() - wide.grad).norm() <= 2e-2 * wide.grad.norm()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
+def test_smoothed_nats_and_their_gradients_are_those_of_torch(smoothing):
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight = torch.randn(130, 8, generator=generator), torch.randn(50, 8, generator=generator)
+    targets, counts = torch.randint(0, 50, (130,), generator=generator), torch.rand(130, generator=generator)
+    found = []
+    for nats in (
+        lambda h, w: smoothed_nats(h, w, targets, smoothing),
+        lambda h, w: F.cross_entropy(h @ w.T, targets, reduction="none", label_smoothing=smoothing),
+    ):
+        h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
+        each = nats(h, w)
+        (each * counts).sum().backward()
+        found.append((each.detach(), h.grad, w.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

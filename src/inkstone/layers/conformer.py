@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inkstone.layers.attention import attention
+from inkstone.layers.dropout import dropout
 from inkstone.layers.feed_forward import MLP
 from inkstone.layers.normalisation import LayerNorm
 from inkstone.layers.rotary import rotate
@@ -66,7 +67,7 @@ class ConformerBlock(nn.Module):
         return self.attended(seen.transpose(1, 2).reshape(b, t, width))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+        return dropout(x, self.dropout, self.training)
 
 
 @torch.no_grad()

@@ -109,3 +109,18 @@ def token_nats(
     """
     chunk = max(64, CHUNK_NUMBERS // weight.shape[0])
     return _TokenNats.apply(hidden, weight, targets, chunk)
+
+
+def smoothed_nats(
+    hidden: Float[Tensor, "n width"], weight: Float[Tensor, "v width"], targets: Int[Tensor, " n"], smoothing: float
+) -> Float[Tensor, " n"]:
+    """The nats of each row against a target that has 1 − ε, with ε spread over all v (Szegedy et al. 2016).
+
+    As Σⱼ log softmax(z)ⱼ / v is the mean logit less the norm, −log softmax(z)[y] + ε (z[y] − mean z): beside `token_nats` one product
+    with the mean row of `weight`. Equal to `F.cross_entropy` with `label_smoothing`.
+    """
+    nats = token_nats(hidden, weight, targets)
+    if not smoothing:
+        return nats
+    rows = hidden.float()
+    return nats + smoothing * ((rows * weight[targets].float()).sum(-1) - rows @ weight.float().mean(0))

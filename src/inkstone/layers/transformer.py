@@ -10,11 +10,11 @@ Projections are of the whole width, for all heads at once, and the heads are sli
 
 from collections.abc import Callable
 
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inkstone.layers.attention import attention
+from inkstone.layers.dropout import dropout
 from inkstone.layers.feed_forward import MLP
 from inkstone.layers.normalisation import LayerNorm
 from inkstone.layers.rotary import rotate
@@ -89,7 +89,7 @@ class TransformerBlock(nn.Module):
 
     def _residual(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:
         y = part(norm(x) if self.pre_norm else x)
-        x = x + (F.dropout(y, self.dropout, self.training) if self.dropout else y)
+        x = x + dropout(y, self.dropout, self.training)
         return x if self.pre_norm else norm(x)
 
     def _heads(self, x: Tensor, kinds: int) -> tuple[Tensor, ...]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from inkstone.errors import RecipeError
 from inkstone.layers.convolution import GatedConvolution, visible_inputs
+from inkstone.layers.dropout import dropout
 from inkstone.layers.normalisation import RMSNorm
 from inkstone.models.decoder import context_for
 from inkstone.tokens.tokenizer import Tokenizer
@@ -172,4 +173,4 @@ class Convolutional(nn.Module):
         return iter(self.convolutions)  # type: ignore[arg-type]
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.settings.dropout, self.training) if self.settings.dropout else x
+        return dropout(x, self.settings.dropout, self.training)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from inkstone.errors import RecipeError
 from inkstone.layers.attention import attention, inside_documents
+from inkstone.layers.dropout import dropout
 from inkstone.layers.feed_forward import GeluMLP, SwiGLU
 from inkstone.layers.kv_cache import KeyValueCache
 from inkstone.layers.normalisation import LayerNorm, RMSNorm
@@ -154,7 +155,7 @@ class Block(nn.Module):
         return x + self._drop(self.feed_forward(self.feed_forward_norm(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.settings.dropout, self.training) if self.settings.dropout else x
+        return dropout(x, self.settings.dropout, self.training)
 
 
 class Decoder(KeepsFrequencies):

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from inkstone.errors import RecipeError
 from inkstone.layers.attention import same_document
 from inkstone.layers.cross_entropy import linear_cross_entropy
+from inkstone.layers.dropout import dropout
 from inkstone.layers.normalisation import LayerNorm
 from inkstone.layers.positions import places_in_documents, sinusoids
 from inkstone.layers.rotary import KeepsFrequencies, frequencies, rotation
@@ -217,7 +218,7 @@ class Encoder(KeepsFrequencies):
             x = x + self.types(torch.zeros_like(ids) if types is None else types)
         x = self.embedding_norm(x)
         if s.dropout:
-            x = F.dropout(x, s.dropout, self.training)
+            x = dropout(x, s.dropout, self.training)
         visible = None if document is None else same_document(document, document)
         for block in self.blocks:
             x = block(x, turn=turn, visible=visible)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from inkstone.errors import RecipeError
 from inkstone.layers.attention import inside_documents, same_document
 from inkstone.layers.cross_entropy import linear_cross_entropy
+from inkstone.layers.dropout import dropout
 from inkstone.layers.feed_forward import ACTIVATIONS
 from inkstone.layers.kv_cache import KeyValueCache
 from inkstone.layers.normalisation import LayerNorm
@@ -367,7 +368,7 @@ class EncoderDecoder(KeepsFrequencies):
                     )
                 x = x + positions(places)
         x = x if norm is None else norm(x)
-        return F.dropout(x, s.dropout, self.training) if s.dropout else x, turn
+        return dropout(x, s.dropout, self.training), turn
 
     def _decoded(
         self,

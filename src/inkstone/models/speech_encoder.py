@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from inkstone.errors import RecipeError
 from inkstone.layers.conformer import ConformerBlock, initialise_block
+from inkstone.layers.dropout import dropout
 from inkstone.layers.rotary import KeepsFrequencies, frequencies, rotation
 from inkstone.tokens.tokenizer import Tokenizer
 
@@ -121,7 +122,7 @@ class SpeechEncoder(KeepsFrequencies):
         x = x * _inside((lengths + 1) // 2, x.shape[2])[:, None, :, None].to(x)
         x = F.silu(self.second(x))
         x = self.into(x.transpose(1, 2).flatten(2))
-        x = F.dropout(x, s.dropout, self.training)
+        x = dropout(x, s.dropout, self.training)
         heard = self.states_of(lengths)
         valid = _inside(heard, x.shape[1])
         turn = rotation(self.omega, 0, x.shape[1])

@@ -13,13 +13,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from inkstone.errors import RecipeError, TextError
 from inkstone.inference.beam_search import Hypothesis
 from inkstone.inference.writing import write_texts
+from inkstone.layers.cross_entropy import smoothed_nats
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.framing import Frame
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
@@ -123,8 +123,7 @@ class WritingSettings:
     def _nats_of_tokens(self, model: Headed, batch: ExampleBatch, smoothing: float) -> Float[Tensor, " n"]:
         assert batch.written is not None and batch.written_valid is not None
         states = model.written_states(batch)[batch.written_valid]
-        logits = F.linear(states, model.body.output_weight).float()
-        return F.cross_entropy(logits, batch.written[batch.written_valid], reduction="none", label_smoothing=smoothing)
+        return smoothed_nats(states, model.body.output_weight, batch.written[batch.written_valid], smoothing)
 
     def outputs(self, model: Headed, batch: ExampleBatch) -> list[Said]:
         """The best text of each row."""
@@ -140,7 +139,8 @@ class WritingSettings:
         )
         tokenizer = model.tokenizer
         return [
-            self.said(tokenizer, self.best(source, each, tokenizer)) for source, each in zip(sources, found, strict=True)
+            self.said(tokenizer, self.best(source, each, tokenizer))
+            for source, each in zip(sources, found, strict=True)
         ]
 
     def best(self, source: Sequence[int], found: Sequence[Hypothesis], tokenizer: Tokenizer) -> Hypothesis:
