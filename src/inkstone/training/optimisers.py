@@ -44,13 +44,13 @@ class Optimisers:
             for name, weight in self.weights.items()
         }
         assert settings.learning_rate and settings.scalar_learning_rate and settings.weight_decay is not None
-        rows = matrices_of(model)
-        if settings.optimizer == "muon" and not hasattr(model, "matrices"):
-            raise RecipeError("train.optimizer = 'muon' is for the decoder; choose 'adamw'")
+        rows, hidden = matrices_of(model), hidden_matrices(model)
+        if settings.optimizer == "muon" and not hidden:
+            raise RecipeError("train.optimizer = 'muon', but this model has no matrices that Muon is for; choose 'adamw'")
         self.parts: dict[str, torch.optim.Optimizer] = {}
         rest = dict(self.masters)
         if settings.optimizer == "muon":
-            matrices = [(rest.pop(name), sizes) for name, sizes in rows.items() if name in rest]
+            matrices = [(rest.pop(name), sizes) for name, sizes in hidden.items() if name in rest]
             if matrices:
                 self.parts["muon"] = Muon(matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         decayed = [weight for name, weight in rest.items() if name in rows]
@@ -182,6 +182,14 @@ def layer_decay(model: nn.Module, decay: float) -> dict[str, float]:
             below = id(weight) in tables or re.search(r"(^|[._])embedding_norm\.", name)
             factors[name] = lowest if below else 1.0
     return factors
+
+
+def hidden_matrices(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The matrices that Muon is for, of a model with a head those of its body, with the rows of each map stacked in them."""
+    if hasattr(model, "matrices"):
+        return matrices_of(model)
+    body = getattr(model, "body", None)
+    return {f"body.{name}": sizes for name, sizes in hidden_matrices(body).items()} if body is not None else {}
 
 
 def matrices_of(model: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -21,7 +21,7 @@ from inkstone.tokens.learning import learn_tokenizer
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.conversing import longest_conversation, made_to_converse
 from inkstone.training.head_choice import begin_at_head, head_for
-from inkstone.training.planner import GIVEN, Choice
+from inkstone.training.planner import GIVEN, MUON_RATE, Choice
 from inkstone.training.tuning_plan import (
     COVERED,
     LARGEST_VOCABULARY,
@@ -103,12 +103,18 @@ def tuned_model(
     head, choice = head_for(task.head(), recipe.task, source)
     model = Headed(body, head).initialise_head(torch.Generator().manual_seed(train.seed))
     choices += choice + begin_at_head(model, source, pooler)
-    train.optimizer = "adamw"
+    if train.optimizer == "auto":
+        train.optimizer = getattr(body, "fresh_optimizer", "adamw") if fresh else "adamw"
     why = GIVEN if train.learning_rate else f"width {body.settings.width}, {'from the start' if fresh else 'tuned'}"
     slower = SHARE_OF_RATE if isinstance(task, KeepsReference) and not recipe.task.lora_rank else 1.0
-    train.learning_rate = train.learning_rate or slower * learning_rate_for(body, fresh)
+    rate = slower * learning_rate_for(body, fresh)
+    if train.optimizer == "muon":
+        train.scalar_learning_rate = train.scalar_learning_rate or rate
+    train.learning_rate = train.learning_rate or (MUON_RATE if train.optimizer == "muon" else rate)
     train.scalar_learning_rate = train.scalar_learning_rate or train.learning_rate
     train.weight_decay = 0.01 if train.weight_decay is None else train.weight_decay
+    if train.optimizer == "muon":
+        choices.append(Choice("optimizer", "muon", "for the matrices; AdamW for the rest"))
     choices.append(Choice("learning rate", float(f"{train.learning_rate:.3g}"), why))
     return model, context, choices
 
