@@ -134,12 +134,12 @@ class Adaptation(Training):
     ) -> tuple[Tokenizer, str]:
         """The tokenizer of the model, with tokens of the new text where those are asked for or needed."""
         own: Tokenizer = self.source.tokenizer
-        known = Run(self.folder).facts().get("tokenizer", {}).get("bytes_per_token")
+        known = Run(self.folder).facts().get("tokenizer", {})
         most, why = new_tokens_for(recipe, own, split, budget(machine, seconds), known)
         if not most:
             return own, why
         line.show(f"learning {most} more tokens", force=True)
-        sample = bytes_to_learn_from(seconds) // 2
+        sample = bytes_to_learn_from(seconds) // 4  # to learn on costs about four times as much
         extension = extend_tokenizer(own, texts_to_learn_from(split), most, seed=recipe.train.seed, sample_bytes=sample)
         line.say(f"tokenizer  {len(extension.pieces):,} new tokens beside {own.vocab_size:,}: {why}")
         self.note(new_tokens=len(extension.pieces), why_new_tokens=why)

@@ -1,7 +1,7 @@
 """The choices of adapting a language model: how many new tokens, what one step reads, and how fast it learns."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import islice
 from typing import Any
@@ -24,7 +24,7 @@ from inkstone.training.tuning_plan import learning_rate_for
 
 PEAK = 1.0  # of the learning rate of a model from the start; with half of it new text gains less and old loses as much
 MOST_TORN = (
-    0.1  # share of tokens that are parts of a character, from which on the characters are missing in a vocabulary
+    0.1  # share of tokens that are parts of a character, beyond that in old text: from here on characters are missing
 )
 LEAST_BYTES = 0.6  # of the bytes that a token spells in old text: where it spells fewer of new text, words are missing
 SAMPLE_TEXTS, SAMPLE_CHARACTERS = 200, 20_000  # by which the fit of a tokenizer is told
@@ -32,18 +32,19 @@ LONGEST_CONTEXT = 512  # tokens read at once in adapting a checkpoint of others
 
 
 def new_tokens_for(
-    recipe: Recipe, tokenizer: Tokenizer, split: Split, work: float, bytes_per_token: float | None
+    recipe: Recipe, tokenizer: Tokenizer, split: Split, work: float, known: Mapping[str, Any]
 ) -> tuple[int, str]:
     """How many tokens of the new text the tokenizer should learn at most, and why.
 
-    `work` is what the run can do (`sizing.budget`), `bytes_per_token` what a token spells in old text, where that is known.
+    `work` is what the run can do (`sizing.budget`), `known` what a run recorded of the tokenizer on old text, if there is one.
     """
     asked = recipe.task.extend_tokenizer
     if isinstance(asked, int):
         return asked, GIVEN
     texts = (text[:SAMPLE_CHARACTERS] for text in islice(texts_to_learn_from(split), SAMPLE_TEXTS))
     fit = fertility(tokenizer, texts)
-    torn = fit.byte_tokens > MOST_TORN
+    bytes_per_token = known.get("bytes_per_token")
+    torn = fit.byte_tokens - known.get("byte_tokens", 0.0) > MOST_TORN
     short = bytes_per_token is not None and fit.bytes_per_token < LEAST_BYTES * bytes_per_token
     if not torn and not short:
         return 0, "the tokenizer fits the new text"
