@@ -11,9 +11,10 @@ from inkstone.errors import CheckpointError, RecipeError
 from inkstone.layers.lora import add_lora
 from inkstone.models.encoder import Encoder, EncoderSettings
 from inkstone.models.encoder_decoder import EncoderDecoder, EncoderDecoderSettings
+from inkstone.models.headed import Headed, HeadSettings
 from inkstone.training.averaging import WeightAverage
 from inkstone.training.checkpoints import load_checkpoint, save_checkpoint
-from inkstone.training.optimisers import Optimisers, layer_decay, matrices_of
+from inkstone.training.optimisers import Optimisers, hidden_matrices, layer_decay, matrices_of
 from training.small_runs import small_decoder, train_section
 
 
@@ -200,6 +201,21 @@ def test_low_rank_changes_alone_are_trained(optimizer):
     sizes = {name: weight.shape[0] for name, weight in encoder.named_parameters()}
     assert all(sum(rows[name]) == sizes[name] for name in rows)
     assert rows["blocks.0.qkv.base.weight"] == (16, 16, 16) and rows["blocks.0.qkv.changes.1.A"] == (2,)
+
+
+def test_muon_takes_the_hidden_matrices_of_a_body_and_adamw_its_head():
+    body = Encoder(EncoderSettings.of_size(257, 16, 1, n_heads=2), byte_tokenizer())
+    model = Headed(body, HeadSettings("class", ("no", "yes")))
+    assert list(hidden_matrices(model)) == [f"body.{name}" for name, *_ in body.matrices()]
+    optimisers = Optimisers(model, train_section(optimizer="muon"))
+    muon = {id(weight) for group in optimisers.parts["muon"].param_groups for weight in group["params"]}
+    assert muon == {id(weight) for _, weight, _ in body.matrices()}
+    assert model.scores is not None and id(model.scores.weight) not in muon
+
+
+def test_a_model_without_such_matrices_is_refused_muon():
+    with pytest.raises(RecipeError, match="no matrices that Muon is for"):
+        Optimisers(torch.nn.Linear(3, 2), train_section(optimizer="muon"))
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
