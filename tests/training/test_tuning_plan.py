@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from hub.checkpoints import decoder, some_ids
+from hub.checkpoints import decoder, some_ids, tokenizer
+from inkstone.errors import RecipeError
 from inkstone.models.headed import Headed, HeadSettings
+from inkstone.models.whisper import Whisper, WhisperSettings
 from inkstone.recipe import Recipe, with_settings
 from inkstone.tasks.classify import Classify
 from inkstone.tokens.example_batches import Encoded
 from inkstone.training import tuning_plan
 from inkstone.training.planner import GIVEN
-from inkstone.training.tuning_plan import plan_steps, with_dropout
+from inkstone.training.tuning_plan import body_that_fits, plan_steps, with_dropout
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,13 @@ def test_a_body_keeps_its_dropout_and_gets_some_where_it_has_none(own, given, ex
     torch.testing.assert_close(tuned.eval().hidden(ids), body.hidden(ids))
     drawn = [tuned.train().hidden(ids) for _ in range(2)]
     assert torch.equal(*drawn) == (expected == 0)
+
+
+def test_a_whisper_is_no_body():
+    shape = dict(width=8, n_layers=1, n_heads=2, hidden=8, context=8, source_context=4)
+    whisper = Whisper(WhisperSettings(vocab_size=tokenizer().vocab_size, **shape), tokenizer())
+    with pytest.raises(RecipeError, match="inkstone predict CHECKPOINT RECORDING"):
+        body_that_fits(whisper)
 
 
 def test_a_body_that_cannot_drop_anything_is_left_as_it_is():

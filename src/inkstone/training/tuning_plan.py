@@ -17,6 +17,7 @@ from inkstone.errors import RecipeError
 from inkstone.models import body_family
 from inkstone.models.base import CarriesState, NextTokenModel
 from inkstone.models.headed import Headed, ReadsBothWays, ReadsFeatures, ReadsUnits
+from inkstone.models.whisper import Whisper
 from inkstone.recipe import Recipe
 from inkstone.tasks.base import Task
 from inkstone.tasks.predict import to_device
@@ -75,6 +76,10 @@ def body_that_fits(model: Any) -> Any:
     """The model, if a head can stand on it. Raises RecipeError otherwise."""
     if isinstance(model, Headed):
         return model.body
+    if isinstance(model, Whisper):
+        raise RecipeError(
+            "a Whisper reads sound and is not tuned here; ask it as it is: inkstone predict CHECKPOINT RECORDING"
+        )
     if not isinstance(model, ReadsBothWays | ReadsUnits | ReadsFeatures | NextTokenModel):
         raise RecipeError(
             f"a model of the family {model.family!r} cannot be tuned for this task; take an encoder, decoder, recurrent or "
