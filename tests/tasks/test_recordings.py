@@ -118,3 +118,18 @@ def test_another_rate_gives_other_features(tmp_path):
     soundfile.write(tmp_path / "0.wav", sound(), RATE)
     wide, narrow = (Ears(rate).asked(str(tmp_path / "0.wav"), 1) for rate in (16_000, 8000))
     assert wide.identity != narrow.identity and wide.seconds == pytest.approx(narrow.seconds)
+
+
+def test_a_model_hears_as_much_as_the_recordings_have_and_no_more_than_is_usual(tmp_path):
+    for rate, wanted in ((8000, 8000), (11_025, 11_025), (44_100, RATE)):
+        folder = tmp_path / str(rate)
+        folder.mkdir()
+        for number in range(3):
+            soundfile.write(folder / f"{number}.wav", sound(seed=number, rate=rate), rate)
+            (folder / f"{number}.txt").write_text("ab", encoding="utf-8")
+        (folder / "broken.wav").write_bytes(b"no sound")
+        (folder / "broken.txt").write_text("ab", encoding="utf-8")
+        task = Transcribe()
+        found = task.read([str(folder)], Understanding("train", [str(folder)]))
+        assert len(found) == 3 and task.rate == wanted == task.to_dict()["rate"]
+        assert Transcribe(rate=4000).rate == 4000

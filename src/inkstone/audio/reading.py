@@ -76,6 +76,15 @@ def read_audio(source: str | Path | bytes, rate: int = RATE) -> Sound:
     return Sound(mono.astype(np.float32), rate, file_rate, channels, tuple(doubts))
 
 
+def file_rate(source: str | Path) -> int | None:
+    """The sampling rate of a file, by its header; None of what is no sound. Raises MissingExtraError as `read_audio` does."""
+    soundfile = _soundfile()
+    try:
+        return int(soundfile.info(str(source)).samplerate)
+    except (soundfile.SoundFileError, OSError, ValueError, RuntimeError):
+        return None
+
+
 def resampled(samples: Float[np.ndarray, " n"], old: float, new: float) -> Float[np.ndarray, " m"]:
     """The same sound with another number of samples a second."""
     try:

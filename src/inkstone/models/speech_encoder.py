@@ -7,6 +7,7 @@ for 40 ms; with 2 the second leaves time as it is. A head of the kind "ctc" says
 Source: Gulati et al. 2020, figure 1.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -75,6 +76,8 @@ class SpeechEncoder(KeepsFrequencies):
     tokenizer_kind: ClassVar[str] = "character"
     longest_input: ClassVar[int] = LONGEST
     reads: ClassVar[str] = "frames"  # what `longest_input` counts
+    fresh_optimizer: ClassVar[str] = "muon"  # from the start
+    fresh_matrix_rate: ClassVar[float] = 0.01  # of Muon
 
     def __init__(self, settings: SpeechEncoderSettings, tokenizer: Tokenizer):
         super().__init__()
@@ -91,8 +94,15 @@ class SpeechEncoder(KeepsFrequencies):
 
     @property
     def fresh_rate(self) -> float:
-        """The learning rate of AdamW from the start."""
+        """The learning rate of AdamW, which takes all that is no matrix, from the start."""
         return FRESH_RATE * min(1.0, (128 / self.settings.width) ** 0.5)
+
+    def matrices(self) -> Iterator[tuple[str, nn.Parameter, tuple[int, ...]]]:
+        """The hidden matrices, each with the numbers of rows of the maps that are stacked in it."""
+        for name, weight in self.blocks.named_parameters(prefix="blocks"):
+            if weight.dim() == 2:
+                maps = 3 if "qkv" in name else 2 if "convolution.into" in name else 1  # what passes, and its gate
+                yield name, weight, (weight.shape[0] // maps,) * maps
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "SpeechEncoder":

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,18 @@ from jaxtyping import Float
 
 from inkstone.audio.augmentation import at_speed
 from inkstone.audio.features import SHIFT, log_mel, normalised
-from inkstone.audio.reading import Sound, read_audio
+from inkstone.audio.reading import RATE, Sound, file_rate, read_audio
 from inkstone.errors import AudioError, TextError
 from inkstone.models.speech_encoder import LONGEST
 from inkstone.progress import human_time
 from inkstone.tasks.understanding import Understanding, languages_of
+from inkstone.text.reading_report import ReadingReport
 from inkstone.text.spoken import as_spoken, joined_words
 from inkstone.text.transcripts import Columns, Transcript, read_transcripts, resolved_audio
 
 EDGE = 8  # frames of silence put before and after a recording, so that the shortest word has room
 TOGETHER = 50  # recordings of which the language is told at a time
+LOOKED_AT = 200  # recordings by which the sampling rate is chosen
 FRAMES_A_TOKEN = 4  # of speech at least: what says more cannot be aligned
 
 
@@ -67,6 +69,14 @@ class Ears:
         """Compute the features of what was heard."""
         found = normalised(log_mel(samples, self.rate))
         self.kept[identity, speed] = np.pad(found, ((EDGE, EDGE), (0, 0)))
+
+    def settle_rate(self, sources: Sequence[str], columns: Columns) -> int:
+        """Hear with the highest rate that the first recordings have, and no more than `RATE`: where they have less, there is
+        nothing above it to hear."""
+        listed = islice(read_transcripts(sources, columns, ReadingReport()), LOOKED_AT)
+        rates = [rate for each in listed if each.audio.name and (rate := file_rate(each.audio)) is not None]
+        self.rate = min(RATE, max(rates, default=RATE))
+        return self.rate
 
     def read(
         self, sources: Sequence[str], columns: Columns, grouped: bool, written: bool, understanding: Understanding

@@ -67,7 +67,7 @@ class Transcribe:
     audio_column: str | None = None
     text_column: str | None = None
     group_column: str | None = None  # of speakers, who then stay on one side of every split
-    rate: int = RATE  # samples a second that the model hears
+    rate: int | None = None  # samples a second that the model hears; None: as many as the recordings have, `RATE` at most
     written: bool = False  # whether case and punctuation of the transcripts are learned
     speeds: Sequence[float] = (0.9, 1.1)  # at which recordings are learned besides their own
     spec_augment: bool = True
@@ -87,7 +87,7 @@ class Transcribe:
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot hold."""
-        if self.rate < 2000:
+        if self.rate is not None and self.rate < 2000:
             raise RecipeError(f"task.rate = {self.rate}, but speech needs at least 2,000 samples a second")
         if self.beams < 1:
             raise RecipeError(f"task.beams = {self.beams}, but must be at least 1")
@@ -96,7 +96,7 @@ class Transcribe:
         if self.alpha is not None and self.alpha < 0:
             raise RecipeError(f"task.alpha = {self.alpha}, but must be at least 0")
         self.speeds = tuple(self.speeds)
-        self.ears, self.fusion = Ears(self.rate), None
+        self.ears, self.fusion = Ears(self.rate or RATE), None
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Transcribe":
@@ -116,6 +116,7 @@ class Transcribe:
 
     def read(self, sources: Sequence[str], understanding: Understanding) -> list[Utterance]:
         """The recordings of manifests and folders, each opened and looked at."""
+        self.rate = self.rate or self.ears.settle_rate(sources, self.columns)
         grouped = self.group_column is not None
         return self.ears.read(sources, self.columns, grouped, self.written, understanding)
 

@@ -13,7 +13,7 @@ from inkstone.hub.folder import load
 from inkstone.models import body_family
 from inkstone.models.headed import Headed
 from inkstone.models.more_tokens import with_more_tokens
-from inkstone.recipe import Recipe
+from inkstone.recipe import Recipe, TrainSection
 from inkstone.tasks.base import KeepsReference, NeedsTokens, ReadsByTemplate, SuitsBody, Task
 from inkstone.tasks.framing import Frame
 from inkstone.tokens.added_tokens import with_tokens
@@ -103,20 +103,26 @@ def tuned_model(
     head, choice = head_for(task.head(), recipe.task, source)
     model = Headed(body, head).initialise_head(torch.Generator().manual_seed(train.seed))
     choices += choice + begin_at_head(model, source, pooler)
+    slower = SHARE_OF_RATE if isinstance(task, KeepsReference) and not recipe.task.lora_rank else 1.0
+    choices += choose_rates(train, body, fresh, slower)
+    return model, context, choices
+
+
+def choose_rates(train: TrainSection, body: Any, fresh: bool, slower: float = 1.0) -> list[Choice]:
+    """Settle the optimiser, its learning rates, and the weight decay, where the recipe leaves them open.
+
+    Muon takes the matrices of bodies that say so, and only from the start: what was learned before would be gone soon.
+    """
     if train.optimizer == "auto":
         train.optimizer = getattr(body, "fresh_optimizer", "adamw") if fresh else "adamw"
+    muon = train.optimizer == "muon"
     why = GIVEN if train.learning_rate else f"width {body.settings.width}, {'from the start' if fresh else 'tuned'}"
-    slower = SHARE_OF_RATE if isinstance(task, KeepsReference) and not recipe.task.lora_rank else 1.0
     rate = slower * learning_rate_for(body, fresh)
-    if train.optimizer == "muon":
-        train.scalar_learning_rate = train.scalar_learning_rate or rate
-    train.learning_rate = train.learning_rate or (MUON_RATE if train.optimizer == "muon" else rate)
-    train.scalar_learning_rate = train.scalar_learning_rate or train.learning_rate
+    train.learning_rate = train.learning_rate or (getattr(body, "fresh_matrix_rate", MUON_RATE) if muon else rate)
+    train.scalar_learning_rate = train.scalar_learning_rate or (rate if muon else train.learning_rate)
     train.weight_decay = 0.01 if train.weight_decay is None else train.weight_decay
-    if train.optimizer == "muon":
-        choices.append(Choice("optimizer", "muon", "for the matrices; AdamW for the rest"))
-    choices.append(Choice("learning rate", float(f"{train.learning_rate:.3g}"), why))
-    return model, context, choices
+    told = [Choice("optimizer", "muon", "of the matrices; AdamW of all else")] if muon else []
+    return [*told, Choice("learning rate", float(f"{train.learning_rate:.3g}"), why)]
 
 
 def texts_for(family: str, task: Task, examples: Sequence[Any]) -> list[str]:
