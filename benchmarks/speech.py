@@ -43,7 +43,7 @@ RATE = 8000
 GAPS = (0.0, 0.12)  # seconds of silence between clips that are joined
 JOINED = {"train": 300, "dev": 60, "test": 150}
 LINES = 20_000  # dates that the language model reads
-SETTINGS = ("task.rows=16", "task.epochs=100", "task.patience=20")
+SETTINGS = ("task.rows=16", "task.epochs=100", "task.patience=30", "tokenizer.kind=word")
 COLUMNS = ["data", "score", "seeds", "mean, %", "lowest", "highest", "goal, %", "recordings", "seconds of a run"]
 SETS = ("digits", "unknown", "connected")
 

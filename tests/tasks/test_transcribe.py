@@ -140,7 +140,7 @@ def tuned(tmp_path_factory):
         written(folder / part, number, seed)
         for part, number, seed in (("train", 160, 1), ("dev", 24, 2), ("test", 24, 3))
     )
-    how = ["train.steps=260", "train.learning_rate=0.006", "task.rows=16", "task.speeds=[]"]
+    how = ["train.steps=260", "train.scalar_learning_rate=0.006", "task.rows=16", "task.speeds=[]"]
     outcome = tune(
         "transcribe", [train], dev=[dev], test=[test], settings=[*SHAPE, *how], out=folder / "run", quiet=True
     )
