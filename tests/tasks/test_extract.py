@@ -15,7 +15,7 @@ from inkstone.models.headed import Headed
 from inkstone.run import Run
 from inkstone.tasks.extract import Extract
 from inkstone.tasks.framing import Frame
-from inkstone.tasks.predict import predict
+from inkstone.tasks.predict import Predictor, predict
 from inkstone.tasks.scoring import eval as score
 from inkstone.tasks.understanding import Understanding
 from inkstone.tasks.written import Pair
@@ -183,6 +183,31 @@ def test_a_decoder_learns_the_record_alone():
     assert asked.ids.tolist() == read.tolist() and not asked.answers.any() and not encoded.cut
     [[long]] = task.encode([Pair("a:2", "We need ink. " * 50, pair.targets)], frame)
     assert long.cut and len(long.ids) <= 64 and TOKENIZER.decode(long.ids[long.answers]) == pair.targets[0]
+
+
+def test_a_record_is_learned_in_the_order_in_which_it_may_be_written():
+    """The order of the schema that the records have, whatever the order of one of them."""
+    pairs = [
+        Pair("a:1", "Ink for Ada.", ('{"what":"ink","who":"Ada"}',)),
+        Pair("a:2", "Ink for Bo.", ('{"who":"Bo","what":"ink"}',)),
+    ]
+    task = Extract()
+    task.learn(pairs)
+    encoded = [one for of_one in task.encode(pairs, Frame.of(TOKENIZER, 64)) for one in of_one]
+    written = [TOKENIZER.decode(one.ids[one.answers]) for one in encoded]
+    assert written == ['{"what":"ink","who":"Ada"}', '{"what":"ink","who":"Bo"}']
+    assert all(map(task.constraint.accepts, written)) and not task.constraint.accepts(pairs[1].targets[0])
+
+
+def test_the_right_record_has_no_part_in_what_is_asked():
+    """Nor has its length, which would say how much of a text that is too long may be read."""
+    task, frame = Extract(schema=SCHEMA, longest=30), Frame.of(TOKENIZER, 64)
+    records = ('{"what":"ink"}', '{"what":"ink","who":"Ada of the long and winding name"}')
+    pairs = [Pair(str(n), "We need ink. " * 50, (record,)) for n, record in enumerate(records)]
+    [[short]], [[long]] = (task.encode([pair], frame) for pair in pairs)
+    assert (~short.answers).sum() > (~long.answers).sum()
+    one, other = Predictor(untrained(True), task, 64), Predictor(untrained(True), task, 64)
+    assert one.outputs(pairs[:1]) == other.outputs(pairs[1:])
 
 
 def test_figures_are_of_fields_and_of_whole_records():

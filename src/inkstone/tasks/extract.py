@@ -10,7 +10,7 @@ does not allow are barred (`inference/constrained.py`), and a record that is cut
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -171,7 +171,7 @@ class Extract(WritingSettings):
     def encode(self, examples: Sequence[Pair], frame: Frame) -> list[list[Encoded]]:
         """Each text with its record; of a text that is too long the end is left out, never of a record."""
         sources = frame.tokenizer.encode_batch([example.source for example in examples])
-        targets = frame.tokenizer.encode_batch([example.targets[0] if example.targets else "" for example in examples])
+        targets = frame.tokenizer.encode_batch([self._written(example) for example in examples])
         known = [ids for example, ids in zip(examples, targets, strict=True) if example.targets]
         self.learn_length([written_ids(frame, ids) for ids in known], frame.context)
         encoded = []
@@ -181,6 +181,14 @@ class Extract(WritingSettings):
                 [self._continued(frame, source, own) if self.continues else encoded_pair(frame, source, own)]
             )
         return encoded
+
+    def _written(self, example: Pair) -> str:
+        """The record in the order of the schema, in which alone it may be written; nothing where it is not known."""
+        return compact(in_order(json.loads(example.targets[0]), self.schema)) if example.targets else ""
+
+    def unanswered(self, examples: Sequence[Pair]) -> list[Pair]:
+        """The same without their records, whose length would say how much of a long text is read and how much is written."""
+        return [replace(example, targets=()) for example in examples]
 
     def _continued(self, frame: Frame, source: np.ndarray, target: np.ndarray | None) -> Encoded:
         end = frame.tokenizer.end
