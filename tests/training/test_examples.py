@@ -112,6 +112,14 @@ def chat_data(path, seed):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def extract_data(path, seed):
+    rows = (
+        {"text": f"{name} {verb} {place} {how}.", "record": {"who": name, "where": place, "glad": how == "gladly"}}
+        for name, verb, place, how in draws(seed, 150)
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
 def prefer_data(path, seed):
     rows = (
         {"prompt": f"{name} {verb} {place}, and how?", "chosen": how, "rejected": f"{name}? No idea."}
@@ -139,9 +147,10 @@ MADE = {
     "embed": (embed_data, "tsv", "Ben leaves Rome", ("recall@10", 0.2)),
     "transcribe": (transcribe_data, "tsv", lambda folder: str(folder / "dev-0.wav"), ("word accuracy", 0.4)),
     "summarize": (summarize_data, "jsonl", "It is said that Ben leaves Rome sadly.", ("ROUGE-L", 0.05)),
-    "chat": (chat_data, "jsonl", "Ben leaves Rome sadly. Is that good?", ("exact match", 0.3)),
-    "prefer": (prefer_data, "jsonl", "Ben leaves Rome, and how?", ("reward accuracy", 0.9)),
     "translate": (translate_data, "tsv", "Ben leaves Rome sadly.", ("BLEU", 0.05)),
+    "chat": (chat_data, "jsonl", "Ben leaves Rome sadly. Is that good?", ("exact match", 0.3)),
+    "extract": (extract_data, "jsonl", "Ben leaves Rome sadly.", ("field F1", 0.2)),
+    "prefer": (prefer_data, "jsonl", "Ben leaves Rome, and how?", ("reward accuracy", 0.9)),
 }
 
 
