@@ -101,6 +101,15 @@ def test_the_model_is_asked_about_whole_words_and_their_chain_is_the_text(langua
         assert fusion.worth(words) == pytest.approx(0.5 * fusion.log_chance(words) + 0.25 * len(words))
 
 
+def test_a_text_of_any_length_is_asked_about(language):
+    """As that of a long recording, which has more words than functions may call one another."""
+    model, _ = language
+    fusion = LanguageFusion(model)
+    words = words_of("ab ba " * 550)
+    assert fusion.log_chance(words) == fusion.known[words].log_chance < fusion.log_chance(words[:-1]) < 0
+    assert len(fusion.known) == len(words) + 1
+
+
 def test_fused_search_finds_what_rescoring_all_texts_finds(language):
     model, heard = language
     letters = [heard.encode(letter)[0] for letter in ("a", "b", " ")]

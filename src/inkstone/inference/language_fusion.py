@@ -66,9 +66,13 @@ class LanguageFusion:
         return tokenizer.encode(LINE_END)[0] if self.lines else tokenizer.end
 
     def _after(self, words: tuple[str, ...]) -> Beginning:
-        if words not in self.known:
-            before = self._after(words[:-1]) if words else None
-            self.known[words] = self._first() if before is None else self._read(before, words[-1])
+        read = len(words)
+        while read and words[:read] not in self.known:
+            read -= 1
+        if words[:read] not in self.known:
+            self.known[()] = self._first()
+        for number in range(read, len(words)):
+            self.known[words[: number + 1]] = self._read(self.known[words[:number]], words[number])
         return self.known[words]
 
     @torch.inference_mode()

@@ -49,10 +49,13 @@ def open_language_model(folder: Path) -> LanguageModel:
 
 def learned_lines(model: LanguageModel, texts: Sequence[str]) -> bool:
     """Whether texts are likelier as lines of a text than as documents: how a model takes them depends on what it learned from."""
-    judged = [words_of(text) for text in texts[:JUDGED]]
-    asked = [LanguageFusion(model, lines=lines) for lines in (True, False)]
-    as_lines, as_documents = (sum(fusion.log_chance(words, ended=True) for words in judged) for fusion in asked)
-    return as_lines > as_documents
+    total = {True: 0.0, False: 0.0}
+    for lines in total:
+        fusion = LanguageFusion(model, lines=lines)
+        for text in texts[:JUDGED]:
+            total[lines] += fusion.log_chance(words_of(text), ended=True)
+            fusion.forget()  # the states of so many texts would fill the memory
+    return total[True] > total[False]
 
 
 def choose_weights(texts: Texts, alpha: float | None = None, beta: float | None = None) -> tuple[float, float]:
