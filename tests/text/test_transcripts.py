@@ -67,6 +67,25 @@ def test_a_folder_of_recordings_with_texts_of_their_names(clips):
     assert [row.text for row in read(clips / "wavs")] == ["ink"]
 
 
+def test_texts_beside_recordings_may_be_in_any_encoding(clips):
+    (clips / "wavs" / "a.txt").write_bytes("研墨的时候，水不要太多。\n".encode("gb18030"))
+    (clips / "wavs" / "b.TXT").write_bytes(b"")
+    assert [row.text for row in read(clips / "wavs")] == ["研墨的时候，水不要太多。", ""]
+
+
+def test_the_columns_that_are_named_count_for_the_manifest_of_a_folder(clips):
+    (clips / "wavs" / "own.csv").write_text("where,what,who\na.wav,ink,x\n", encoding="utf-8")
+    found = {}
+    (row,) = read(clips / "wavs", Columns("where", "what", "who"), found)
+    assert (row.audio.name, row.text, row.speaker) == ("a.wav", "ink", "x")
+    assert found == {"recording": "where", "transcript": "what", "speaker": "who"}
+
+
+def test_a_table_between_bars_ends_its_rows_at_line_ends_alone(clips):
+    (clips / "metadata.csv").write_bytes("a|two\u2028four\r\nb|one\r\n".encode())
+    assert [row.text for row in read(clips / "metadata.csv")] == ["two\u2028four", "one"]
+
+
 def test_a_recording_that_is_not_there_is_listed_as_it_is_named(clips):
     (clips / "list.tsv").write_text("gone.wav\tink\n\tpaper\n", encoding="utf-8")
     assert [row.audio.name for row in read(clips / "list.tsv")] == ["gone.wav", ""]

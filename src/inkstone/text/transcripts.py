@@ -15,7 +15,7 @@ from typing import Any
 from inkstone.errors import TextError, nearest
 from inkstone.text.csv_table import RECORDINGS as ENDINGS
 from inkstone.text.reading_report import ReadingReport
-from inkstone.text.records import Record, form_of, members, read_records
+from inkstone.text.records import Record, members, read_records
 from inkstone.text.sources import SourceFile, files, once
 from inkstone.text.text_column import as_text
 
@@ -60,7 +60,7 @@ def read_transcripts(
     """
     for source in map(str, sources):
         if Path(source).is_dir():
-            yield from _of_folder(source, report)
+            yield from _of_folder(source, wanted, report, found)
             continue
         barred = _with_bars(source)
         if barred is not None:
@@ -119,11 +119,13 @@ def _of_record(record: Record, manifest: Path, audio: str, text: str | None, spe
     return Transcript(record.place, resolved_audio(manifest, name) if name else Path(), said, who)
 
 
-def _of_folder(folder: str, report: ReadingReport) -> Iterator[Transcript]:
+def _of_folder(
+    folder: str, wanted: Columns, report: ReadingReport, found: dict[str, str] | None
+) -> Iterator[Transcript]:
     """Recordings with a .txt of their name; where there is none at all, the manifest of that folder."""
     listed = {file.path for file in files(folder, report.skip)}
     spoken = sorted(path for path in listed if path.suffix.lower() in ENDINGS)
-    beside = {path.with_suffix("") for path in listed if path.suffix.lower() == ".txt"}
+    beside = {path.with_suffix(""): path for path in sorted(listed, reverse=True) if path.suffix.lower() == ".txt"}
     if not any(path.with_suffix("") in beside for path in spoken):
         manifests = sorted(path for path in listed if path.suffix.lower() in (".tsv", ".csv", ".jsonl"))
         if len(manifests) != 1:
@@ -131,23 +133,25 @@ def _of_folder(folder: str, report: ReadingReport) -> Iterator[Transcript]:
                 f"{folder}: {len(spoken):,} recordings, of which none has a transcript in a file of its name that ends in .txt; "
                 "write these, or name the manifest itself"
             )
-        yield from read_transcripts(manifests, Columns(), report)
+        yield from read_transcripts(manifests, wanted, report, found)
         return
     for path in spoken:
-        text = path.with_suffix(".txt")
-        said = text.read_text(encoding="utf-8", errors="replace").strip() if path.with_suffix("") in beside else None
+        text = beside.get(path.with_suffix(""))
+        said = None if text is None else _whole(text, report).strip()
         yield Transcript(str(path), path, said)
+
+
+def _whole(file: str | Path, report: ReadingReport) -> str:
+    """The text of a file, packed or not, in whatever encoding it is."""
+    return "".join(b"".join(member.utf8()).decode() for member, _ in members([file], report))
 
 
 def _with_bars(source: str) -> list[tuple[int, str]] | None:
     """The numbered lines of a table between bars, as LJ Speech has it; None for any other file."""
     if source.startswith("data:") or not source.lower().endswith((".csv", ".txt", ".csv.xz", ".csv.gz")):
         return None
-    lines: list[tuple[int, str]] = []
-    for member, name in members([source], ReadingReport()):
-        form_of(member, name)
-        text = b"".join(member.utf8()).decode()
-        lines += [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    text = _whole(source, ReadingReport())
+    lines = [(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     first = lines[0][1] if lines else ""
     return lines if first.count(BAR) in (1, 2) and "\t" not in first and first.find(BAR) < len(first) - 1 else None
 
