@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -48,6 +49,7 @@ from inkstone.training.tuning_plan import with_dropout
 DEFAULT_REPLAY = 0.5
 OF_MODEL = ("context", "dropout")  # of the section [model]: all else is as the model has it
 OLD_SHARE = 0.03  # of the time, for each score of old text
+TRIED = 4096  # tokens by which the speed of scoring is told
 LEAST_OLD = 60_000  # bytes of old text to score, where there are as many
 
 
@@ -85,7 +87,7 @@ class Adaptation(Training):
         if "plan" not in self.run.facts():
             self.take_shape()
         tokenizer, shards, held_out = super().text(machine, seconds)
-        self.read_old(tokenizer, machine, seconds)
+        self.read_old(tokenizer, machine, seconds, held_out)
         return tokenizer, shards, held_out
 
     def take_shape(self) -> None:
@@ -145,21 +147,21 @@ class Adaptation(Training):
         self.note(new_tokens=len(extension.pieces), why_new_tokens=why)
         return extension.tokenizer, f"{own.vocab_size:,} of {recipe.task.model}, the others of the new text"
 
-    def read_old(self, tokenizer: Tokenizer, machine: Machine, seconds: float | None) -> None:
+    def read_old(self, tokenizer: Tokenizer, machine: Machine, seconds: float | None, held_out: TokenShards) -> None:
         """Bring the old text into the run folder, by the tokenizer of now. Raises RecipeError where there must be some, and is none."""
         task, counted = self.recipe.task, issubclass(family_of(self.recipe.model.family), CountedModel)
         places = self.run.old_train_shards, self.run.old_held_out_shards
         found = [written_before(place, tokenizer) for place in places]
         begin = time.perf_counter()
         if not all(found):
-            most = self.bytes_to_score(machine, seconds)
+            most = self.bytes_to_score(self.readable(held_out, tokenizer, seconds))
             if task.replay_text:
                 found = self.read_named(task.replay_text, tokenizer, machine, seconds, most)
             else:
-                train, held_out = texts_of_run(self.folder)
+                train, aside = texts_of_run(self.folder)
                 if train:
                     own = self.source.tokenizer
-                    kept = [own.decode(ids) for shards in held_out for ids in shards.documents()]
+                    kept = [own.decode(ids) for shards in aside for ids in shards.documents()]
                     found = [gather(train, own, tokenizer, places[0]), spread(kept, tokenizer, most, places[1])]
             clocks = self.run.facts()["preparation"]
             self.run.record(preparation={**clocks, "tokenise": clocks["tokenise"] + time.perf_counter() - begin})
@@ -193,33 +195,37 @@ class Adaptation(Training):
             shutil.rmtree(spill, ignore_errors=True)
         return [train, kept]
 
-    def readable(self, machine: Machine, seconds: float | None) -> float:
-        """Tokens that a score may read in its share of the time; endlessly many in a run of so many steps."""
+    def readable(self, held_out: TokenShards, tokenizer: Tokenizer, seconds: float | None) -> float:
+        """Tokens that a score may read in its share of the time, by a trial; endlessly many in a run of so many steps."""
         if seconds is None or isinstance(self.source, CountedModel):
             return float("inf")
-        return OLD_SHARE * 1.5 * budget(machine, seconds) / self.source.settings.flops_per_token()
+        own = self.source.tokenizer
+        ids = own.encode(tokenizer.decode(held_out.document(0)[:TRIED]))[:TRIED]
+        scored, cost = affordable(self.source, len(ids), len(ids)), getattr(self.source, "tokens_read_for_each", 1)
+        begin = time.perf_counter()
+        score(self.source, [np.array(ids)], window=window_of(self.source), **scored)
+        read = cost * min(len(ids), scored["most"] or len(ids))
+        return OLD_SHARE * seconds * read / (time.perf_counter() - begin)
 
-    def bytes_to_score(self, machine: Machine, seconds: float | None) -> float:
+    def bytes_to_score(self, reading: float) -> float:
         """Bytes of old text that are scored before and after."""
         cost = getattr(self.source, "tokens_read_for_each", 1)
         sampled = getattr(self.source, "asks_for_tokens", False)  # such a model scores a sample of what it is given
-        return max(LEAST_OLD, 3.0 * self.readable(machine, seconds) / (1 if sampled else cost))
+        return max(LEAST_OLD, 3.0 * reading / (1 if sampled else cost))
 
     def plan(
         self, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, machine: Machine, total: float | None
     ) -> tuple[Any, float | None]:
         """Score the model as it was, then plan."""
         if "plan" not in self.run.facts():
-            self.score_before(tokenizer, held_out, machine, total)
+            self.score_before(tokenizer, held_out, total)
         return super().plan(tokenizer, shards, held_out, machine, total)
 
-    def score_before(
-        self, tokenizer: Tokenizer, held_out: TokenShards, machine: Machine, seconds: float | None
-    ) -> None:
+    def score_before(self, tokenizer: Tokenizer, held_out: TokenShards, seconds: float | None) -> None:
         """What the model says to new and old text before it learns anything, cut by the tokenizer that it had."""
         begin = time.perf_counter()
         self.line.show("scoring the model as it is", force=True)
-        own, reading = self.source.tokenizer, self.readable(machine, seconds)
+        own, reading = self.source.tokenizer, self.readable(held_out, tokenizer, seconds)
         scored = affordable(self.source, min(reading, held_out.n_tokens), held_out.n_tokens)
         new = self.bits(self.source, held_out, tokenizer, own, **scored)
         facts: dict[str, Any] = {
