@@ -37,6 +37,9 @@ def sentence(draw):
     return f"{person} has a {colour} {thing}.", f"{PEOPLE[person]}有{COLOURS[colour]}{THINGS[thing]}。"
 
 
+STONES = [("stone", "石"), ("ink", "墨"), ("brush", "笔"), ("paper", "纸"), ("table", "桌")]
+
+
 def written(folder, part, number, seed):
     draw = np.random.default_rng(seed)
     rows = [sentence(draw) for _ in range(number)]
@@ -72,6 +75,22 @@ def test_both_directions_in_one_model(tmp_path):
     assert task.learned == BOTH and len(pairs) == 40 and task.tokens[:2] == ("<2zh>", "<2en>")
     assert pairs[1] == pairs[0].turned() and pairs[0].group == pairs[1].group != pairs[2].group
     assert Translate.of(json.loads(json.dumps(task.to_dict()))) == task
+
+
+def test_both_directions_are_those_between_the_languages_that_are_named(tmp_path):
+    rows = [
+        {"en": f"The {word} is old.", "zh": f"这块{sign}很旧。", "fr": f"Le {word} est vieux."} for word, sign in STONES
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    files = [str(tmp_path / "a.jsonl")]
+    for settings, others in (
+        ({}, ("zh", "fr")),
+        ({"target_language": "zh"}, ("zh",)),
+        ({"source_language": "zh"}, ("zh",)),
+    ):
+        task, pairs, _ = read(files, directions="both", **settings)
+        assert task.learned == tuple(way for to in others for way in (("en", to), (to, "en")))
+        assert len(pairs) == 2 * len(others) * len(rows)
 
 
 def test_what_is_scored_is_read_in_the_directions_that_were_learned(tmp_path):

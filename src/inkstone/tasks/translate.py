@@ -154,10 +154,15 @@ class Translate(WritingSettings):
         if self.learned:
             return pair.direction in self.learned
         if self.directions == "both":
-            return pair.language != pair.to or not turned
+            named = self._named(*pair.direction) or self._named(*pair.direction[::-1])
+            return named and (pair.language != pair.to or not turned)
         if self.source_language is None and self.target_language is None:
             return not turned
-        return pair.language == (self.source_language or pair.language) and pair.to == (self.target_language or pair.to)
+        return self._named(*pair.direction)
+
+    def _named(self, language: str, to: str) -> bool:
+        """Whether a direction is what the settings name, as far as they do."""
+        return language == (self.source_language or language) and to == (self.target_language or to)
 
     def asked(self, inputs: Sequence[Any]) -> list[Translated]:
         """Texts, or records with a text and, under `to`, the language to translate into.
