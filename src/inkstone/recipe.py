@@ -162,7 +162,9 @@ class TaskSection(Section):
     source_language: str | None = None  # translate: ISO 639-1
     target_language: str | None = None
     directions: Literal["one", "both"] | None = None  # translate: whether the target is translated into the source, too
-    placeholders: float | None = Field(default=None, ge=0, le=1)  # translate: share of pairs to practise keeping them on
+    placeholders: float | None = Field(
+        default=None, ge=0, le=1
+    )  # translate: share of pairs to practise keeping them on
     back_translation: str | None = None  # translate: a run that translates the other way
     monolingual: list[str] | None = None  # translate: text in the target language that it translates
     objective: Literal["dpo", "ipo", "orpo"] | None = None  # prefer
@@ -181,7 +183,9 @@ class TaskSection(Section):
     lines: bool | None = None  # transcribe: whether the language model learned lines of a text
     replay: float | None = Field(default=None, ge=0, lt=1)  # language-modelling: share of old text in what is read
     replay_text: str | None = None  # language-modelling: the old text, where the model has none beside it
-    extend_tokenizer: int | Literal["auto"] | None = None  # language-modelling: new tokens for the new text at most; 0: none
+    extend_tokenizer: int | Literal["auto"] | None = (
+        None  # language-modelling: new tokens for the new text at most; 0: none
+    )
 
 
 class Recipe(Section):

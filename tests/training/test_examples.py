@@ -205,7 +205,7 @@ def test_a_recipe_runs_on_data_of_the_mirror(tmp_path, data_mirror, task):
     )  # fmt: skip
     assert outcome["steps"] == 20 and outcome["examples"]["dev"] > 0
     assert all(
-        0 <= figure["value"] and (figure["value"] <= 1 or "unit" in figure)
+        figure["value"] >= 0 and (figure["value"] <= 1 or "unit" in figure)
         for figure in outcome["figures"]["dev"].values()
         if figure["value"] is not None
     )

@@ -46,5 +46,8 @@ def test_what_the_recipe_says_is_heeded():
 def test_the_matrices_of_a_listener_are_those_of_its_blocks_with_their_maps():
     sizes = {name: (weight.shape[0], maps) for name, weight, maps in LISTENER.matrices()}
     assert all(rows == sum(maps) for rows, maps in sizes.values())
-    assert sizes["blocks.0.qkv.weight"] == (96, (32, 32, 32)) and sizes["blocks.0.convolution.into.weight"] == (64, (32, 32))
+    assert sizes["blocks.0.qkv.weight"] == (96, (32, 32, 32)) and sizes["blocks.0.convolution.into.weight"] == (
+        64,
+        (32, 32),
+    )
     assert len(sizes) == 8

@@ -184,5 +184,11 @@ def _copy(names: Sequence[str], source: Path, target: Path) -> list[Path]:
 def copy_model(source: Path, target: Path) -> list[Path]:
     """Copy a model's files in Hugging Face layout, and nothing else of the folder; the copies."""
     names = [path.name for path in weight_files(source)]
-    names += ["model.safetensors.index.json", "generation_config.json", *_TOKENIZER_FILES, *whisper.FILES, "config.json"]
+    names += [
+        "model.safetensors.index.json",
+        "generation_config.json",
+        *_TOKENIZER_FILES,
+        *whisper.FILES,
+        "config.json",
+    ]
     return _copy(names, source, target)

@@ -158,7 +158,9 @@ class EncoderDecoder(KeepsFrequencies):
 
     family: ClassVar[str] = "encoder_decoder"
     Settings: ClassVar = EncoderDecoderSettings
-    fresh_optimizer: ClassVar[str] = "muon"  # where a task is learned from the start: from few examples it learns far more
+    fresh_optimizer: ClassVar[str] = (
+        "muon"  # where a task is learned from the start: from few examples it learns far more
+    )
     fresh_rate: ClassVar[float] = 4e-3  # of the weights that are no matrices, under Muon
 
     def __init__(self, settings: EncoderDecoderSettings, tokenizer: Tokenizer):

@@ -67,7 +67,9 @@ class Transcribe:
     audio_column: str | None = None
     text_column: str | None = None
     group_column: str | None = None  # of speakers, who then stay on one side of every split
-    rate: int | None = None  # samples a second that the model hears; None: as many as the recordings have, `RATE` at most
+    rate: int | None = (
+        None  # samples a second that the model hears; None: as many as the recordings have, `RATE` at most
+    )
     written: bool = False  # whether case and punctuation of the transcripts are learned
     speeds: Sequence[float] = (0.9, 1.1)  # at which recordings are learned besides their own
     spec_augment: bool = True

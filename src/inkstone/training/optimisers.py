@@ -46,7 +46,9 @@ class Optimisers:
         assert settings.learning_rate and settings.scalar_learning_rate and settings.weight_decay is not None
         rows, hidden = matrices_of(model), hidden_matrices(model)
         if settings.optimizer == "muon" and not hidden:
-            raise RecipeError("train.optimizer = 'muon', but this model has no matrices that Muon is for; choose 'adamw'")
+            raise RecipeError(
+                "train.optimizer = 'muon', but this model has no matrices that Muon is for; choose 'adamw'"
+            )
         self.parts: dict[str, torch.optim.Optimizer] = {}
         rest = dict(self.masters)
         if settings.optimizer == "muon":
