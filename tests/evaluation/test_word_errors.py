@@ -1,4 +1,7 @@
-"""Error rates against jiwer."""
+"""Error rates against jiwer, and against all ways to edit short texts."""
+
+import tracemalloc
+from functools import cache
 
 import numpy as np
 import pytest
@@ -35,3 +38,32 @@ def test_chinese_is_counted_by_characters():
 
 def test_nothing_said_and_nothing_heard():
     assert edits([], ["a", "b"]).insertions == 2 and edits(["a"], []).deletions == 1 and edits([], []).total == 0
+
+
+def test_of_ways_with_as_few_edits_it_is_the_one_with_the_most_substitutions():
+    @cache
+    def best(said, heard):
+        """(edits, −substitutions) of the best way, by trying all."""
+        if not said or not heard:
+            return len(said) + len(heard), 0
+        total, fewer = best(said[1:], heard[1:])
+        changed = said[0] != heard[0]
+        ways = [(total + changed, fewer - changed)]
+        ways += [(one + 1, other) for one, other in (best(said[1:], heard), best(said, heard[1:]))]
+        return min(ways)
+
+    draw = np.random.default_rng(3)
+    for _ in range(60):
+        said, heard = ("".join(draw.choice(list("abc"), draw.integers(0, 7))) for _ in range(2))
+        found = edits(said, heard)
+        assert (found.total, -found.substitutions) == best(said, heard)
+
+
+def test_long_texts_take_no_table_of_all_places():
+    said = "ink on stone " * 150
+    tracemalloc.start()
+    try:
+        assert character_edits(said, said[::-1]).length == len(said)
+        assert tracemalloc.get_traced_memory()[1] < len(said) ** 2
+    finally:
+        tracemalloc.stop()
