@@ -7,10 +7,12 @@ import pytest
 import soundfile
 
 from inkstone.errors import TextError
+from inkstone.tasks.framing import Frame
 from inkstone.tasks.parts import groups_of
 from inkstone.tasks.recordings import EDGE, Ears
 from inkstone.tasks.transcribe import Transcribe
 from inkstone.tasks.understanding import Understanding
+from inkstone.tokens.learning import learn_tokenizer
 from tasks.made_speech import RATE, say
 
 
@@ -104,6 +106,25 @@ def test_what_may_be_asked(tmp_path):
     assert task.inputs_of(path) == [path]
     (tmp_path / "list.jsonl").write_text(json.dumps({"audio": "0.wav"}) + "\n")
     assert task.inputs_of(tmp_path / "list.jsonl") == [{"audio": path}]
+    (tmp_path / "list.jsonl").write_text(json.dumps({"audio": "0.wav"}) + "\n" + json.dumps({"text": "ab"}) + "\n")
+    with pytest.raises(TextError, match=r"list\.jsonl:2: no recording is named under 'audio'"):
+        task.inputs_of(tmp_path / "list.jsonl")
+
+
+def test_the_features_of_what_was_asked_are_not_kept(tmp_path):
+    soundfile.write(tmp_path / "0.wav", sound(), RATE)
+    soundfile.write(tmp_path / "1.wav", sound(seed=1), RATE)
+    for number in range(2):
+        (tmp_path / f"{number}.txt").write_text("ab")
+    task, understanding = Transcribe(rate=RATE), Understanding("train", [str(tmp_path)])
+    learned = task.read([str(tmp_path)], understanding)
+    asked = task.asked([str(tmp_path / "0.wav")])
+    tokenizer = learn_tokenizer(["ab"], "character", 300)
+    frame = Frame.of(tokenizer, 3000)
+    (first,), (again,) = task.encode(asked, frame), task.encode(asked, frame)
+    assert (first[0].features == again[0].features).all() and len(task.ears.kept) == 1
+    task.encode(learned, frame)
+    assert len(task.ears.kept) == 2
 
 
 def test_the_language_is_told_by_many_recordings_together(tmp_path):

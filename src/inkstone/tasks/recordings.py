@@ -19,7 +19,9 @@ from inkstone.models.speech_encoder import LONGEST
 from inkstone.progress import human_time
 from inkstone.tasks.understanding import Understanding, languages_of
 from inkstone.text.reading_report import ReadingReport
+from inkstone.text.records import Record
 from inkstone.text.spoken import as_spoken, joined_words
+from inkstone.text.text_column import as_text
 from inkstone.text.transcripts import Columns, Transcript, read_transcripts, resolved_audio
 
 EDGE = 8  # frames of silence put before and after a recording, so that the shortest word has room
@@ -64,6 +66,10 @@ class Ears:
             samples = read_audio(utterance.content or utterance.audio, self.rate).samples
             self.keep(utterance.identity, at_speed(samples, utterance.speed, self.rate), utterance.speed)
         return self.kept[key]
+
+    def forget(self, utterance: Utterance) -> None:
+        """Let go of the features of one that was asked about once."""
+        self.kept.pop((utterance.identity, utterance.speed), None)
 
     def keep(self, identity: str, samples: Float[np.ndarray, " n"], speed: float = 1.0) -> None:
         """Compute the features of what was heard."""
@@ -169,9 +175,15 @@ class Ears:
         return identity
 
 
-def inputs_in(manifest: str | Path, records: Sequence[Mapping[str, Any]], column: str) -> list[dict[str, Any]]:
-    """The records of a manifest as inputs, their paths from where it lies."""
-    return [{**record, "audio": str(resolved_audio(Path(manifest), str(record[column]).strip()))} for record in records]
+def inputs_in(manifest: str | Path, records: Sequence[Record], column: str) -> list[dict[str, Any]]:
+    """The records of a manifest as inputs, their paths from where it lies. Raises TextError for one that names no recording."""
+    found = []
+    for record in records:
+        name = (as_text(record.values.get(column)) or "").strip()
+        if not name:
+            raise TextError(f"{record.place}: no recording is named under {column!r}")
+        found.append({**record.values, "audio": str(resolved_audio(Path(manifest), name))})
+    return found
 
 
 def _told(found: Sequence[Utterance]) -> str:

@@ -126,8 +126,8 @@ class Transcribe:
         """A file of sound is one input, a manifest one a row."""
         if is_audio(file):
             return [str(file)]
-        records = [record.values for record in read_records([file])]
-        return list(inputs_in(file, records, columns_of(records[0], self.columns, str(file))[0]))
+        records = list(read_records([file]))
+        return list(inputs_in(file, records, columns_of(records[0].values, self.columns, str(file))[0]))
 
     def asked(self, inputs: Sequence[Any]) -> list[Utterance]:
         """Recordings: paths, the bytes of a file, or records with the key `audio`."""
@@ -162,6 +162,8 @@ class Transcribe:
                 encoded.append([])
                 continue
             features = self.ears.features(example)
+            if example.transcript is None:  # else who is asked again and again would keep all that was ever heard
+                self.ears.forget(example)
             pieces = [features[begin:end] for begin, end in piece_bounds(len(features), frame.context)]
             written = ids.astype(np.int64) if example.transcript and len(pieces) == 1 else None
             encoded.append([Encoded(NO_TOKENS, features=piece, written=written) for piece in pieces])
