@@ -6,6 +6,9 @@ A "#" stands for a figure; in the translation "#1" is the first of them.
 import re
 
 QUESTIONS = {
+    "How well are spoken digits heard after minutes of learning on one core, and does a language model help?": "在一个核心上学几分钟，口说的数字听得多准？语言模型有用吗？",
+    "How well is translation learned from parallel text alone?": "只从平行文本学，翻译能学得多好？",
+    "What does a model gain on new text and lose on old text, with and without replay of old text, against one from the start in the same minutes?": "模型在新文本上得到多少、在旧文本上失去多少？有无旧文本重放，并与同样分钟数从头训练的比较",
     "How good are summaries without training, and how fast is our ROUGE against rouge-score?": "不经训练的摘要有多好？我们的 ROUGE 有多快？与 rouge-score 比较",
     "How well are tasks learned from labelled text alone, without a weight from elsewhere?": "只用带标签的文本、不用外来的权重，任务学得有多好？",
     "Does a text VAE say anything through its latent vector, and at what cost beside a language model?": "文本变分自编码器的潜向量说了什么？与语言模型相比代价多大？",
@@ -26,6 +29,19 @@ QUESTIONS = {
 }
 
 COLUMNS = {
+    "recordings": "录音数",
+    "direction": "方向",
+    "goal, BLEU": "目标，BLEU",
+    "translation memory, BLEU": "翻译记忆，BLEU",
+    "times read": "读的遍数",
+    "sentences/s": "句/秒",
+    "from → to": "从 → 到",
+    "new before": "新，之前",
+    "new after": "新，之后",
+    "old before": "旧，之前",
+    "old after": "旧，之后",
+    "lost on old, %": "旧文本上的损失，%",
+    "wall s": "实际秒数",
     "summary": "摘要",
     "ROUGE-L, # % interval": "ROUGE-L，#1% 区间",
     "pairs/s": "对/秒",
@@ -122,6 +138,16 @@ COLUMNS = {
 }
 
 CELLS = {
+    "right": "正确",
+    "digits, official test part": "数字，官方测试部分",
+    "digits, official test part, with a language model of the words": "数字，官方测试部分，加上词的语言模型",
+    "digits of jackson, who was not heard before": "jackson 说的数字，以前没听过他",
+    "digits of theo, who was not heard before": "theo 说的数字，以前没听过他",
+    "connected digits": "连读数字",
+    "connected digits, with a language model of dates": "连读数字，加上日期的语言模型",
+    "zhwiki → novels": "中文维基 → 小说",
+    "base": "起点",
+    "from the start": "从头",
     "CSL titles": "CSL 标题",
     "first sentence": "第一句",
     "sentence by TextRank": "TextRank 选的一句",
@@ -168,6 +194,16 @@ CELLS = {
 }
 
 NOTES = {
+    # speech
+    "Free Spoken Digit Dataset, six speakers: # clips of takes # to # are learned from, take # is dev.": "Free Spoken Digit Dataset，六位说话人：从第 #2 到 #3 遍的 #1 段录音学，第 #4 遍是 dev。",
+    "Connected digits are dates, made of the clips of one speaker; the model learned from random digits, the language model, an n-gram model of words, from other dates. Its weights are chosen on dates of take #.": "连读数字是日期，由同一位说话人的录音拼成；模型从随机数字学，语言模型（词的 n 元模型）从别的日期学，它的权重按第 #1 遍的日期选定。",
+    # translation
+    "Test parts, each scored once by every run, with the settings of examples/translate.toml; BLEU and chrF are those of sacreBLEU, cased, on text as it is written: #a for German and English, zh for Chinese. The published # of a small Transformer on Multi#k (Wu et al. #) is of lower-cased, tokenised text.": "测试部分，每次运行各评一次，设置见 examples/translate.toml；BLEU 与 chrF 即 sacreBLEU 的，区分大小写，用原样文本：德语、英语用 #1a，中文用 zh。已发表的小 Transformer 在 Multi#3k 上的 #2（Wu 等 #4）针对小写、分词后的文本。",
+    "Tatoeba: one model for both directions. No sentence of dev and test, in either language, stands in the training part, nor one nearly the same (text/leaks.py).": "Tatoeba：一个模型学两个方向。dev 与 test 的句子，无论哪种语言，都不在训练部分里，近似的也没有（text/leaks.py）。",
+    "The translation memory gives the translation of the most similar source of the training part. Pairs are those of the training part that are kept, the licence of Multi#k's captions is not stated.": "翻译记忆给出训练部分中最相近的原文的译文。句对数是训练部分中留下的；Multi#1k 的说明文字没有写明许可证。",
+    # adapting
+    "Bits per byte by `inkstone eval` on text that no model learned from: WikiText-#'s validation part, every twentieth article of zhwiki, the last twentieth of each novel (the first # characters of each).": "`inkstone eval` 在所有模型都没学过的文本上的每字节比特数：WikiText-#1 的验证部分、中文维基每二十篇取一篇、每部小说最后二十分之一（各取前 #2 个字符）。",
+    "The base is trained on the old text alone; the model from the start on the new text alone. Minutes are wall clock for everything, scoring and report included.": "起点只用旧文本训练，从头的模型只用新文本训练。分钟数是全程的实际时间，评分和报告也算在内。",
     # tasks
     "Test parts, each scored once by every run; settings were chosen on dev. A run has one core and the minutes of benchmarks/task_table.py at most, its yardstick included, and ends sooner where dev gains nothing; drcd-pretrained took longer, for its long test part was not counted then.": "测试部分，每次运行只评一次；设置按 dev 选定。每次运行用一个核心，时间不超过 benchmarks/task_table.py 所给的分钟数（含标尺），dev 不再变好时提前结束；drcd-pretrained 更久，因为当时没有把它很长的测试部分算进去。",
     "Our yardstick is the simple model that every run trains beside the tuned one: TF–IDF with logistic regression, or a CRF over feature templates. The peers learn from the same parts: scikit-learn with its C chosen on dev, CRFsuite with every feature that our CRF looks at.": "我们的标尺是每次运行顺带训练的简单模型：TF–IDF 加逻辑回归，或特征模板上的 CRF。对照用同样的部分学习：scikit-learn 的 C 按 dev 选定，CRFsuite 用我们的 CRF 所看的全部特征。",
