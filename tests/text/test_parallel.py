@@ -4,12 +4,14 @@ import gzip
 import json
 import lzma
 import zipfile
+from io import BufferedReader, BytesIO
 
 import pytest
 from hypothesis import given, strategies as st
 
 from inkstone.errors import TextError
-from inkstone.text.parallel import Columns, language_of_name, read_parallel
+from inkstone.text.member import Member
+from inkstone.text.parallel import Columns, _groups, _lines, language_of_name, read_parallel
 from inkstone.text.reading_report import ReadingReport
 
 
@@ -65,6 +67,24 @@ def test_two_files_whose_names_tell_nothing_are_taken_in_their_order(tmp_path):
 def test_lines_are_broken_at_line_ends_alone(tmp_path):
     one, two = write(tmp_path / "a.en", "A\u2028b\x0cc\r\nd\r\n"), write(tmp_path / "a.de", "E\nf\n")
     assert sides(one, two) == [(("en", "A\u2028b\x0cc"), ("de", "E")), (("en", "d"), ("de", "f"))]
+
+
+def test_a_word_in_both_names_is_no_language(tmp_path):
+    one, two = write(tmp_path / "my_source.txt", "Ink."), write(tmp_path / "my_target.txt", "墨。")
+    assert sides(one, two) == [((None, "Ink."), (None, "墨。"))]
+    assert sides(one, write(tmp_path / "letters.de.txt", "Tinte.")) == [(("my", "Ink."), ("de", "Tinte."))]
+
+
+def test_files_in_folders_of_another_system_belong_to_their_folder():
+    found = [
+        _lines(Member(f"{folder}\\a.{code}", BufferedReader(BytesIO(b"Ink.")), ReadingReport()), f"a.{code}")
+        for folder in ("x", "y")
+        for code in ("en", "de")
+    ]
+    assert [[each.label for each in group] for group in _groups(found)] == [
+        [r"x\a.en", r"x\a.de"],
+        [r"y\a.en", r"y\a.de"],
+    ]
 
 
 def test_files_of_unequal_length_are_refused_with_both_numbers(tmp_path):

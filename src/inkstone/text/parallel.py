@@ -15,7 +15,7 @@ cannot be known.
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -121,8 +121,8 @@ def _lines(member: Member, name: str) -> _Lines:
     text = b"".join(member.utf8()).decode()
     lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
     language, rest = language_of_name(name)
-    home = str(PurePosixPath(member.label).parent) if "/" in member.label else ""
-    return _Lines(member.label, language, f"{home}/{rest}", lines)
+    home = member.label[: max(member.label.rfind(sign) for sign in "/\\") + 1]  # a folder of either system
+    return _Lines(member.label, language, f"{home}{rest}", lines)
 
 
 def language_of_name(name: str) -> tuple[str | None, str]:
@@ -151,7 +151,9 @@ def _groups(files: Sequence[_Lines]) -> Iterator[list[_Lines]]:
     together = {id(file) for group in groups for file in group}
     left = [file for file in files if id(file) not in together]
     if len(left) == 2:
-        yield left
+        # What both names say is a word of theirs and no language, as in my_source.txt my_target.txt: the texts tell.
+        same = left[0].language == left[1].language
+        yield [replace(file, language=None) for file in left] if same else left
     elif left:
         raise TextError(
             f"{', '.join(file.label for file in left)}: lines of one language; name the file with the other one beside it, "
