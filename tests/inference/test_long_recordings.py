@@ -19,11 +19,11 @@ RATE = 16_000
 ONCE = (0.0,)  # no second try
 
 
-@pytest.fixture(scope="module", params=[1, 2])
-def pair(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
     """A checkpoint as transformers has it, ours, and its tokens."""
     folder = tmp_path_factory.mktemp("whisper")
-    theirs = whisper_checkpoint(folder, seed=request.param)
+    theirs = whisper_checkpoint(folder, seed=2, max_target_positions=24)
     ours = load(folder)
     config = json.loads((folder / "config.json").read_text())
     return theirs, ours, speech_tokens(folder, config, ours.tokenizer)
@@ -115,7 +115,7 @@ def test_segments_hold_what_lies_between_times(pair):
 
 def test_recordings_side_by_side_are_as_each_by_itself(pair, monkeypatch):
     _, ours, tokens = pair
-    sounds = [some_sound(seconds, seed) for seed, seconds in enumerate((1.6, 0.3, 2.1))]
+    sounds = [some_sound(seconds, seed) for seed, seconds in enumerate((0.5, 0.3, 1.4))]
     alone = [said(ours, tokens, sound) for sound in sounds]
     together = dict(transcribe(ours, tokens, sounds, Decoding(temperatures=ONCE)))
     monkeypatch.setattr("inkstone.inference.long_recordings.WINDOWS_AT_ONCE", 2)
