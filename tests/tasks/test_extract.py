@@ -185,6 +185,16 @@ def test_a_decoder_learns_the_record_alone():
     assert long.cut and len(long.ids) <= 64 and TOKENIZER.decode(long.ids[long.answers]) == pair.targets[0]
 
 
+@pytest.mark.parametrize("continues", [True, False])
+def test_a_record_that_does_not_fit_is_not_learned_in_part(continues):
+    pair = Pair("a:1", "Ink for Ada.", (f'{{"what":"ink","who":"{"Ada " * 60}"}}',))
+    task = Extract(schema=SCHEMA, continues=continues)
+    [[encoded]] = task.encode([pair], Frame.of(TOKENIZER, 64))
+    assert not encoded.taught and TOKENIZER.decode(encoded.ids) == pair.source
+    [[encoded]] = task.encode([Pair("a:1", pair.source, ('{"what":"ink"}',))], Frame.of(TOKENIZER, 64))
+    assert encoded.taught
+
+
 def test_a_record_is_learned_in_the_order_in_which_it_may_be_written():
     """The order of the schema that the records have, whatever the order of one of them."""
     pairs = [

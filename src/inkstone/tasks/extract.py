@@ -36,7 +36,7 @@ from inkstone.tasks.framing import Frame
 from inkstone.tasks.record_columns import read_with_records
 from inkstone.tasks.record_yardstick import KnownValues, MostSimilar
 from inkstone.tasks.understanding import Understanding
-from inkstone.tasks.written import Pair, Said, WritingSettings, encoded_pair, written_ids
+from inkstone.tasks.written import Pair, Said, WritingSettings, encoded_pair, source_room, written_ids
 from inkstone.text.record_schema import compact, in_order, schema_of, told
 from inkstone.text.text_column import as_text, choose
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
@@ -169,7 +169,7 @@ class Extract(WritingSettings):
         return ["\n".join((example.source, *example.targets)) for example in examples]
 
     def encode(self, examples: Sequence[Pair], frame: Frame) -> list[list[Encoded]]:
-        """Each text with its record; of a text that is too long the end is left out, never of a record."""
+        """Each text with its record; of a text that is too long the end is left out, and a record that does not fit as a whole."""
         sources = frame.tokenizer.encode_batch([example.source for example in examples])
         targets = frame.tokenizer.encode_batch([self._written(example) for example in examples])
         known = [ids for example, ids in zip(examples, targets, strict=True) if example.targets]
@@ -177,9 +177,11 @@ class Extract(WritingSettings):
         encoded = []
         for example, source, target in zip(examples, sources, targets, strict=True):
             own = target if example.targets else None
-            encoded.append(
-                [self._continued(frame, source, own) if self.continues else encoded_pair(frame, source, own)]
-            )
+            if self.continues:
+                encoded.append([self._continued(frame, source, own)])
+            else:
+                fits = own is None or len(own) <= source_room(frame)
+                encoded.append([encoded_pair(frame, source, own if fits else None)])
         return encoded
 
     def _written(self, example: Pair) -> str:
@@ -196,7 +198,9 @@ class Extract(WritingSettings):
         wanted = self.longest if target is None else len(target) + 1
         room = max(least, frame.context - wanted - len(frame.before) - 1)
         read = [*frame.before, *source[:room].tolist(), end]
-        written = [] if target is None else [*target.tolist(), end][: frame.context - len(read)]
+        written = [] if target is None else [*target.tolist(), end]
+        if len(read) + len(written) > frame.context:  # of a record without its end nothing good is learned
+            written = []
         answers = np.arange(len(read) + len(written)) >= len(read)
         return Encoded(np.array([*read, *written], dtype=np.int64), answers=answers, cut=len(source) > room)
 
