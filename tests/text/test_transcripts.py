@@ -6,6 +6,7 @@ import lzma
 import pytest
 
 from inkstone.errors import TextError
+from inkstone.text import datasets
 from inkstone.text.reading_report import ReadingReport
 from inkstone.text.transcripts import Columns, read_transcripts
 
@@ -79,6 +80,16 @@ def test_the_columns_that_are_named_count_for_the_manifest_of_a_folder(clips):
     (row,) = read(clips / "wavs", Columns("where", "what", "who"), found)
     assert (row.audio.name, row.text, row.speaker) == ("a.wav", "ink", "x")
     assert found == {"recording": "where", "transcript": "what", "speaker": "who"}
+
+
+def test_each_list_of_a_data_set_is_read_once(clips, monkeypatch):
+    for name in ("one.tsv", "two.tsv"):
+        (clips / name).write_text("audio\ttext\nwavs/a.wav\tink\n", encoding="utf-8")
+    lists = {name: (f"data:set/{name}", clips / name) for name in ("one.tsv", "two.tsv")}
+    monkeypatch.setattr(
+        datasets, "resolve", lambda name: [own for file, own in lists.items() if name in ("set", f"set/{file}")]
+    )
+    assert [row.place for row in read("data:set")] == ["data:set/one.tsv:2", "data:set/two.tsv:2"]
 
 
 def test_a_table_between_bars_ends_its_rows_at_line_ends_alone(clips):

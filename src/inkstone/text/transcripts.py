@@ -14,6 +14,7 @@ from typing import Any
 
 from inkstone.errors import TextError, nearest
 from inkstone.text.csv_table import RECORDINGS as ENDINGS
+from inkstone.text.datasets import PREFIX
 from inkstone.text.reading_report import ReadingReport
 from inkstone.text.records import Record, members, read_records
 from inkstone.text.sources import SourceFile, files, once
@@ -104,7 +105,7 @@ def _of_table(source: str, wanted: Columns, report: ReadingReport, found: dict[s
         if not isinstance(file, SourceFile):
             raise TextError(f"{source}: recordings are listed in files; name a manifest or a folder")
         manifest, columns = file.path, None
-        for record in read_records([source if file.label.startswith("data:") else file.path], report):
+        for record in read_records([file.label if file.label.startswith(PREFIX) else file.path], report):
             if columns is None or columns[0] not in record.values:
                 columns = columns_of(record.values, wanted, record.place)
                 roles = zip(("recording", "transcript", "speaker"), columns, strict=True)
@@ -148,7 +149,7 @@ def _whole(file: str | Path, report: ReadingReport) -> str:
 
 def _with_bars(source: str) -> list[tuple[int, str]] | None:
     """The numbered lines of a table between bars, as LJ Speech has it; None for any other file."""
-    if source.startswith("data:") or not source.lower().endswith((".csv", ".txt", ".csv.xz", ".csv.gz")):
+    if source.startswith(PREFIX) or not source.lower().endswith((".csv", ".txt", ".csv.xz", ".csv.gz")):
         return None
     text = _whole(source, ReadingReport())
     lines = [(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
