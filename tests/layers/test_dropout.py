@@ -38,6 +38,12 @@ def test_nothing_happens_to_a_model_that_does_not_learn_or_drops_nothing():
     assert dropout(x, 0.5, training=False) is x and dropout(x, 0.0, training=True) is x
 
 
+def test_a_share_too_small_for_four_draws_at_once_leaves_out_next_to_nothing():
+    torch.manual_seed(4)
+    y = dropout(torch.ones(1000), 1e-7, training=True)
+    assert torch.allclose(y, torch.ones(1000))
+
+
 def test_the_same_seed_draws_the_same():
     drawn = []
     for _ in range(2):

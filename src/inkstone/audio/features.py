@@ -20,7 +20,7 @@ WINDOW = 0.025
 LOWEST = 20.0  # Hz
 BELOW_HALF = 400.0  # Hz: so far below half of the sampling rate the highest band ends
 SCALE = 32768.0  # Kaldi's samples are 16-bit numbers
-QUIETEST = 1.0  # nats: a band that hardly changes is not blown up until it does
+SPREAD = 4.0  # nats, about the deviation over a recording
 
 
 def log_mel(samples: Float[np.ndarray, " n"], rate: int, bins: int = BINS) -> Float[np.ndarray, "frames bins"]:
@@ -44,9 +44,8 @@ def log_mel(samples: Float[np.ndarray, " n"], rate: int, bins: int = BINS) -> Fl
 
 
 def normalised(features: Float[np.ndarray, "frames bins"]) -> Float[np.ndarray, "frames bins"]:
-    """Each band with mean 0 and deviation 1 over the recording, so that microphone and loudness count less.
+    """The recording's mean over all bands and frames taken off, in units of `SPREAD`, so that loudness does not count.
 
-    A band that changes by less than a nat is only brought to mean 0.
+    The bands are not brought to the same mean: of a single word that would take away most of what tells it from others.
     """
-    deviation = np.maximum(features.std(axis=0), QUIETEST)
-    return ((features - features.mean(axis=0)) / deviation).astype(np.float32)
+    return ((features - features.mean(dtype=np.float64)) / SPREAD).astype(np.float32)

@@ -17,9 +17,9 @@ def dropout(x: Float[Tensor, "..."], share: float, training: bool) -> Float[Tens
     """`x` with a share of its numbers left out while `training`, by torch's own generator; else `x` itself."""
     if not (training and share):
         return x
-    if x.device.type != "cpu":
-        return F.dropout(x, share)
     kept = round((1 - share) * LEVELS)
+    if x.device.type != "cpu" or kept == LEVELS:
+        return F.dropout(x, share)
     drawn = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     mask = drawn.view(torch.int16)[: x.numel()].view(x.shape) < kept - LEVELS // 2
     return x * mask.to(x.dtype).mul_(LEVELS / max(kept, 1))

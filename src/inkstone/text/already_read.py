@@ -4,14 +4,17 @@ A document is one of them where it is the same, character for character. Of a ru
 scoring, documents are known by their beginnings: what goes on after the beginning and the end that the run has is new text.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import polars as pl
 
 REASON = "read before"
 BEGINNING = 32  # characters by which documents are looked up
 LEAST_HEAD = 1_000  # bytes; shorter documents are not cut (`split.LONG_DOCUMENT`)
+KEPT = 1_000  # documents whose text is at hand, of those that begin alike
 LEAST_REST = 200  # characters after a known document that are worth a document of their own
 
 
@@ -23,8 +26,9 @@ class AlreadyRead:
     """
 
     def __init__(self, sizes: Sequence[int], text: Callable[[int], str], beginning: Callable[[int], str] | None = None):
-        self.text = text
+        self.text = lru_cache(maxsize=KEPT)(text)
         self.documents = self.bytes = 0
+        self._digests: dict[int, set[bytes]] = {}  # of all documents of a size, once one of that size was asked about
         self._by_size: defaultdict[int, list[int]] = defaultdict(list)
         self._by_beginning: defaultdict[str, list[int]] = defaultdict(list)
         for number, size in enumerate(sizes):
@@ -52,7 +56,7 @@ class AlreadyRead:
     def unread(self, text: str) -> str:
         """What of a document is new: all of it, what follows what was read, or nothing."""
         size = len(text.encode("utf-8", "replace"))
-        if any(self.text(number) == text for number in self._by_size.get(size, ())):
+        if _digest(text) in self._digests_of(size):
             return ""
         head = self._longest_at_the_beginning(text)
         if head is None or len(head.encode("utf-8", "replace")) < LEAST_HEAD:
@@ -64,6 +68,15 @@ class AlreadyRead:
         rest = rest[len(tail) :].lstrip("\n")
         return rest if len(rest) >= LEAST_REST else ""
 
+    def _digests_of(self, size: int) -> set[bytes]:
+        if size not in self._digests:
+            self._digests[size] = {_digest(self.text(number)) for number in self._by_size.get(size, ())}
+        return self._digests[size]
+
     def _longest_at_the_beginning(self, text: str) -> str | None:
         known = (self.text(number) for number in self._by_beginning.get(text[:BEGINNING], ()))
         return max((each for each in known if text.startswith(each)), key=len, default=None)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
