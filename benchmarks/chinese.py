@@ -29,6 +29,8 @@ QUESTIONS = {
 }
 
 COLUMNS = {
+    "pairs": "句对数",
+    "minutes": "分钟",
     "recordings": "录音数",
     "direction": "方向",
     "goal, BLEU": "目标，BLEU",
@@ -138,6 +140,7 @@ COLUMNS = {
 }
 
 CELLS = {
+    "replay #": "重放 #1",
     "right": "正确",
     "digits, official test part": "数字，官方测试部分",
     "digits, official test part, with a language model of the words": "数字，官方测试部分，加上词的语言模型",
@@ -197,7 +200,9 @@ NOTES = {
     # speech
     "Free Spoken Digit Dataset, six speakers: # clips of takes # to # are learned from, take # is dev.": "Free Spoken Digit Dataset，六位说话人：从第 #2 到 #3 遍的 #1 段录音学，第 #4 遍是 dev。",
     "Connected digits are dates, made of the clips of one speaker; the model learned from random digits, the language model, an n-gram model of words, from other dates. Its weights are chosen on dates of take #.": "连读数字是日期，由同一位说话人的录音拼成；模型从随机数字学，语言模型（词的 n 元模型）从别的日期学，它的权重按第 #1 遍的日期选定。",
+    "The runs had # to # minutes of a core that other work shared. Connected digits were measured while each band was still brought to mean # and deviation #.": "每次运行用一个与别的工作共用的核心 #1 到 #2 分钟。连读数字是在每个频带还被规整到均值 #3、标准差 #4 时测的。",
     # translation
+    "One run on one core that other work shared, so that it read the pairs five times; the goal is for more minutes.": "只有一次运行，用一个与别的工作共用的核心，只把句对读了五遍；目标要更多分钟。",
     "Test parts, each scored once by every run, with the settings of examples/translate.toml; BLEU and chrF are those of sacreBLEU, cased, on text as it is written: #a for German and English, zh for Chinese. The published # of a small Transformer on Multi#k (Wu et al. #) is of lower-cased, tokenised text.": "测试部分，每次运行各评一次，设置见 examples/translate.toml；BLEU 与 chrF 即 sacreBLEU 的，区分大小写，用原样文本：德语、英语用 #1a，中文用 zh。已发表的小 Transformer 在 Multi#3k 上的 #2（Wu 等 #4）针对小写、分词后的文本。",
     "Tatoeba: one model for both directions. No sentence of dev and test, in either language, stands in the training part, nor one nearly the same (text/leaks.py).": "Tatoeba：一个模型学两个方向。dev 与 test 的句子，无论哪种语言，都不在训练部分里，近似的也没有（text/leaks.py）。",
     "The translation memory gives the translation of the most similar source of the training part. Pairs are those of the training part that are kept, the licence of Multi#k's captions is not stated.": "翻译记忆给出训练部分中最相近的原文的译文。句对数是训练部分中留下的；Multi#1k 的说明文字没有写明许可证。",
