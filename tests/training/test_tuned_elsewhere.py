@@ -104,15 +104,17 @@ def test_an_answer_is_the_same_stretch_in_transformers(base, tmp_path):
     folder = export(tmp_path / "run")
     theirs = AutoModelForQuestionAnswering.from_pretrained(folder).eval()
     question, context = "who saw it", "this film ben saw in this way it is anna"
-    tokens = AutoTokenizer.from_pretrained(folder)(question, context, return_tensors="pt", return_offsets_mapping=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokens = tokenizer(question, context, return_tensors="pt", return_offsets_mapping=True, return_token_type_ids=True)
     places = tokens.pop("offset_mapping")[0].tolist()
     with torch.no_grad():
         out = theirs(**tokens)
     inside = [at for at, side in enumerate(tokens.sequence_ids()) if side == 1]
     pairs = [(first, last) for first in inside for last in inside if first <= last]
-    first, last = max(pairs, key=lambda pair: float(out.start_logits[0, pair[0]] + out.end_logits[0, pair[1]]))
+    scores = {(a, b): float(out.start_logits[0, a] + out.end_logits[0, b]) for a, b in pairs}
     answer = predict(tmp_path / "run", [[question, context]])[0]
-    assert (answer["start"], answer["stop"]) == (places[first][0], places[last][1])
+    told = next(pair for pair in pairs if (places[pair[0]][0], places[pair[1]][1]) == (answer["start"], answer["stop"]))
+    assert scores[told] == pytest.approx(max(scores.values()), abs=1e-4)
 
 
 def test_a_run_without_low_rank_changes_has_no_adapter(base, tmp_path):

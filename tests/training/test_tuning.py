@@ -401,7 +401,7 @@ def test_a_kind_of_body_that_there_is_not_is_told_those_that_there_are(tmp_path,
 def test_the_outcome_says_where_the_yardstick_does_as_well(model, yardstick, said):
     figures = [{"dev": {"accuracy": {"value": value, "low": None, "high": None}}} for value in (model, yardstick)]
     outcome = {
-        "folder": "run", "score": "accuracy", "figures": figures[0], "yardstick": {"name": "counts", "figures": figures[1]},
+        "folder": "run", "task": "classify", "score": "accuracy", "figures": figures[0], "yardstick": {"name": "counts", "figures": figures[1]},
         "examples": {"dev": 9}, "parameters": 9, "steps": 1, "epochs": 1.0, "seconds": 1.0,
     }  # fmt: skip
     text = as_text(outcome)
