@@ -5,7 +5,7 @@ the model, and read from there by all who ask it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inkstone.errors import RecipeError, RunError, TextError
+from inkstone.errors import RunError, TextError
 from inkstone.inference.generation import stream
 from inkstone.inference.sampling import Sampling
 from inkstone.inference.single_token import for_generation
@@ -22,6 +22,7 @@ from inkstone.layers.cross_entropy import token_nats
 from inkstone.models.base import LanguageModel
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.dialogue_inputs import asked_input
+from inkstone.tasks.task_settings import from_settings
 from inkstone.text.conversations import Dialogue, asked_dialogue
 from inkstone.tokens.chat_template import ChatTemplate, ChatTemplateError, Message
 from inkstone.tokens.control_tokens import TURN_TOKENS, with_turn_tokens
@@ -56,10 +57,7 @@ class ConversingSettings:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
         """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
-        if unknown := settings.keys() - {each.name for each in fields(cls)}:
-            raise RecipeError(f"the task {cls.name} has no setting {', '.join(sorted(unknown))}")
-        given: dict[str, Any] = dict(settings)
-        return cls(**given)
+        return from_settings(cls, settings)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

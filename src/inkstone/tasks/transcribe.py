@@ -7,7 +7,7 @@ beside it where one is named, whose weights are chosen on dev; when each word is
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,6 +37,7 @@ from inkstone.tasks.fused_language import (
     open_language_model,
 )
 from inkstone.tasks.recordings import EDGE, Ears, Utterance, inputs_in
+from inkstone.tasks.task_settings import from_settings
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.augmentation import Neighbours
 from inkstone.text.records import read_records
@@ -103,9 +104,7 @@ class Transcribe:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Transcribe":
         """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
-        if unknown := settings.keys() - {each.name for each in fields(cls)}:
-            raise RecipeError(f"the task {cls.name} has no setting {', '.join(sorted(unknown))}")
-        return cls(**dict(settings))
+        return from_settings(cls, settings)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -8,7 +8,7 @@ found by beam search (`inference/writing.py`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,6 +22,7 @@ from inkstone.inference.writing import write_texts
 from inkstone.layers.cross_entropy import smoothed_nats
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.framing import Frame
+from inkstone.tasks.task_settings import from_settings
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
 from inkstone.tokens.tokenizer import Tokenizer
 
@@ -84,10 +85,7 @@ class WritingSettings:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
         """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
-        if unknown := settings.keys() - {each.name for each in fields(cls)}:
-            raise RecipeError(f"the task {cls.name} has no setting {', '.join(sorted(unknown))}")
-        given: dict[str, Any] = dict(settings)
-        return cls(**given)
+        return from_settings(cls, settings)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
