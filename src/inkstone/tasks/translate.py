@@ -45,7 +45,7 @@ from inkstone.tasks.understanding import Understanding, languages_of
 from inkstone.tasks.written import LEAST_WRITTEN, Said, WritingSettings, encoded_pair, source_room, written_ids
 from inkstone.text.augmentation import Neighbours
 from inkstone.text.language_codes import language_code
-from inkstone.text.parallel import SOURCE_NAMES, Columns, read_parallel
+from inkstone.text.parallel import SOURCE_NAMES, Columns, read_parallel, unpacked_name
 from inkstone.text.placeholders import masked, shared
 from inkstone.text.reading_report import ReadingReport
 from inkstone.text.records import members
@@ -56,7 +56,6 @@ from inkstone.tokens.tokenizer import Tokenizer
 
 TO_NAMES = ("to", "target_language", "target_lang", "tgt_lang", "译成", "目标语言")
 TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson")
-PACKED = (".gz", ".xz", ".bz2", ".zst")
 SAMPLE = 2000  # training pairs whose sentences are counted
 SEVERAL = 0.25  # of them with more than one sentence, from which on sentences are translated together
 NEARLY_ALL = 0.95  # of the sources are no longer than what is translated at once
@@ -211,10 +210,7 @@ class Translate(WritingSettings):
 
     def inputs_of(self, file: str | Path) -> list[Any] | None:
         """A file of plain text is one text, whose line breaks stay; tables are read as for every task."""
-        name = str(file).lower()
-        for packing in PACKED:
-            name = name.removesuffix(packing)
-        if name.endswith(TABLES):
+        if unpacked_name(str(file).lower()).endswith(TABLES):
             return None
         return [b"".join(member.utf8()).decode() for member, _ in members([file], ReadingReport())]
 

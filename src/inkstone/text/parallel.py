@@ -125,15 +125,20 @@ def _lines(member: Member, name: str) -> _Lines:
     return _Lines(member.label, language, f"{home}{rest}", lines)
 
 
+def unpacked_name(name: str) -> str:
+    """A file's name without the ending that says how it is packed."""
+    for packing in PACKED:
+        name = name.removesuffix(packing)
+    return name
+
+
 def language_of_name(name: str) -> tuple[str | None, str]:
     """The language that a file's name tells, the last one in it, and what is left of the name.
 
     >>> language_of_name("news.en-de.de.gz"), language_of_name("zh.txt"), language_of_name("letters.txt")
     (('de', 'news.en-de.*'), ('zh', '*.txt'), (None, 'letters.txt'))
     """
-    plain = PurePosixPath(name).name
-    for packing in PACKED:
-        plain = plain.removesuffix(packing)
+    plain = unpacked_name(PurePosixPath(name).name)
     for match in reversed(list(_PART.finditer(plain))):
         if code := language_code(match[0]):
             return code, f"{plain[: match.start()]}*{plain[match.end() :]}"
