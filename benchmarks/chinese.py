@@ -7,6 +7,7 @@ import re
 
 QUESTIONS = {
     "How well are spoken digits heard after minutes of learning on one core, and does a language model help?": "在一个核心上学几分钟，口说的数字听得多准？语言模型有用吗？",
+    "How well is summarising learned from pairs alone, beside sentences taken as they stand?": "只从成对的文本学，摘要能学得多好？与照原样取出的句子比较",
     "How well is translation learned from parallel text alone?": "只从平行文本学，翻译能学得多好？",
     "What does a model gain on new text and lose on old text, with and without replay of old text, against one from the start in the same minutes?": "模型在新文本上得到多少、在旧文本上失去多少？有无旧文本重放，并与同样分钟数从头训练的比较",
     "How good are summaries without training, and how fast is our ROUGE against rouge-score?": "不经训练的摘要有多好？我们的 ROUGE 有多快？与 rouge-score 比较",
@@ -46,6 +47,9 @@ COLUMNS = {
     "wall s": "实际秒数",
     "summary": "摘要",
     "ROUGE-L, # % interval": "ROUGE-L，#1% 区间",
+    "ROUGE-L, lowest": "ROUGE-L，最低",
+    "ROUGE-L, highest": "ROUGE-L，最高",
+    "summaries/s": "篇/秒",
     "pairs/s": "对/秒",
     "pairs/s, rouge-score": "对/秒，rouge-score",
     "data": "数据",
@@ -153,6 +157,11 @@ CELLS = {
     "from the start": "从头",
     "CSL titles": "CSL 标题",
     "first sentence": "第一句",
+    "learned": "学得的",
+    "lead, # sentence": "开头 #1 句",
+    "lead, # sentences": "开头 #1 句",
+    "TextRank, # sentence": "TextRank，#1 句",
+    "TextRank, # sentences": "TextRank，#1 句",
     "sentence by TextRank": "TextRank 选的一句",
     "whole abstract": "整篇摘要",
     "# tokens each": "每份 #1 个词元",
@@ -206,6 +215,11 @@ NOTES = {
     "Test parts, each scored once by every run, with the settings of examples/translate.toml; BLEU and chrF are those of sacreBLEU, cased, on text as it is written: #a for German and English, zh for Chinese. The published # of a small Transformer on Multi#k (Wu et al. #) is of lower-cased, tokenised text.": "测试部分，每次运行各评一次，设置见 examples/translate.toml；BLEU 与 chrF 即 sacreBLEU 的，区分大小写，用原样文本：德语、英语用 #1a，中文用 zh。已发表的小 Transformer 在 Multi#3k 上的 #2（Wu 等 #4）针对小写、分词后的文本。",
     "Tatoeba: one model for both directions. No sentence of dev and test, in either language, stands in the training part, nor one nearly the same (text/leaks.py).": "Tatoeba：一个模型学两个方向。dev 与 test 的句子，无论哪种语言，都不在训练部分里，近似的也没有（text/leaks.py）。",
     "The translation memory gives the translation of the most similar source of the training part. Pairs are those of the training part that are kept, the licence of Multi#k's captions is not stated.": "翻译记忆给出训练部分中最相近的原文的译文。句对数是训练部分中留下的；Multi#1k 的说明文字没有写明许可证。",
+    # summaries
+    "F# in %, test parts, each scored once by every run, with the settings of examples/summarize.toml; of the several summaries of a paper the best counts. English words are not stemmed; Chinese is counted by characters. The interval is that of the first run.": "F#1 以 % 计，测试部分，每次运行各评一次，设置见 examples/summarize.toml；一篇论文有几份摘要时取最好的。英文不取词干，中文按字计。区间是第一次运行的。",
+    "Sentences taken as they stand: the first ones, or the most central ones by TextRank, one to three, as the training part is best met with.": "照原样取出的句子：开头的，或 TextRank 认为最居中的，一到三句，哪样最合训练部分就取哪样。",
+    "CSL: titles of papers from their abstracts. The mirror lacks the training part, so that the model learned from nine tenths of the dev part; figures published for the whole set are not comparable.": "CSL：由论文摘要写标题。镜像里没有训练部分，所以模型用 dev 部分的十分之九学；整套数据上发表的数字不可比。",
+    "Published for abstracts of SciTLDR (Cachola et al. #), ROUGE-#, # and L: PACSUM #, # and #, without labels; BART, which was pre-trained, #, # and #.": "SciTLDR 只用摘要的已发表数字（Cachola 等 #1），ROUGE-#2、#3 与 L：不用标注的 PACSUM 为 #4、#5 与 #6；预训练过的 BART 为 #7、#8 与 #9。",
     # adapting
     "Bits per byte by `inkstone eval` on text that no model learned from: WikiText-#'s validation part, every twentieth article of zhwiki, the last twentieth of each novel (the first # characters of each).": "`inkstone eval` 在所有模型都没学过的文本上的每字节比特数：WikiText-#1 的验证部分、中文维基每二十篇取一篇、每部小说最后二十分之一（各取前 #2 个字符）。",
     "The base is trained on the old text alone; the model from the start on the new text alone. Minutes are wall clock for everything, scoring and report included.": "起点只用旧文本训练，从头的模型只用新文本训练。分钟数是全程的实际时间，评分和报告也算在内。",

@@ -1,0 +1,181 @@
+"""How well is summarising learned from pairs alone, beside sentences taken as they stand? Titles of CSL, summaries of SciTLDR.
+
+    INKSTONE_DATA=FOLDER python benchmarks/summaries.py --folder WORK --minutes 15 [--sets csl scitldr] [--seeds 3]
+
+Each set is learned from several times, with other random draws; its test part is scored once by each. SciTLDR has its own parts, with
+several summaries of each paper of dev and test. Of CSL's titles the mirror lacks the training part, so that its dev part is learned
+from, every tenth row kept aside. Rows lie in WORK as they are made.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from inkstone.files import write_json, write_text
+from inkstone.tasks.predict import Predictor
+from inkstone.tasks.scoring import figures_of
+from inkstone.tasks.summarize import EXTRACTORS, ROUGE, Summarize
+from inkstone.tasks.understanding import Understanding
+from inkstone.tasks.written import Pair
+from inkstone.text.word_cutting import joined
+from results import FOLDER, write_result
+from task_sets import unpacked
+
+RECIPE = Path(__file__).parent.parent / "examples" / "summarize.toml"
+COLUMNS = [
+    "data", "summary", "seeds", *ROUGE, "ROUGE-L, lowest", "ROUGE-L, highest", "ROUGE-L, 95 % interval", "pairs", "times read",
+    "seconds of a run", "summaries/s",
+]  # fmt: skip
+EVERY = 10  # pairs of CSL, of which one is kept aside
+Files = dict[str, Path]
+
+
+def scitldr(mirror: Path, folder: Path) -> Files:
+    """The sentences of each abstract, and its summaries: one of a training example, several of others."""
+    return {part: mirror / "summ-scitldr-a" / f"{part}.jsonl.xz" for part in ("train", "dev", "test")}
+
+
+def csl(mirror: Path, folder: Path) -> Files:
+    """Abstract and title."""
+    rows = {part: _rows(mirror / "csl" / f"ts-{part}.tsv.xz") for part in ("dev", "test")}
+    parts = {
+        "train": [row for number, row in enumerate(rows["dev"]) if number % EVERY],
+        "dev": rows["dev"][::EVERY],
+        "test": rows["test"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, pairs in parts.items():
+        records = [{"abstract": abstract, "title": title} for abstract, title in pairs]
+        lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+        write_text(folder / f"{part}.jsonl", "".join(lines))
+    return {part: folder / f"{part}.jsonl" for part in parts}
+
+
+def _rows(path: Path) -> list[tuple[str, str]]:
+    return [(cells[1], cells[2]) for line in unpacked(path).split("\n") if len(cells := line.split("\t")) == 3]
+
+
+SETS: dict[
+    str, tuple[str, Callable[[Path, Path], Files], list[str]]
+] = {  # name in the table, who writes the files, settings
+    "csl": ("CSL titles", csl, []),
+    "scitldr": ("SciTLDR", scitldr, []),
+}
+
+
+def said(*words: Any) -> dict[str, Any]:
+    """What a command of ours prints as JSON."""
+    command = [sys.executable, "-m", "inkstone", *map(str, words), "--json"]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def tuned(words: list[Any], seeds: int, work: Path) -> list[dict[str, Any]]:
+    """Folder and figures of the test part of each run."""
+    if seeds > 1:
+        return said("tune", *words, "--seeds", seeds, "--out", work)["rows"]
+    outcome = said("tune", *words, "--out", work)
+    return [{"folder": outcome["folder"], "figures": outcome["figures"]["test"]}]
+
+
+def examples_of(task: Summarize, file: Path) -> list[Pair]:
+    """The pairs of a file."""
+    return task.read([str(file)], Understanding("test", []))
+
+
+def extracted(name: str, train: Sequence[Pair], test: Sequence[Pair]) -> tuple[int, dict[str, Any]]:
+    """Figures on `test` of so many sentences, one to three, as `train` is best met with by this way of taking them."""
+    task = Summarize()
+
+    def answers(pairs: Sequence[Pair], size: int) -> list[dict[str, str]]:
+        return [{"summary": joined(EXTRACTORS[name](pair.source, size))[0]} for pair in pairs]
+
+    size = max((1, 2, 3), key=lambda size: task.measures(train, answers(train, size))[task.score].value)
+    return size, figures_of(task.measures(test, answers(test, size)), seed=0)
+
+
+def rows_of(name: str, mirror: Path, folder: Path, options: argparse.Namespace) -> list[list[Any]]:
+    """The tuned model of a set, and beside it sentences of the text."""
+    title, write, settings = SETS[name]
+    files = write(mirror, folder / name / "data")
+    named = [word for part in ("dev", "test") for word in (f"--{part}", files[part])]
+    chosen = [word for setting in [*settings, *options.set] for word in ("--set", setting)]
+    words = ["summarize", files["train"], *named, "--recipe", RECIPE, *chosen, "--minutes", options.minutes]
+    runs = tuned(words, options.seeds, folder / name / "runs")
+    outcomes = [json.loads((Path(run["folder"]) / "facts.json").read_text(encoding="utf-8"))["outcome"] for run in runs]
+    predictor = Predictor.load(runs[0]["folder"])
+    train, test = (examples_of(predictor.task, files[part]) for part in ("train", "test"))
+    begin = time.perf_counter()
+    predictor.answers(test)
+    fast = len(test) / (time.perf_counter() - begin)
+    figures = [run["figures"] for run in runs]
+    means = [statistics.mean(100 * own[kind]["value"] for own in figures) for kind in ROUGE]
+    spread = [100 * own["ROUGE-L"]["value"] for own in figures]
+    costs = [statistics.mean(outcome[cost] for outcome in outcomes) for cost in ("epochs", "seconds")]
+    found: list[list[Any]] = [
+        [title, "learned", len(runs), *means, min(spread), max(spread), interval(figures[0]), len(train), *costs, fast]
+    ]
+    for way in EXTRACTORS:
+        size, own = extracted(way, train, test)
+        values = [100 * own[kind]["value"] for kind in ROUGE]
+        told = f"{way}, {size} sentence{'s' * (size > 1)}"
+        found.append([title, told, None, *values, None, None, interval(own), None, None, None, None])
+    return found
+
+
+def interval(figures: dict[str, Any]) -> str:
+    """The bootstrap interval of ROUGE-L."""
+    return f"{100 * figures['ROUGE-L']['low']:.1f} – {100 * figures['ROUGE-L']['high']:.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, metavar="SET", help=", ".join(SETS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=15, help="of each run, everything included")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="settings beside the recipe's"
+    )
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="of the runs, which are taken as they are where they lie here"
+    )
+    parser.add_argument("--out", type=Path, default=FOLDER / "summaries.json")
+    options = parser.parse_args()
+    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
+    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
+        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
+    folder = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in options.sets:
+        kept = folder / f"{name}.json"
+        if not kept.exists():
+            write_json(kept, rows_of(name, mirror, folder, options))
+    lying = [folder / f"{name}.json" for name in SETS]
+    write_result(
+        options.out,
+        question="How well is summarising learned from pairs alone, beside sentences taken as they stand?",
+        columns=COLUMNS,
+        rows=[row for path in lying if path.exists() for row in json.loads(path.read_text(encoding="utf-8"))],
+        notes=NOTES,
+    )
+
+
+NOTES = [
+    """F1 in %, test parts, each scored once by every run, with the settings of examples/summarize.toml; of the several summaries of a
+    paper the best counts. English words are not stemmed; Chinese is counted by characters. The interval is that of the first run.""",
+    """Sentences taken as they stand: the first ones, or the most central ones by TextRank, one to three, as the training part is best
+    met with.""",
+    """CSL: titles of papers from their abstracts. The mirror lacks the training part, so that the model learned from nine tenths of the
+    dev part; figures published for the whole set are not comparable.""",
+    """Published for abstracts of SciTLDR (Cachola et al. 2020), ROUGE-1, 2 and L: PACSUM 19.3, 4.0 and 15.1, without labels; BART, which
+    was pre-trained, 43.3, 20.8 and 35.0.""",
+]
+
+if __name__ == "__main__":
+    main()
