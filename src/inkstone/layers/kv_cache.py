@@ -6,18 +6,25 @@ For one more token, a block attends with its one new query to the keys of all to
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
 class KeyValueCache:
     """Keys and values of what was read: for each block two tensors (b, g, capacity, d), grown by doubling."""
 
+    visible: Bool[Tensor, "b t s"] | None = None  # which of the keys a new token may see; None: all up to its own
+
     def __init__(self, n_layers: int, batch: int):
         self.batch = batch
         self.length = 0
         self.keys: list[Tensor | None] = [None] * n_layers
         self.values: list[Tensor | None] = [None] * n_layers
+
+    @property
+    def starts(self) -> int | Int[Tensor, " b"]:
+        """The place of the next token: one for all rows, or that of each."""
+        return self.length
 
     def extend(
         self, layer: int, k: Float[Tensor, "b g t d"], v: Float[Tensor, "b g t d"]

@@ -6,14 +6,16 @@ from torch import Tensor
 
 
 def places_in_documents(
-    ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None, start: int = 0
+    ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None, start: int | Int[Tensor, " b"] = 0
 ) -> Int[Tensor, "b t"]:
-    """The place of each position, from `start` on; it begins again with each document of a packed row.
+    """The place of each position, from `start` on, one for all rows or one each; it begins again with each document of a
+    packed row.
 
     >>> places_in_documents(torch.zeros(1, 5, dtype=torch.long), torch.tensor([[0, 0, 0, 1, 1]]))
     tensor([[0, 1, 2, 0, 1]])
     """
-    places = torch.arange(start, start + ids.shape[1], device=ids.device).expand_as(ids)
+    first = start if isinstance(start, int) else start[:, None]
+    places = (torch.arange(ids.shape[1], device=ids.device) + first).expand_as(ids)
     if document is None:
         return places
     begins = torch.ones_like(document, dtype=torch.bool)

@@ -215,21 +215,24 @@ class Decoder(KeepsFrequencies):
 
         `document` numbers the document of each position; attention stays inside it.
         """
-        start = cache.length if cache is not None else 0
+        start = cache.starts if cache is not None else 0
         x = self.embedding(ids)
         turn = None
         if self.positions is None:
             turn = rotation(self.omega, start, ids.shape[1])
         else:
             places = places_in_documents(ids, document, start)
-            longest = start + ids.shape[1] if document is None else int(places.max()) + 1
+            read = cache.length if cache is not None else 0
+            longest = read + ids.shape[1] if document is None else int(places.max()) + 1
             if longest > self.settings.context:
                 raise RecipeError(
                     f"{longest} tokens, but this model has learned positions for "
                     f"{self.settings.context}; give it a shorter text"
                 )
             x = x + self.positions(places)
-        visible = None if document is None else inside_documents(document)
+        visible = cache.visible if cache is not None else None
+        if document is not None:
+            visible = inside_documents(document)
         for block in self.blocks:
             x = block(x, turn, visible, cache)
         if cache is not None:

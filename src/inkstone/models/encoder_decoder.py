@@ -287,9 +287,9 @@ class EncoderDecoder(KeepsFrequencies):
     ) -> tuple[Float[Tensor, "b n v"], Written]:
         """Log-probabilities of the token after each position (`last`: only the final one), and the state."""
         norm = self.embedding_norm
-        x, turn = self._embedded(ids, None, state.length, self.embedding, self.positions, norm)
+        x, turn = self._embedded(ids, None, state.cache.starts, self.embedding, self.positions, norm)
         visible = None if state.visible is None else state.visible.expand(-1, ids.shape[1], -1)
-        x = self._decoded(x, turn, None, visible, state, state.cache)
+        x = self._decoded(x, turn, state.cache.visible, visible, state, state.cache)
         state.cache.length += ids.shape[1]
         return self.logits(x[:, -1:] if last else x).float().log_softmax(-1), state
 
@@ -350,7 +350,7 @@ class EncoderDecoder(KeepsFrequencies):
         self,
         ids: Int[Tensor, "b t"],
         document: Int[Tensor, "b t"] | None,
-        start: int,
+        start: int | Int[Tensor, " b"],
         embedding: nn.Embedding,
         positions: nn.Embedding | None,
         norm: nn.Module | None,
@@ -361,11 +361,13 @@ class EncoderDecoder(KeepsFrequencies):
         if s.positions == "rotary":
             turn = rotation(self.omega, start, ids.shape[1])
         else:
-            places = places_in_documents(ids if document is not None else ids[:1], document, start)
+            alike = document is None and isinstance(start, int)  # then one row stands for all
+            places = places_in_documents(ids[:1] if alike else ids, document, start)
             if positions is None:
                 x = x + sinusoids(places, s.width).to(x.dtype)
             else:
-                if start + ids.shape[1] > s.context and int(places.max()) >= s.context:
+                within = isinstance(start, int) and start + ids.shape[1] <= s.context
+                if not within and int(places.max()) >= s.context:
                     raise RecipeError(
                         f"{int(places.max()) + 1} tokens, but this model has learned positions for {s.context}; "
                         "give it a shorter text"

@@ -1,0 +1,62 @@
+"""A model whose rows have lengths of their own: what the batching engine writes with.
+
+A row is a slot. Prompts are read into a slot in chunks; then each step reads one token of every text under way, however
+long each is. A slot whose text is over keeps what it holds until another text needs it, and a beginning that two texts
+share is copied instead of read again.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from inkstone.errors import RunError
+from inkstone.models.base import LanguageModel
+from inkstone.models.decoder import Decoder
+from inkstone.models.encoder_decoder import EncoderDecoder
+from inkstone.models.headed import Headed
+from inkstone.tokens.tokenizer import Tokenizer
+
+
+class Slotted(Protocol):
+    """What the engine asks of a model. Arguments and log-probabilities lie on the CPU, whatever the model computes on."""
+
+    tokenizer: Tokenizer
+    slots: int  # texts that can be written at once
+    capacity: int  # tokens that a slot holds
+    rewinds: bool  # any beginning of what a slot holds can be copied, or gone on from; else only all of it
+    apart: bool  # a prompt is another text than the one that is written, and is read whole, in one call
+
+    def read(self, slot: int, ids: Sequence[int], start: int) -> Float[Tensor, " v"]:
+        """Read a chunk of a prompt, whose tokens before `start` the slot holds; log-probabilities after its last token.
+
+        `start` = 0 forgets what the slot held. Where prompts are `apart`, those of the first token to be written.
+        """
+        ...
+
+    def step(
+        self, ids: Int[Tensor, " b"], slots: Int[Tensor, " b"], lengths: Int[Tensor, " b"]
+    ) -> Float[Tensor, "b v"]:
+        """Read one token a row, each into a slot of its own that holds `lengths[i]` tokens; log-probabilities after it.
+
+        Where prompts are `apart`, lengths count what was written alone.
+        """
+        ...
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let a slot hold the first `length` tokens of another, the prompt included where it is `apart`."""
+        ...
+
+
+def slotted(model: LanguageModel | Headed, slots: int, capacity: int, precision: str = "auto") -> Slotted:
+    """A model made ready for so many texts at once, each of at most `capacity` tokens, or its context where that is less.
+
+    Raises RunError for a model that was tuned to answer otherwise than by writing.
+    """
+    from inkstone.inference.prefill import context_of
+    from inkstone.inference.slotted_decoder import SlottedDecoder
+
+    if isinstance(model, Decoder):
+        return SlottedDecoder(model, slots, min(capacity, context_of(model) or capacity))
+    raise RunError("not yet")
