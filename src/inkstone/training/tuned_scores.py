@@ -7,24 +7,42 @@ from typing import Any
 from inkstone.evaluation.report import report as write_report
 from inkstone.evaluation.task_report import ERRORS
 from inkstone.run import Run
-from inkstone.tasks.base import Answer, DoesSoFromTheStart, HasDetails, SettlesOnDev, Task
+from inkstone.tasks.base import Answer, DoesSoFromTheStart, GaugedByLoss, HasDetails, SettlesOnDev, Task
 from inkstone.tasks.errors import write_errors
 from inkstone.tasks.parts import Parts
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.scoring import figures_of
 
 SCORED_FIRST = 24  # examples by which the seconds of scoring are told
+SCORED_NEXT = 240  # where those take long: a batch of many costs less for each of them
 
 
-def seconds_of_scoring(predictor: Predictor, parts: Parts) -> float:
-    """How long the final scores of dev and test will take, by a few examples of both."""
+def seconds_of_scoring(predictor: Predictor, parts: Parts, rough_below: float = 0.0) -> float:
+    """How long the final scores of dev and test will take, by a few examples of both; below so many seconds a rough number serves.
+
+    A model that has learned nothing writes as much as it may, one that has learned about as much as the right texts have.
+    """
     scored = [example for examples in parts.scored().values() for example in examples]
-    some = scored[:: max(1, len(scored) // SCORED_FIRST)]
-    begin = time.perf_counter()
-    predictor.answers(some)
-    each = (time.perf_counter() - begin) / len(some)
     settling = len(parts.dev) if isinstance(predictor.task, SettlesOnDev) else 0
-    return each * (len(scored) + settling)
+    seconds = 0.0
+    for asked in (SCORED_FIRST, SCORED_NEXT):
+        some = scored[:: max(1, len(scored) // asked)]
+        begin = time.perf_counter()
+        predictor.answers(some)
+        each = (time.perf_counter() - begin) / len(some)
+        seconds = each * share_that_is_written(predictor, some) * (len(scored) + settling)
+        if seconds <= rough_below:
+            break
+    return seconds
+
+
+def share_that_is_written(predictor: Predictor, examples: Sequence[Any]) -> float:
+    """How much of the longest text that a task may write the longest right one is; 1 where it writes none."""
+    longest = getattr(predictor.task, "longest", 0)
+    if not isinstance(predictor.task, GaugedByLoss) or not longest:
+        return 1.0
+    written = [len(encoded.written) for encoded in predictor.taught(examples) if encoded.written is not None]
+    return min(1.0, max(written, default=longest) / longest)
 
 
 def scores_before(predictor: Predictor, parts: Parts, seed: int) -> dict[str, Any]:

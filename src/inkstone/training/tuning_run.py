@@ -183,7 +183,8 @@ class TuningRun:
         """Build the model, train it, and save it."""
         predictor, inputs, choices = self.prepare(parts, device)
         if self.recipe.train.steps is None:
-            self.at_the_end = seconds_of_scoring(predictor, parts)
+            total = (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
+            self.at_the_end = seconds_of_scoring(predictor, parts, rough_below=SHARE_AT_THE_END * total)
         asked = self.recipe.task.yardstick and self.recipe.task.model
         if asked and isinstance(self.task, DoesSoFromTheStart):
             if "yardstick" in (facts := self.run.facts()):
