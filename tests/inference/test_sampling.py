@@ -73,6 +73,18 @@ def test_repetition_penalty_is_that_of_transformers(peer, penalty):
     torch.testing.assert_close(penalise_repetition(scores, read, penalty), expected)
 
 
+@pytest.mark.parametrize("presence, frequency", [(0.5, 0.0), (0.0, 1.25), (-0.5, 0.3)])
+def test_penalties_of_what_was_written_are_those_of_the_api_counted_one_by_one(presence, frequency):
+    scores = scores_of(8, rows=2, vocabulary=6)
+    read = torch.tensor([[5, 1, 1, 4], [0, 2, 3, 2]])
+    expected = scores.clone()
+    for row, ids in enumerate(read[:, 1:].tolist()):  # the first token is the prompt's
+        for number in set(ids):
+            expected[row, number] -= presence + frequency * ids.count(number)
+    sampling = Sampling(temperature=0.0, min_p=0.0, presence_penalty=presence, frequency_penalty=frequency)
+    torch.testing.assert_close(sampling.warp(scores, read, prompt=1), expected)
+
+
 def test_the_filters_act_in_the_order_of_transformers(peer):
     scores, read = scores_of(4), torch.randint(0, 1000, (4, 30), generator=torch.Generator().manual_seed(0))
     expected = scores
@@ -125,6 +137,8 @@ def test_temperature_zero_is_the_likeliest_token():
         {"min_p": -0.1},
         {"min_p": 1.5},
         {"repetition_penalty": 0.0},
+        {"presence_penalty": math.nan},
+        {"frequency_penalty": math.inf},
         {"max_tokens": 0},
         {"max_length": 0},
         {"seed": -1},

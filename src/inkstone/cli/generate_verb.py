@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inkstone.inference.generation import Generated
+    from inkstone.inference.continuation import Generated
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +40,8 @@ def sampling_arguments(parser: argparse.ArgumentParser) -> None:
         "--min-p", type=float, metavar="P", help="only tokens P times as likely as the likeliest; default: 0.05"
     )
     parser.add_argument("--repetition-penalty", type=float, metavar="R", help="above 1: less of what was read")
+    parser.add_argument("--presence-penalty", type=float, metavar="P", help="above 0: less of what was written")
+    parser.add_argument("--frequency-penalty", type=float, metavar="F", help="above 0: the less, the more often it was")
     parser.add_argument("--stop", action="append", metavar="TEXT", help="end before this text; may be given repeatedly")
     parser.add_argument("--seed", type=int, metavar="N", help="another number, another text; default: 0")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")

@@ -2,7 +2,7 @@
 
 Each takes a row of log-probabilities for every text being written, (b, v), and gives a row again; a token that may
 not be drawn stands at −∞. The rows need not sum to one. In `Sampling.warp` they act in the order of `transformers`:
-repetition penalty, temperature, top-k, top-p, min-p.
+repetition penalty, temperature, top-k, top-p, min-p; the penalties of OpenAI's API come after the repetition penalty.
 """
 
 import math
@@ -30,6 +30,8 @@ class Sampling:
     top_p: float = 1.0  # 1: all tokens
     min_p: float = 0.05  # 0: all tokens
     repetition_penalty: float = 1.0  # 1: none
+    presence_penalty: float = 0.0  # 0: none; below 0: more of what was written
+    frequency_penalty: float = 0.0  # 0: none
     max_tokens: int = 200  # new tokens
     max_length: int | None = None  # tokens of the prompt and the new ones together; None: no bound
     stop: tuple[str, ...] = ()  # texts that end the continuation and are not part of it
@@ -45,6 +47,8 @@ class Sampling:
         _check("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1")
         _check("min_p", self.min_p, 0 <= self.min_p <= 1, "from 0 to 1")
         _check("repetition_penalty", self.repetition_penalty, self.repetition_penalty > 0, "above 0; 1 is none")
+        _check("presence_penalty", self.presence_penalty, True, "a number; 0 is none")
+        _check("frequency_penalty", self.frequency_penalty, True, "a number; 0 is none")
         _check("max_tokens", self.max_tokens, self.max_tokens >= 1, "at least 1")
         _check("max_length", self.max_length, self.max_length is None or self.max_length >= 1, "at least 1")
         _check("seed", self.seed, self.seed >= 0, "0 or more")
@@ -52,10 +56,15 @@ class Sampling:
             raise SamplingError(f"stop = {self.stop!r}, but must be several texts: stop=({self.stop!r},)")
         _check("stop", self.stop, all(self.stop), "texts of at least one character")
 
-    def warp(self, scores: Float[Tensor, "b v"], read: Int[Tensor, "b t"]) -> Float[Tensor, "b v"]:
-        """All filters in turn, except that temperature 0 leaves its work to `draw`; `read` holds each row's ids."""
+    def warp(self, scores: Float[Tensor, "b v"], read: Int[Tensor, "b t"], prompt: int = 0) -> Float[Tensor, "b v"]:
+        """All filters in turn, except that temperature 0 leaves its work to `draw`.
+
+        `read` holds each row's ids, of which the first `prompt` were given, and the others written.
+        """
         if self.repetition_penalty != 1:
             scores = penalise_repetition(scores, read, self.repetition_penalty)
+        if self.presence_penalty or self.frequency_penalty:
+            scores = penalise_written(scores, read[:, prompt:], self.presence_penalty, self.frequency_penalty)
         if self.temperature == 0:
             return scores
         if self.temperature != 1:
@@ -88,6 +97,17 @@ def penalise_repetition(scores: Float[Tensor, "b v"], read: Int[Tensor, "b t"], 
     """
     old = scores.gather(1, read)
     return scores.scatter(1, read, torch.where(old < 0, old * penalty, old / penalty))
+
+
+def penalise_written(
+    scores: Float[Tensor, "b v"], written: Int[Tensor, "b t"], presence: float, frequency: float
+) -> Float[Tensor, "b v"]:
+    """Make tokens less likely the more often they were written, as OpenAI's API defines it.
+
+    s′ = s − presence · [n > 0] − frequency · n, n being how often the token stands in the row's `written`
+    """
+    counts = torch.zeros_like(scores).scatter_add(1, written, scores.new_ones(written.shape))
+    return scores - presence * (counts > 0) - frequency * counts
 
 
 def keep_top_k(scores: Float[Tensor, "b v"], k: int) -> Float[Tensor, "b v"]:
