@@ -2,8 +2,8 @@
 
 import pytest
 
+from inkstone.inference.continuation import Piece
 from inkstone.inference.conversation import Conversation, chat
-from inkstone.inference.generation import Piece
 from inkstone.inference.sampling import Sampling
 from inkstone.tokens.chat_template import ChatTemplate, ChatTemplateError
 

@@ -7,55 +7,21 @@ The prompt is read once (prefill), its state copied for every sample, and then e
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 
 from inkstone.errors import InkstoneError, nearest
 from inkstone.hub.folder import load
 from inkstone.inference.beam_search import beam_search
-from inkstone.inference.constrained import Constraint, Followed, constrained, constraint_of
+from inkstone.inference.constrained import Constraint, constrained, constraint_of
+from inkstone.inference.continuation import Generated, Piece, Row, primed
 from inkstone.inference.prefill import advance, prefill, prompt_ids
 from inkstone.inference.sampling import Sampling, SamplingError
 from inkstone.inference.single_token import for_generation
-from inkstone.inference.stop_strings import StopStrings
 from inkstone.models.base import LanguageModel
-from inkstone.tokens.streaming import TextStream
-
-FinishReason = Literal["end", "stop", "length"]  # the end token, a stop string, the number of tokens allowed
-
-
-@dataclass(frozen=True)
-class Generated:
-    """One continuation. `text` is without the prompt and the stop string; `ids` are all tokens that were drawn."""
-
-    text: str
-    ids: tuple[int, ...]
-    log_probabilities: tuple[float, ...]  # of each token in nats under the model itself, before any filter
-    finish_reason: FinishReason
-    seconds: float  # from the call, reading the prompt included
-
-    @property
-    def log_probability(self) -> float:
-        """Of the whole continuation in nats."""
-        return sum(self.log_probabilities)
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Of this continuation alone; several that are written together add up."""
-        return len(self.ids) / self.seconds
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Text that has become certain in one of the samples; with the last piece of a sample comes its whole."""
-
-    sample: int
-    text: str
-    generated: Generated | None = None
 
 
 def generate(
@@ -120,48 +86,6 @@ def token_budget(sampling: Sampling, prompt_length: int) -> int:
     return min(sampling.max_tokens, sampling.max_length - prompt_length)
 
 
-class Row:
-    """One continuation on its way: its tokens, its own source of randomness, its text as it becomes certain."""
-
-    def __init__(self, sample: int, sampling: Sampling, text: TextStream, form: Followed | None = None):
-        self.sample = sample
-        self.form = form
-        # Seeded with its number as well, so that a sample is the same however many are drawn beside it.
-        self.random = np.random.default_rng([sampling.seed, sample])
-        self.text = text
-        self.gate = StopStrings(sampling.stop)
-        self.given: list[str] = []
-        self.ids: list[int] = []
-        self.log_probabilities: list[float] = []
-        self.reason: FinishReason | None = None  # why it is over
-
-    def push(self, number: int, log_probability: float, ends: Collection[int], budget: int) -> str:
-        """Take one more token and give the text that is certain with it."""
-        self.ids.append(number)
-        if self.form is not None:
-            self.form.take(number)
-        self.log_probabilities.append(log_probability)
-        if number in ends:
-            self.reason = "end"
-            new = self.gate.push(self.text.finish()) + self.gate.finish()
-        else:
-            new = self.gate.push(self.text.push(number))
-            if self.gate.found:
-                self.reason = "stop"
-            elif len(self.ids) == budget:
-                # A character cut off by the budget is no fault of the model's and is left out.
-                self.reason = "length"
-                new += self.gate.finish()
-        self.given.append(new)
-        return new
-
-    def generated(self, seconds: float) -> Generated | None:
-        """The whole continuation, once it is over."""
-        if self.reason is None:
-            return None
-        return Generated("".join(self.given), tuple(self.ids), tuple(self.log_probabilities), self.reason, seconds)
-
-
 @torch.inference_mode()
 def stream(
     model: LanguageModel,
@@ -186,7 +110,7 @@ def stream(
     budget = token_budget(sampling, len(first))
     form = None if constraint is None else constraint.begin(tokenizer, ends)
     rows = [
-        Row(sample, sampling, _primed(tokenizer.stream(), first), None if form is None else form.copy())
+        Row(sample, sampling, primed(tokenizer.stream(), first), None if form is None else form.copy())
         for sample in range(samples)
     ]
     read = torch.tensor([first]).expand(samples, -1)
@@ -198,7 +122,7 @@ def stream(
             raise InkstoneError("the model's probabilities are not numbers; its weights are damaged")
         uniform = torch.tensor([row.random.random() for row in rows], dtype=torch.float64)
         forms = [row.form for row in rows if row.form is not None]
-        chosen = sampling.draw(sampling.warp(constrained(scores, forms) if forms else scores, read), uniform)
+        chosen = sampling.draw(sampling.warp(constrained(scores, forms) if forms else scores, read, len(first)), uniform)
         gained = scores.gather(1, chosen[:, None])[:, 0].tolist()
         for row, number, log_probability in zip(rows, chosen.tolist(), gained, strict=True):
             text = row.push(number, log_probability, ends, budget)
@@ -224,16 +148,8 @@ def _by_beam_search(
     found = beam_search(model, first, beams, token_budget(sampling, len(first)), **search)
     done = []
     for hypothesis in found[:samples]:
-        row = Row(0, sampling, _primed(model.tokenizer.stream(), first))
+        row = Row(0, sampling, primed(model.tokenizer.stream(), first))
         for number, log_probability in zip(hypothesis.ids, hypothesis.log_probabilities, strict=True):
             row.push(number, log_probability, {model.tokenizer.end}, len(hypothesis.ids))
         done.append(row.generated(time.perf_counter() - began))
     return done
-
-
-def _primed(text: TextStream, prompt: Sequence[int]) -> TextStream:
-    """The stream after the prompt: what a token spells may depend on the few before it."""
-    for number in prompt[-16:]:
-        text.push(number)
-    text.finish()
-    return text
