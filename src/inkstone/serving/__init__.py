@@ -1,0 +1,1 @@
+"""Models behind HTTP: the OpenAI-compatible API and the studio."""

@@ -1,0 +1,49 @@
+"""The server as one ASGI application: the models, the endpoints, and what stands before them."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from inkstone import __version__
+from inkstone.serving import (
+    chat_routes,
+    completion_routes,
+    health_routes,
+    model_routes,
+)
+from inkstone.serving.api_errors import add_handlers
+from inkstone.serving.house import House, Served
+from inkstone.serving.settings import ServingSettings
+
+ROUTERS = (
+    health_routes.router,
+    model_routes.router,
+    completion_routes.router,
+    chat_routes.router,
+)
+
+
+def build(models: Sequence[Served], settings: ServingSettings) -> FastAPI:
+    """The application that serves these models; it closes them when it ends. `app.state.house` holds them."""
+    house = House(list(models), settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        house.closing = True
+        house.close(finish=False)
+
+    app = FastAPI(
+        title="Inkstone",
+        version=__version__,
+        description="Models of your own, in the form of OpenAI's API.",
+        docs_url=None,  # its page would fetch scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.house = house
+    add_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app

@@ -1,0 +1,109 @@
+"""/v1/chat/completions: a conversation goes on."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from inkstone.serving.answer_responses import JsonAnswer, documented
+from inkstone.serving.api_errors import ApiError
+from inkstone.serving.asking import texts_to_write
+from inkstone.serving.conversing import conversation_ids, form_of, template_of
+from inkstone.serving.hearing import Hearing
+from inkstone.serving.house import House, ServedLanguage
+from inkstone.serving.requests import ChatRequest
+from inkstone.serving.streaming import EventStream, answered
+from inkstone.serving.written import Written, chat_logprobs, usage
+
+router = APIRouter(tags=["writing"])
+
+
+@router.post("/v1/chat/completions", responses=documented(stream=True))
+async def chat_completions(asked: ChatRequest, request: Request) -> Response:
+    """Answer in a conversation."""
+    house: House = request.app.state.house
+    return await ChatCompletions(asked, house.language(asked.model), house, request).answer()
+
+
+class ChatCompletions:
+    """One request."""
+
+    def __init__(self, asked: ChatRequest, model: ServedLanguage, house: House, request: Request):
+        self.asked, self.model, self.house, self.request = asked, model, house, request
+        self.template = template_of(model)
+        self.head = {
+            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "object": "chat.completion.chunk" if asked.stream else "chat.completion",
+            "created": int(time.time()),
+            "model": model.name,
+        }
+
+    async def answer(self) -> Response:
+        """The whole answer, or the stream of it."""
+        asked, settings = self.asked, self.house.settings
+        if asked.top_logprobs is not None and not asked.logprobs:
+            raise ApiError(400, "top_logprobs: needs logprobs", param="top_logprobs")
+        constraint = await asyncio.to_thread(form_of, asked.response_format)
+        self.prompt = await asyncio.to_thread(conversation_ids, asked, self.template, None)
+        requests = texts_to_write(
+            asked,
+            self.model,
+            settings,
+            [self.prompt],
+            max_tokens=asked.max_completion_tokens if asked.max_tokens is None else asked.max_tokens,
+            param="messages",
+            ends=self.template.ends,
+            constraint=constraint,
+            alternatives=asked.top_logprobs or 0,
+            client=self.request.scope.get("client_name", ""),
+        )
+        self.written = [Written() for _ in requests]
+        self.hearing = Hearing(self.model, requests, settings.request_seconds).begin()
+        if asked.stream:
+            return EventStream(self._events(), self.hearing.close, settings.request_seconds)
+        try:
+            return JsonAnswer(await answered(self.request, self._whole()))
+        finally:
+            self.hearing.close()
+
+    async def _whole(self) -> dict[str, Any]:
+        async for number, heard in self.hearing.events():
+            self.written[number].hear(heard)
+        choices = []
+        for number, written in enumerate(self.written):
+            logprobs = None
+            if self.asked.logprobs:
+                logprobs = chat_logprobs(written.as_heard(), self.model.tokenizer, self.template.ends)
+            message = {"role": "assistant", "content": written.text, "refusal": None}
+            choices.append({"index": number, "message": message, "logprobs": logprobs, "finish_reason": written.reason})
+        return {**self.head, "choices": choices, "usage": self._usage()}
+
+    async def _events(self) -> AsyncIterator[dict[str, Any]]:
+        with_usage = self.asked.stream_options is not None and self.asked.stream_options.include_usage
+        rest = {"usage": None} if with_usage else {}
+
+        def event(number: int, delta: dict[str, Any], logprobs: Any = None, reason: str | None = None):
+            choice = {"index": number, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+            return {**self.head, "choices": [choice], **rest}
+
+        for number in range(len(self.written)):
+            yield event(number, {"role": "assistant", "content": "", "refusal": None})
+        async for number, heard in self.hearing.events():
+            written = self.written[number]
+            written.hear(heard)
+            logprobs = None
+            if self.asked.logprobs:
+                logprobs = chat_logprobs(heard, self.model.tokenizer, self.template.ends)
+            if heard.text or (logprobs and logprobs["content"]):
+                yield event(number, {"content": heard.text}, logprobs)
+            if written.reason is not None:
+                yield event(number, {}, reason=written.reason)
+        if with_usage:
+            yield {**self.head, "choices": [], "usage": self._usage()}
+
+    def _usage(self) -> dict[str, Any]:
+        return usage(len(self.prompt), self.written)

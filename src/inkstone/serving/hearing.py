@@ -1,0 +1,62 @@
+"""Between the engine, which writes on a thread of its own, and the requests, which wait in the event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+from inkstone.serving.api_errors import ApiError
+from inkstone.serving.house import ServedLanguage
+from inkstone.serving.plain_engine import Heard, Request
+
+
+class Hearing:
+    """Several texts under way. `close` stops what is still being written; it must be called."""
+
+    def __init__(self, model: ServedLanguage, requests: Sequence[Request], seconds: float):
+        self.model, self.requests, self.seconds = model, requests, seconds
+        self.inbox: asyncio.Queue[tuple[int, Heard]] = asyncio.Queue()
+        self.writings: list = []
+
+    def begin(self) -> "Hearing":
+        """Hand all texts to the engine; of several none is written if one is refused."""
+        loop = asyncio.get_running_loop()
+        self.deadline = loop.time() + self.seconds
+        try:
+            for number, request in enumerate(self.requests):
+                hear = partial(_tell, loop, partial(self._put, number))
+                self.writings.append(self.model.engine.submit(request, hear))
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    async def events(self) -> AsyncIterator[tuple[int, Heard]]:
+        """What becomes known, with the number of its text, until all are whole.
+
+        Raises what the engine says is wrong, and ApiError once the time of a request is over.
+        """
+        going = len(self.requests)
+        while going:
+            try:
+                async with asyncio.timeout_at(self.deadline):
+                    number, heard = await self.inbox.get()
+            except TimeoutError:
+                raise ApiError(408, f"the answer took longer than {self.seconds:g} s", code="timeout") from None
+            if heard.error is not None:
+                raise heard.error
+            going -= heard.generated is not None
+            yield number, heard
+
+    def close(self) -> None:
+        """Stop writing."""
+        for writing in self.writings:
+            self.model.engine.cancel(writing)
+
+    def _put(self, number: int, heard: Heard) -> None:
+        self.inbox.put_nowait((number, heard))
+
+
+def _tell(loop: asyncio.AbstractEventLoop, put: Callable[[Heard], None], heard: Heard) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        loop.call_soon_threadsafe(put, heard)

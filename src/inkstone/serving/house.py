@@ -1,0 +1,182 @@
+"""The models that are served, by name, and how a run folder becomes one of them."""
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from inkstone.errors import nearest
+from inkstone.hub.bert_tasks import is_task
+from inkstone.hub.download import local_folder
+from inkstone.hub.folder import load, read_config
+from inkstone.hub.headed_layout import is_headed
+from inkstone.hub.whisper import is_whisper
+from inkstone.inference.prefill import context_of
+from inkstone.models.base import LanguageModel
+from inkstone.serving.api_errors import ApiError
+from inkstone.serving.plain_engine import EngineThread
+from inkstone.serving.settings import ServingError, ServingSettings
+from inkstone.tasks.predict import Predictor
+from inkstone.tokens.chat_template import ChatTemplate
+from inkstone.tokens.tokenizer import Tokenizer
+
+
+@dataclass
+class ServedLanguage:
+    """A language model, its chat template (none: a base model), and the engine that writes with it."""
+
+    name: str
+    folder: Path
+    model: LanguageModel
+    template: ChatTemplate | None
+    engine: EngineThread
+    capacity: int  # tokens of a prompt and what is written after it
+    created: int = field(default_factory=lambda: int(time.time()))
+    kind = "language"
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """That of the model."""
+        return self.model.tokenizer
+
+    def close(self, finish: bool = True) -> None:
+        """Stop the engine; with `finish`, once what is under way is written."""
+        self.engine.close(finish=finish)
+
+
+@dataclass
+class ServedTask:
+    """A model that was tuned for a task. Its predictor is asked on one thread of its own: it can do one thing at a time."""
+
+    name: str
+    folder: Path
+    predictor: Predictor
+    created: int = field(default_factory=lambda: int(time.time()))
+    kind = "task"
+
+    def __post_init__(self) -> None:
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"task {self.name}")
+
+    @property
+    def task(self) -> str:
+        """The name of the task."""
+        return self.predictor.task.name
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """That of the model."""
+        return self.predictor.frame.tokenizer
+
+    def close(self, finish: bool = True) -> None:
+        """Take no more questions."""
+        self.thread.shutdown(wait=finish, cancel_futures=not finish)
+
+
+Served = ServedLanguage | ServedTask
+
+
+class House:
+    """What a server has: its models by name, in the order in which they were named, and its settings."""
+
+    def __init__(self, models: list[Served], settings: ServingSettings):
+        self.settings = settings
+        self.models: dict[str, Served] = {}
+        self.closing = False  # the server was told to stop
+        for model in models:
+            self.add(model)
+
+    def add(self, model: Served) -> None:
+        """Serve one more. Raises ServingError where its name is taken."""
+        if model.name in self.models:
+            raise ServingError(
+                f"two models are called {model.name!r}; give one another name: NAME={self.models[model.name].folder}"
+            )
+        self.models[model.name] = model
+
+    def remove(self, name: str) -> None:
+        """Serve one no more, once what it is writing is done."""
+        self.models.pop(name).close()
+
+    def find(self, name: str | None) -> Served:
+        """The model of that name; with none, the only one. Raises ApiError where there is none, or several."""
+        if name is None:
+            if len(self.models) == 1:
+                return next(iter(self.models.values()))
+            raise ApiError(400, f"missing parameter: 'model'; there are: {', '.join(self.models)}", param="model")
+        if name not in self.models:
+            told = nearest(name, self.models) if self.models else "none is served"
+            raise ApiError(404, f"there is no model {name[:100]!r}; {told}", param="model", code="model_not_found")
+        return self.models[name]
+
+    def language(self, name: str | None) -> ServedLanguage:
+        """The language model of that name. Raises ApiError where it is none."""
+        model = self.find(name)
+        if isinstance(model, ServedLanguage):
+            return model
+        raise ApiError(
+            400, f"{model.name!r} was tuned for the task {model.task!r}; ask it at {place_of(model)}", param="model"
+        )
+
+    def tuned(self, name: str | None, task: str | None = None) -> ServedTask:
+        """The model of that name that was tuned, for this task if one is named. Raises ApiError where it was not."""
+        model = self.find(name)
+        if isinstance(model, ServedTask) and task in (None, model.task):
+            return model
+        raise ApiError(400, f"{model.name!r} {_cannot(model, task)}; ask it at {place_of(model)}", param="model")
+
+    def __iter__(self) -> Iterator[Served]:
+        return iter(self.models.values())
+
+    def close(self, finish: bool = True) -> None:
+        """Stop all models."""
+        for model in self:
+            model.close(finish)
+
+
+def place_of(model: Served) -> str:
+    """Where a model is asked."""
+    if isinstance(model, ServedLanguage):
+        return "/v1/completions" if model.template is None else "/v1/chat/completions"
+    return {"embed": "/v1/embeddings", "transcribe": "/v1/audio/transcriptions"}.get(
+        model.task, f"/v1/tasks/{model.name}"
+    )
+
+
+def open_served(run: str | Path, settings: ServingSettings) -> Served:
+    """The model of a run, written as RUN or NAME=RUN; without a name it is called as its folder is.
+
+    Raises RunError for what is no model, ServingError for a name that an address cannot hold.
+    """
+    named = re.fullmatch(r"([\w.\-]+)=(.+)", str(run))
+    place = named[2] if named else run
+    folder = local_folder(place)
+    name = named[1] if named else re.sub(r"[^\w.\-]+", "-", Path(place).resolve().name) or "model"
+    config = read_config(folder)
+    if is_task(config) or is_whisper(config) or is_headed(config):
+        predictor = Predictor.load(folder, settings.device)
+        hold(predictor.listener if hasattr(predictor, "listener") else predictor.model)  # type: ignore[attr-defined]
+        return ServedTask(name, folder, predictor)
+    model = load(folder, device=settings.device)
+    hold(model)
+    template = ChatTemplate.of(folder, model.tokenizer)
+    longest = settings.most_prompt_tokens + settings.most_new_tokens
+    capacity = min(context_of(model) or longest, longest)
+    return ServedLanguage(name, folder, model, template, EngineThread(model), capacity)
+
+
+def hold(model: Any) -> None:
+    """Take the weights into memory: those that stay mapped from a file would end the process if the file is cut short."""
+    if isinstance(model, nn.Module):
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.data = tensor.data.clone()
+
+
+def _cannot(model: Served, task: str | None) -> str:
+    if isinstance(model, ServedLanguage):
+        return "is a language model, not tuned for a task"
+    return f"was tuned for the task {model.task!r}, not for {task!r}"

@@ -1,0 +1,29 @@
+"""The list of models."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from inkstone.serving.house import Served, ServedLanguage
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/v1/models")
+async def models(request: Request) -> dict[str, Any]:
+    """All models that are served."""
+    return {"object": "list", "data": [described(model) for model in request.app.state.house]}
+
+
+@router.get("/v1/models/{name}")
+async def model(name: str, request: Request) -> dict[str, Any]:
+    """One of them."""
+    return described(request.app.state.house.find(name))
+
+
+def described(model: Served) -> dict[str, Any]:
+    """A model as the list shows it: what OpenAI's has, then what it can do."""
+    told: dict[str, Any] = {"id": model.name, "object": "model", "created": model.created, "owned_by": "inkstone"}
+    if isinstance(model, ServedLanguage):
+        return told | {"kind": "language", "chat": model.template is not None, "max_model_len": model.capacity}
+    return told | {"kind": "task", "task": model.task, "labels": list(model.predictor.task.labels)}
