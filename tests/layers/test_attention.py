@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from inkstone.layers import attention as module
-from inkstone.layers.attention import attention, inside_documents, same_document
+from inkstone.layers.attention import attention, attention_weights, inside_documents, same_document
 
 
 def tensors(b: int, h: int, g: int, t: int, s: int, d: int = 6, dtype=torch.float64):
@@ -96,3 +96,22 @@ def test_derivatives(t, path):
     assert torch.autograd.gradcheck(attention, (q, k, v))
     visible = inside_documents(torch.tensor([[0] * (t // 2) + [1] * (t - t // 2)]))
     assert torch.autograd.gradcheck(lambda q, k, v: attention(q, k, v, visible), (q, k, v))
+
+
+@pytest.mark.parametrize(("h", "g"), [(1, 1), (4, 2)])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_weights_are_those_that_attention_mixes_values_with(h, g, causal, masked):
+    q, k, v = tensors(2, h, g, 6, 6)
+    document = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0]])
+    visible = None
+    if masked:
+        visible = inside_documents(document) if causal else same_document(document, document)
+    weights = attention_weights(q, k, visible, causal)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, h, 6, dtype=q.dtype))
+    torch.testing.assert_close(weights @ v.repeat_interleave(h // g, dim=1), attention(q, k, v, visible, causal))
+
+
+def test_the_weights_of_a_query_behind_a_cache():
+    q, k, v = tensors(2, 4, 2, 2, 7)
+    torch.testing.assert_close(attention_weights(q, k) @ v.repeat_interleave(2, dim=1), attention(q, k, v))

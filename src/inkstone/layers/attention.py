@@ -93,6 +93,24 @@ def attention(
     return torch.bmm(scores.softmax(-1), v).view(b, h, t, d)
 
 
+def attention_weights(
+    q: Float[Tensor, "b h t d"],
+    k: Float[Tensor, "b g s d"],
+    visible: Bool[Tensor, "b t s"] | None = None,
+    causal: bool = True,
+) -> Float[Tensor, "b h t s"]:
+    """softmax(Q Kᵀ / √d + mask): how much of each value a query takes, all held at once, which `attention` avoids.
+
+    The arguments are those of `attention`. Each row sums to one.
+    """
+    b, h, t, d = q.shape
+    g, s = k.shape[1], k.shape[2]
+    scores = q.view(b, g, h // g, t, d) @ k.transpose(2, 3)[:, :, None] / math.sqrt(d)
+    if visible is not None or causal:
+        scores = scores + _bias(visible, t, s, q).view(-1, 1, 1, t, s)
+    return scores.softmax(-1).view(b, h, t, s)
+
+
 def _bias(visible: Bool[Tensor, "b t s"] | None, t: int, s: int, like: Tensor) -> Tensor:
     if visible is None:
         visible = torch.ones(t, s, dtype=torch.bool, device=like.device).tril(s - t)

@@ -64,9 +64,7 @@ class TransformerBlock(nn.Module):
         """
 
         def within(x: Tensor) -> Tensor:
-            q, k, v = self._heads(self.qkv(x), 3)
-            if turn is not None:
-                q, k = rotate(q, *turn), rotate(k, *turn)
+            q, k, v = self._queries_keys_values(x, turn)
             if extend is not None:
                 k, v = extend(k, v)
             return self.out(self._joined(attention(q, k, v, visible, causal)))
@@ -76,16 +74,30 @@ class TransformerBlock(nn.Module):
             keys, values = memory
 
             def across(x: Tensor) -> Tensor:
-                (q,) = self._heads(self.cross_query(x), 1)
+                q = self.cross_heads(self.cross_query(x))
                 return self.cross_out(self._joined(attention(q, keys, values, memory_visible, causal=False)))
 
             x = self._residual(x, across, self.cross_norm)
         return self._residual(x, self.feed_forward, self.feed_forward_norm)
 
+    def heads(
+        self, x: Float[Tensor, "b t width"], turn: tuple[Tensor, Tensor] | None
+    ) -> tuple[Float[Tensor, "b h t d"], Float[Tensor, "b h t d"], Float[Tensor, "b h t d"]]:
+        """Queries, keys and values of the block's input, as attention within the text takes them."""
+        return self._queries_keys_values(self.attention_norm(x) if self.pre_norm else x, turn)
+
+    def cross_heads(self, queries: Float[Tensor, "b t width"]) -> Float[Tensor, "b h t d"]:
+        """What `cross_query` gives, as attention to the other text takes it."""
+        return self._heads(queries, 1)[0]
+
     def remember(self, states: Float[Tensor, "b m width"]) -> tuple[Float[Tensor, "b h m d"], Float[Tensor, "b h m d"]]:
         """Keys and values of the other text's states, which stay the same however much is read of this one."""
         keys, values = self._heads(self.cross_key_value(states), 2)
         return keys.contiguous(), values.contiguous()  # or each later product would lay them out anew
+
+    def _queries_keys_values(self, x: Tensor, turn: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = self._heads(self.qkv(x), 3)
+        return (q, k, v) if turn is None else (rotate(q, *turn), rotate(k, *turn), v)
 
     def _residual(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:
         y = part(norm(x) if self.pre_norm else x)

@@ -140,6 +140,17 @@ class Block(nn.Module):
         cache: KeyValueCache | None,
     ) -> Float[Tensor, "b t width"]:
         """One block; `turn` are the rotary cosines and sines of these positions."""
+        q, k, v = self.heads(x, turn)
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)
+        mixed = attention(q, k, v, visible).transpose(1, 2).flatten(2)
+        x = x + self._drop(self.out(mixed))
+        return x + self._drop(self.feed_forward(self.feed_forward_norm(x)))
+
+    def heads(
+        self, x: Float[Tensor, "b t width"], turn: tuple[Tensor, Tensor] | None
+    ) -> tuple[Float[Tensor, "b h t d"], Float[Tensor, "b g t d"], Float[Tensor, "b g t d"]]:
+        """Queries, keys and values of the block's input, as attention takes them."""
         s = self.settings
         b, t, _ = x.shape
         heads = self.qkv(self.attention_norm(x)).view(b, t, s.n_heads + 2 * s.n_kv_heads, s.head_width).transpose(1, 2)
@@ -148,11 +159,7 @@ class Block(nn.Module):
             q, k = self.query_norm(q), self.key_norm(k)
         if turn is not None:
             q, k = rotate(q, *turn), rotate(k, *turn)
-        if cache is not None:
-            k, v = cache.extend(self.layer, k, v)
-        mixed = attention(q, k, v, visible).transpose(1, 2).reshape(b, t, -1)
-        x = x + self._drop(self.out(mixed))
-        return x + self._drop(self.feed_forward(self.feed_forward_norm(x)))
+        return q, k, v
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.settings.dropout, self.training)
