@@ -1,0 +1,252 @@
+"""`inkstone adapt`: a model that answers learns from the marks that people gave its answers.
+
+Where the marks make enough pairs, low-rank changes learn them by DPO (`tasks/prefer.py`); where there are none, but enough good answers, the
+changes learn those as conversations (`tasks/chat.py`). The marks are dealt into three parts that share no question: to learn from, to choose
+the weights by, and a part kept aside, on which the model is scored as it was and as it is. The result is a new run; the model itself stays.
+
+A good or a bad answer whose question has no other mark makes no pair. With `regenerate` the model answers that question once more, and the new
+answer takes the empty place: below the good one (Chen et al. 2024, "Self-Play Fine-Tuning"), above the bad one. That nobody has looked at the new answer makes
+such a pair weaker evidence than a mark, so that this is asked for and never done by itself.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inkstone.errors import RunError, TextError
+from inkstone.files import whole_folder, write_text
+from inkstone.hub.download import local_folder
+from inkstone.hub.folder import load, read_config
+from inkstone.hub.headed_layout import is_headed
+from inkstone.inference.conversation import Conversation
+from inkstone.inference.sampling import Sampling
+from inkstone.models.base import LanguageModel
+from inkstone.progress import LiveLine
+from inkstone.run import Run
+from inkstone.serving.feedback import FILE, FeedbackStore
+from inkstone.serving.marks import Learnable, Mark, Pair, is_database, learnable
+from inkstone.tasks.predict import Predictor
+from inkstone.tasks.prefer import Weighed
+from inkstone.tasks.understanding import Understanding
+from inkstone.text.folds import grouped_split
+from inkstone.text.preferences import read_preferences
+from inkstone.tokens.chat_template import ChatTemplate
+from inkstone.training.tuning import tune
+
+LEAST = 20  # pairs, or good answers, and
+LEAST_QUESTIONS = 6  # different questions among them, from which there is something to learn and to measure
+SHARES = {"learn": 0.7, "choose": 0.1, "kept-aside": 0.2}
+RANK = 8  # of the low-rank changes
+TRIES = 4  # seeds in which the model may give an answer that differs from the marked one
+REGENERATED = Sampling(max_tokens=400)
+PARTS = ".parts"  # what the folder beside the run is called that holds what it learned from
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned and how: records for the files of a task, with the question of each."""
+
+    task: str  # "prefer" or "chat"
+    records: Sequence[Mapping[str, Any]]
+    questions: list[str]
+    told: dict[str, int]  # how many marks led to it, and how many to nothing
+
+
+def adapt(
+    run: str | Path,
+    *,
+    marks: str | Path | None = None,
+    regenerate: bool = False,
+    out: str | Path | None = None,
+    minutes: float | None = None,
+    settings: Sequence[str] = (),
+    fresh: bool = False,
+    quiet: bool = False,
+    began: float | None = None,
+) -> dict[str, Any]:
+    """Tune low-rank changes of a model that answers on what people marked, and say what became better.
+
+    marks: a feedback.sqlite of the studio, or a file of pairs as `inkstone tune prefer` takes it; by default the one beside the run.
+    regenerate: whether marks without a counterpart get one from the model. out: the new run; by default RUN-adapted.
+    minutes, settings, fresh, began: as `tune` takes them.
+
+    Returns the outcome of `tune`, and beside it `marks` (how many there were of what) and `kept_aside`: figures before and after.
+    Raises RunError for a model that does not answer, TextError where there are too few marks, and what `tune` raises.
+    """
+    began = time.perf_counter() if began is None else began
+    line = LiveLine(quiet=quiet)
+    base = local_folder(run)
+    if is_headed(read_config(base)):
+        raise RunError(f"{run} does not answer: it was tuned for another task than chat")
+    model = load(base)
+    template = ChatTemplate.of(base, model.tokenizer)
+    if template is None:
+        raise RunError(
+            f"{run} has no chat template, so it goes on writing and does not answer; first: inkstone tune chat DATA --from {run}"
+        )
+    file = Path(marks) if marks is not None else base.resolve().parent / FILE
+    found = learnable_in(file)
+    if regenerate:
+        found = regenerated(found, model, template, line)
+    lesson = lesson_of(found, file)
+    line.say("marks  " + ", ".join(f"{count:,} {name}" for name, count in lesson.told.items() if count))
+    folder = Path(out) if out is not None else free_folder(base)
+    parts = folder.with_name(f"{folder.name}{PARTS}")
+    files = write_parts(lesson, parts)
+    try:
+        outcome = tune(
+            lesson.task,
+            [files["learn"]],
+            model=run,
+            dev=[files["choose"]],
+            test=[files["kept-aside"]],
+            minutes=minutes,
+            out=folder,
+            settings=[f"task.lora_rank={RANK}", *settings],
+            fresh=fresh,
+            quiet=quiet,
+            began=began,
+        )
+    except Exception:
+        if not (folder / "recipe.toml").exists():  # nothing is there that could be gone on with
+            shutil.rmtree(parts, ignore_errors=True)
+        raise
+    figures = before_and_after(folder, files["kept-aside"], outcome)
+    Run(folder).record(adapted={"from": str(run), "marks": lesson.told, "task": lesson.task, "kept_aside": figures})
+    return {**outcome, "marks": lesson.told, "kept_aside": figures}
+
+
+def learnable_in(file: Path) -> Learnable:
+    """What a store of marks or a file of pairs holds. Raises TextError, FeedbackError."""
+    if not file.exists():
+        raise TextError(
+            f"{file}: no marks are there; give answers a thumb in the studio (inkstone serve), or name a file: --from"
+        )
+    if is_database(file):
+        return learnable(FeedbackStore(file).all())
+    understanding = Understanding("train", [str(file)])
+    pairs = [Pair(tuple(each.messages), each.chosen, each.rejected) for each in read_preferences([file], understanding)]
+    if not pairs:
+        raise TextError(
+            f"{file}: neither a store of marks nor a file of pairs; {understanding.refused or 'it is empty'}"
+        )
+    return Learnable(pairs)
+
+
+def regenerated(found: Learnable, model: LanguageModel, template: ChatTemplate, line: LiveLine) -> Learnable:
+    """With a pair of each mark that had none: the model's new answer below a good one, above a bad one."""
+    pairs = list(found.pairs)
+    marks = [*found.ups, *found.downs]
+    for number, mark in enumerate(marks, 1):
+        line.show(f"answering {number} of {len(marks)} questions again", force=number == len(marks))
+        new = another_answer(mark, model, template)
+        if new is not None:
+            pairs.append(Pair(mark.messages, *((mark.answer, new) if mark.kind == "up" else (new, mark.answer))))
+    return Learnable(pairs, opposed=found.opposed)
+
+
+def another_answer(mark: Mark, model: LanguageModel, template: ChatTemplate) -> str | None:
+    """What else the model says to the question of a mark; None where it has nothing else to say in a few tries."""
+    for seed in range(TRIES):
+        conversation = Conversation(model, REGENERATED, template)
+        conversation.reseed(seed)
+        conversation.messages = [dict(message) for message in mark.messages[:-1]]
+        said = conversation.answer(mark.messages[-1]["content"]).strip()
+        if said and said != mark.answer.strip():
+            return said
+    return None
+
+
+def lesson_of(found: Learnable, file: Path) -> Lesson:
+    """Pairs where there are enough, else good answers. Raises TextError with how many are needed."""
+    told = {"pairs": len(found.pairs), "good answers alone": len(found.ups), "bad answers alone": len(found.downs)}
+    told["pairs that contradict others"] = found.opposed
+    asked = [_question(pair.messages) for pair in found.pairs]
+    if len(found.pairs) >= LEAST and len(set(asked)) >= LEAST_QUESTIONS:
+        return Lesson("prefer", [pair.record() for pair in found.pairs], asked, told)
+    asked = [mark.question for mark in found.ups]
+    if len(found.ups) >= LEAST and len(set(asked)) >= LEAST_QUESTIONS:
+        said = [{"role": "assistant", "content": mark.answer} for mark in found.ups]
+        records = [
+            {"messages": [*map(dict, mark.messages), answer]} for mark, answer in zip(found.ups, said, strict=True)
+        ]
+        return Lesson("chat", records, asked, told)
+    alone = len(found.ups) + len(found.downs)
+    raise TextError(
+        f"{file}: too few marks to learn from: {len(found.pairs):,} pairs to {len({_question(p.messages) for p in found.pairs}):,} "
+        f"questions, {len(found.ups):,} good answers without a pair; needed are {LEAST} of either, to {LEAST_QUESTIONS} questions at least. "
+        "A pair is a comparison, or a thumb up and a thumb down on answers to one question"
+        + (f"; {alone:,} marks have no counterpart, and --regenerate makes pairs of them" if alone else "")
+    )
+
+
+def _question(messages: Sequence[Mapping[str, str]]) -> str:
+    return Mark("up", tuple(messages), "").question
+
+
+def write_parts(lesson: Lesson, folder: Path, seed: int = 0) -> dict[str, str]:
+    """The records in three files, no question in two of them; the file of each part."""
+    rows = grouped_split([0] * len(lesson.records), SHARES, groups=lesson.questions, seed=seed)
+    with whole_folder(folder) as part:
+        for name, chosen in rows.items():
+            lines = (json.dumps(lesson.records[row], ensure_ascii=False) + "\n" for row in chosen)
+            write_text(part / f"{name}.jsonl", "".join(lines))
+    return {name: str(folder / f"{name}.jsonl") for name in rows}
+
+
+def free_folder(base: Path) -> Path:
+    """RUN-adapted beside the run, numbered where that is taken."""
+    base = base.resolve()
+    names = (f"{base.name}-adapted{'' if number == 1 else f'-{number}'}" for number in range(1, 10_000))
+    return next(path for path in (base.with_name(name) for name in names) if not path.exists())
+
+
+def before_and_after(folder: Path, kept_aside: str, outcome: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Figures on the marks kept aside, of the model as it was and as it is."""
+    if outcome["task"] == "chat":
+        now, was = outcome["figures"]["test"], (outcome["yardstick"] or {"figures": {"test": {}}})["figures"]["test"]
+        return {
+            name: {"before": was[name]["value"], "after": now[name]["value"]}
+            for name in ("answer loss", "perplexity")
+            if name in was
+        }
+    predictor = Predictor.load(folder)
+    pairs = list(read_preferences([kept_aside], Understanding("test", [kept_aside])))
+    return figures_of_pairs([found[0] for found in predictor.outputs(pairs)], predictor.task.beta)  # type: ignore[attr-defined]
+
+
+def figures_of_pairs(weighed: Iterable[Weighed], beta: float) -> dict[str, dict[str, float]]:
+    """Before and after, from what both models say of the answers of each pair.
+
+    reward accuracy and margin: `tasks/prefer.py`; before the first step all pairs are ties. likelier: the share of pairs whose preferred
+    answer has the higher log-probability a token. answer loss: nats a token of the preferred answers.
+    """
+    told = list(weighed)
+    model, reference, tokens = (
+        np.array([getattr(each, name) for each in told], dtype=np.float64) for name in ("model", "reference", "tokens")
+    )
+    gain = beta * (model - reference)
+    margins = gain[:, 0] - gain[:, 1]
+    return {
+        "reward accuracy": {"before": 0.5, "after": _won(margins)},
+        "margin": {"before": 0.0, "after": float(margins.mean())},
+        "likelier": {
+            "before": _won(reference[:, 0] / tokens[:, 0] - reference[:, 1] / tokens[:, 1]),
+            "after": _won(model[:, 0] / tokens[:, 0] - model[:, 1] / tokens[:, 1]),
+        },
+        "answer loss": {
+            "before": float(-reference[:, 0].sum() / tokens[:, 0].sum()),
+            "after": float(-model[:, 0].sum() / tokens[:, 0].sum()),
+        },
+    }
+
+
+def _won(differences: np.ndarray) -> float:
+    """The share above 0, a tie counted half."""
+    return float((1 + np.sign(differences)).mean() / 2)
