@@ -176,6 +176,7 @@ class TaskSection(Section):
     rate: int | None = Field(default=None, ge=2000)  # transcribe: samples a second that the model hears
     written: bool | None = None  # transcribe: whether case and punctuation are learned
     speeds: list[float] | None = None  # transcribe: at which recordings are learned besides their own
+    throats: float | None = None  # transcribe: by what share frequencies are moved at most while it learns
     spec_augment: bool | None = None  # transcribe: whether stretches of bands and time are blanked
     language_model: str | None = None  # transcribe: a run that listens in
     alpha: float | None = Field(default=None, ge=0)  # transcribe: its weight

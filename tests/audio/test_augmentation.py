@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from inkstone.audio.augmentation import Masks, at_speed, spec_augment
+from inkstone.audio.augmentation import Masks, at_speed, other_throats, spec_augment
+from inkstone.audio.features import log_mel
 
 
 @pytest.mark.parametrize("speed", [0.9, 1.1])
@@ -39,3 +40,30 @@ def test_the_same_generator_draws_the_same():
     assert torch.equal(one, other) and not torch.equal(
         one, spec_augment(features, lengths, Masks(), torch.Generator().manual_seed(8))
     )
+
+
+@pytest.mark.parametrize("factor", [0.85, 1.0, 1.15])
+def test_a_sound_of_another_throat_has_the_bands_of_a_sound_so_much_lower(factor):
+    rate = 16_000
+    time = np.arange(rate) / rate
+
+    def heard(hertz: float) -> torch.Tensor:
+        tones = sum(np.sin(2 * np.pi * f * hertz * time) for f in (1.0, 2.5, 5.0))
+        return torch.from_numpy(log_mel((0.2 * tones).astype(np.float32), rate))
+
+    moved = other_throats(heard(600.0 * factor)[None], torch.tensor([factor]), rate)[0]
+    wanted, other = heard(600.0), heard(600.0 * factor)
+    loud = wanted[50] > wanted[50].max() - 6  # the bands of the three tones
+    assert (moved - wanted)[20:80][:, loud].abs().mean() < 1.0
+    if factor == 1.0:
+        torch.testing.assert_close(moved, wanted)
+    else:
+        assert (other - wanted)[20:80][:, loud].abs().mean() > 3.0
+
+
+def test_each_recording_has_a_throat_of_its_own():
+    features = torch.randn(2, 5, 40, generator=torch.Generator().manual_seed(0))
+    both = other_throats(features, torch.tensor([0.9, 1.1]), 8000)
+    for row, factor in enumerate((0.9, 1.1)):
+        alone = other_throats(features[row : row + 1], torch.tensor([factor]), 8000)
+        torch.testing.assert_close(both[row : row + 1], alone)

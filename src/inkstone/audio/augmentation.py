@@ -1,6 +1,7 @@
-"""Sound altered so that what was said stays: another speed, and bands and stretches of time blanked.
+"""Sound altered so that what was said stays: another speed, another throat, and bands and stretches of time blanked.
 
-Speed (Ko et al. 2015): the samples are played s times as fast, so that pitch and tempo change together. SpecAugment (Park et al.
+Speed (Ko et al. 2015): the samples are played s times as fast, so that pitch and tempo change together. Vocal tract length (Jaitly & Hinton 2013): what
+is at the frequency α f comes to f, as from a longer or shorter throat, and the tempo stays. SpecAugment (Park et al.
 2019): of each recording's features some neighbouring bands, and some neighbouring frames, are set to their mean, which is 0; its
 warping of time, the least useful part by its authors' own account, is left out.
 """
@@ -12,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from inkstone.audio.features import BELOW_HALF, LOWEST, mel
 from inkstone.audio.reading import resampled
 
 
@@ -29,6 +31,27 @@ class Masks:
 def at_speed(samples: Float[np.ndarray, " n"], speed: float, rate: int) -> Float[np.ndarray, " m"]:
     """The sound played `speed` times as fast: n / speed samples, its pitch higher by the same factor."""
     return samples if speed == 1 else resampled(samples, rate * speed, rate)
+
+
+def other_throats(
+    features: Float[Tensor, "b t bins"], factors: Float[Tensor, " b"], rate: int
+) -> Float[Tensor, "b t bins"]:
+    """Log-mel features of sound sampled `rate` times a second with what is at α f moved to f, an α for each recording.
+
+    Between the middles of two bands lies what is between them; beyond the highest band, or the lowest, is what that one has.
+    """
+    b, t, bins = features.shape
+    low, high = mel(LOWEST), mel(rate / 2 - BELOW_HALF)
+    spacing = (high - low) / (bins + 1)
+    middles = low + spacing * torch.arange(1, bins + 1, dtype=torch.float64)
+    hertz = 700 * torch.expm1(middles / 1127)
+    wanted = 1127 * torch.log1p(factors.double()[:, None] * hertz / 700)
+    place = ((wanted - low) / spacing - 1).clamp(0, bins - 1)
+    below = place.long().clamp(max=max(0, bins - 2))
+    share = (place - below).to(features.dtype).to(features.device)[:, None, :]
+    below = below.to(features.device)[:, None, :].expand(b, t, bins)
+    above = (below + 1).clamp(max=bins - 1)
+    return torch.lerp(features.gather(2, below), features.gather(2, above), share.expand(b, t, bins))
 
 
 def spec_augment(

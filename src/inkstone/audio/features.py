@@ -7,6 +7,7 @@ A frame is 25 ms of samples, one every 10 ms; its mean is taken off, p is the pr
 kaldi-native-fbank. Source: Davis & Mermelstein 1980; Povey et al. 2011.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,15 @@ def log_mel(samples: Float[np.ndarray, " n"], rate: int, bins: int = BINS) -> Fl
     computer.input_finished()
     frames = [computer.get_frame(number) for number in range(computer.num_frames_ready)]
     return np.stack(frames).astype(np.float32) if frames else np.zeros((0, bins), dtype=np.float32)
+
+
+def mel(hertz: float) -> float:
+    """A frequency on the mel scale.
+
+    >>> round(mel(1000.0))
+    1000
+    """
+    return 1127 * math.log1p(hertz / 700)
 
 
 def normalised(features: Float[np.ndarray, "frames bins"]) -> Float[np.ndarray, "frames bins"]:

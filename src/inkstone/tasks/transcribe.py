@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from inkstone.audio.augmentation import Masks, spec_augment
+from inkstone.audio.augmentation import Masks, other_throats, spec_augment
 from inkstone.audio.features import SHIFT
 from inkstone.audio.reading import RATE, is_audio
 from inkstone.errors import RecipeError, TextError
@@ -73,6 +73,7 @@ class Transcribe:
     )
     written: bool = False  # whether case and punctuation of the transcripts are learned
     speeds: Sequence[float] = (0.9, 1.1)  # at which recordings are learned besides their own
+    throats: float = 0.1  # by what share frequencies are moved up or down at most, as in other people's throats; 0: not
     spec_augment: bool = True
     beams: int = 8  # texts under way at a time; 1: the likeliest path alone
     language_model: str | None = None  # a run or a checkpoint that listens in
@@ -96,6 +97,8 @@ class Transcribe:
             raise RecipeError(f"task.beams = {self.beams}, but must be at least 1")
         if not all(0.5 <= speed <= 2 for speed in self.speeds):
             raise RecipeError(f"task.speeds = {list(self.speeds)}, but a speed lies from 0.5 to 2")
+        if not 0 <= self.throats < 0.5:
+            raise RecipeError(f"task.throats = {self.throats}, but must be from 0 to below 0.5")
         if self.alpha is not None and self.alpha < 0:
             raise RecipeError(f"task.alpha = {self.alpha}, but must be at least 0")
         self.speeds = tuple(self.speeds)
@@ -170,9 +173,14 @@ class Transcribe:
 
     def loss(self, model: Headed, batch: ExampleBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         """Mean nats of a token of the transcripts."""
-        assert batch.features is not None and batch.frames is not None
+        features, frames = batch.features, batch.frames
+        assert features is not None and frames is not None
+        if self.throats and model.training:
+            factors = 1 + self.throats * (2 * torch.rand(len(features), generator=generator) - 1)
+            features = other_throats(features, factors, self.ears.rate)
         if self.spec_augment and model.training:
-            batch = replace(batch, features=spec_augment(batch.features, batch.frames, Masks(), generator))
+            features = spec_augment(features, frames, Masks(), generator)
+        batch = replace(batch, features=features)
         assert batch.written_valid is not None
         each, tokens = self._nats_of_transcripts(model, batch), batch.written_valid.sum(1)
         return (each * batch.weight).sum() / (tokens * batch.weight).sum()
