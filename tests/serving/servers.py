@@ -11,7 +11,8 @@ import torch
 
 from inkstone.hub.folder import save
 from inkstone.models.decoder import Decoder, DecoderSettings
-from inkstone.serving.house import House, open_served
+from inkstone.serving.house import House
+from inkstone.serving.opening import open_served
 from inkstone.serving.server import Listening, listen
 from inkstone.serving.settings import ServingSettings
 from inkstone.tokens.chat_template import ChatTemplate

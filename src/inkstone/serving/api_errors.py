@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from inkstone.errors import InkstoneError
+from inkstone.errors import InkstoneError, MissingExtraError
 from inkstone.tokens.tokenizer import whole_characters
 
 LONGEST_MESSAGE = 2000  # characters
@@ -64,13 +64,14 @@ def as_api_error(error: BaseException) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, InkstoneError):
-        return ApiError(400, str(error))
+        status = 503 if isinstance(error, MissingExtraError) else getattr(error, "status", 400)
+        return ApiError(status, str(error))
     log.error("a request failed", exc_info=error)
     return ApiError(500, "the server came upon an error of its own; its log says more")
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Let every error of the app be told in the form of the API."""
+    """Let what is refused be told in the form of the API; what should not happen, `watch.py` tells."""
 
     @app.exception_handler(ApiError)
     @app.exception_handler(InkstoneError)
@@ -89,10 +90,6 @@ def add_handlers(app: FastAPI) -> None:
         words = {404: f"there is nothing at {request.url.path}", 405: f"{request.url.path} takes no {request.method}"}
         message = words.get(error.status_code, str(error.detail))
         return ApiError(error.status_code, message, headers=error.headers).response()
-
-    @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
-        return as_api_error(error).response()
 
 
 def _words(first: Any, param: str | None) -> str:

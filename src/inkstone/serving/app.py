@@ -13,8 +13,10 @@ from inkstone.serving import (
     model_routes,
 )
 from inkstone.serving.api_errors import add_handlers
+from inkstone.serving.guard import Guard
 from inkstone.serving.house import House, Served
 from inkstone.serving.settings import ServingSettings
+from inkstone.serving.watch import Watch
 
 ROUTERS = (
     health_routes.router,
@@ -44,6 +46,8 @@ def build(models: Sequence[Served], settings: ServingSettings) -> FastAPI:
     )
     app.state.house = house
     add_handlers(app)
+    app.add_middleware(Guard, house=house)
+    app.add_middleware(Watch, metrics=house.metrics)  # what is added last stands outermost
     for router in ROUTERS:
         app.include_router(router)
     return app

@@ -6,10 +6,10 @@ from typing import Any
 
 from inkstone.inference.constrained import Constraint
 from inkstone.inference.generation import sampling_from
+from inkstone.inference.requests import Request
 from inkstone.inference.sampling import Sampling
 from inkstone.serving.api_errors import ApiError
 from inkstone.serving.house import ServedLanguage
-from inkstone.serving.plain_engine import Request
 from inkstone.serving.requests import Writes
 from inkstone.serving.settings import ServingSettings
 from inkstone.tokens.tokenizer import Tokenizer

@@ -65,7 +65,7 @@ class Completions:
         )
         self.ends = frozenset({self.model.tokenizer.end})
         self.written = [Written() for _ in requests]
-        self.hearing = Hearing(self.model, requests, settings.request_seconds).begin()
+        self.hearing = await Hearing(self.model, requests, self.house).begin()
         if asked.stream:
             return EventStream(self._events(), self.hearing.close, settings.request_seconds)
         try:

@@ -1,7 +1,7 @@
-"""Whether the server lives, and whether it takes requests."""
+"""Whether the server lives, whether it takes requests, and what it has counted."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 router = APIRouter(tags=["health"])
 
@@ -19,3 +19,12 @@ async def ready(request: Request) -> JSONResponse:
     if house.closing:
         return JSONResponse({"status": "stopping"}, 503)
     return JSONResponse({"status": "ready", "models": list(house.models)})
+
+
+@router.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+)
+async def metrics(request: Request) -> Response:
+    """What was counted, as Prometheus reads it."""
+    text = request.app.state.house.metrics.text()
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

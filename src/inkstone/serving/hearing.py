@@ -5,31 +5,44 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
+from inkstone.inference.requests import Busy, EngineError, Heard, Request, Writing
 from inkstone.serving.api_errors import ApiError
-from inkstone.serving.house import ServedLanguage
-from inkstone.serving.plain_engine import Heard, Request
+from inkstone.serving.house import House, ServedLanguage
 
 
 class Hearing:
     """Several texts under way. `close` stops what is still being written; it must be called."""
 
-    def __init__(self, model: ServedLanguage, requests: Sequence[Request], seconds: float):
-        self.model, self.requests, self.seconds = model, requests, seconds
+    def __init__(self, model: ServedLanguage, requests: Sequence[Request], house: House):
+        self.model, self.requests, self.house = model, requests, house
+        self.seconds = house.settings.request_seconds
         self.inbox: asyncio.Queue[tuple[int, Heard]] = asyncio.Queue()
-        self.writings: list = []
+        self.writings: list[Writing] = []
+        self.closed = False
 
-    def begin(self) -> "Hearing":
-        """Hand all texts to the engine; of several none is written if one is refused."""
+    async def begin(self) -> "Hearing":
+        """Hand all texts to the engine; of several none is written if one is refused.
+
+        Raises ApiError where the engine has no room, and what it says against a request.
+        """
         loop = asyncio.get_running_loop()
         self.deadline = loop.time() + self.seconds
         try:
-            for number, request in enumerate(self.requests):
-                hear = partial(_tell, loop, partial(self._put, number))
-                self.writings.append(self.model.engine.submit(request, hear))
-        except BaseException:
+            await asyncio.to_thread(self._submit, loop)
+        except BaseException as error:
             self.close()
+            if isinstance(error, Busy | EngineError):
+                raise ApiError(503, str(error), code="overloaded", headers={"retry-after": "1"}) from None
             raise
         return self
+
+    def _submit(self, loop: asyncio.AbstractEventLoop) -> None:
+        for number, request in enumerate(self.requests):
+            if self.closed:  # nobody waits any more
+                return
+            self.writings.append(self.model.engine.submit(request, partial(_tell, loop, partial(self._put, number))))
+        if self.closed:
+            self.close()
 
     async def events(self) -> AsyncIterator[tuple[int, Heard]]:
         """What becomes known, with the number of its text, until all are whole.
@@ -43,13 +56,16 @@ class Hearing:
                     number, heard = await self.inbox.get()
             except TimeoutError:
                 raise ApiError(408, f"the answer took longer than {self.seconds:g} s", code="timeout") from None
+            if isinstance(heard.error, EngineError):
+                raise ApiError(503 if self.house.closing else 500, str(heard.error)) from heard.error
             if heard.error is not None:
                 raise heard.error
             going -= heard.generated is not None
             yield number, heard
 
     def close(self) -> None:
-        """Stop writing."""
+        """Stop writing what is not yet whole."""
+        self.closed = True
         for writing in self.writings:
             self.model.engine.cancel(writing)
 

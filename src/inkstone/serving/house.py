@@ -1,25 +1,16 @@
-"""The models that are served, by name, and how a run folder becomes one of them."""
+"""The models that are served, by name."""
 
-import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from torch import nn
 
 from inkstone.errors import nearest
-from inkstone.hub.bert_tasks import is_task
-from inkstone.hub.download import local_folder
-from inkstone.hub.folder import load, read_config
-from inkstone.hub.headed_layout import is_headed
-from inkstone.hub.whisper import is_whisper
-from inkstone.inference.prefill import context_of
+from inkstone.inference.engine_thread import EngineThread
 from inkstone.models.base import LanguageModel
 from inkstone.serving.api_errors import ApiError
-from inkstone.serving.plain_engine import EngineThread
+from inkstone.serving.metrics import Metrics
 from inkstone.serving.settings import ServingError, ServingSettings
 from inkstone.tasks.predict import Predictor
 from inkstone.tokens.chat_template import ChatTemplate
@@ -35,7 +26,6 @@ class ServedLanguage:
     model: LanguageModel
     template: ChatTemplate | None
     engine: EngineThread
-    capacity: int  # tokens of a prompt and what is written after it
     created: int = field(default_factory=lambda: int(time.time()))
     kind = "language"
 
@@ -43,6 +33,11 @@ class ServedLanguage:
     def tokenizer(self) -> Tokenizer:
         """That of the model."""
         return self.model.tokenizer
+
+    @property
+    def capacity(self) -> int:
+        """Tokens of a prompt and what is written after it."""
+        return self.engine.engine.model.capacity
 
     def close(self, finish: bool = True) -> None:
         """Stop the engine; with `finish`, once what is under way is written."""
@@ -85,6 +80,8 @@ class House:
 
     def __init__(self, models: list[Served], settings: ServingSettings):
         self.settings = settings
+        self.metrics = Metrics()
+        self.metrics.watch(self)
         self.models: dict[str, Served] = {}
         self.closing = False  # the server was told to stop
         for model in models:
@@ -145,35 +142,6 @@ def place_of(model: Served) -> str:
     return {"embed": "/v1/embeddings", "transcribe": "/v1/audio/transcriptions"}.get(
         model.task, f"/v1/tasks/{model.name}"
     )
-
-
-def open_served(run: str | Path, settings: ServingSettings) -> Served:
-    """The model of a run, written as RUN or NAME=RUN; without a name it is called as its folder is.
-
-    Raises RunError for what is no model, ServingError for a name that an address cannot hold.
-    """
-    named = re.fullmatch(r"([\w.\-]+)=(.+)", str(run))
-    place = named[2] if named else run
-    folder = local_folder(place)
-    name = named[1] if named else re.sub(r"[^\w.\-]+", "-", Path(place).resolve().name) or "model"
-    config = read_config(folder)
-    if is_task(config) or is_whisper(config) or is_headed(config):
-        predictor = Predictor.load(folder, settings.device)
-        hold(predictor.listener if hasattr(predictor, "listener") else predictor.model)  # type: ignore[attr-defined]
-        return ServedTask(name, folder, predictor)
-    model = load(folder, device=settings.device)
-    hold(model)
-    template = ChatTemplate.of(folder, model.tokenizer)
-    longest = settings.most_prompt_tokens + settings.most_new_tokens
-    capacity = min(context_of(model) or longest, longest)
-    return ServedLanguage(name, folder, model, template, EngineThread(model), capacity)
-
-
-def hold(model: Any) -> None:
-    """Take the weights into memory: those that stay mapped from a file would end the process if the file is cut short."""
-    if isinstance(model, nn.Module):
-        for tensor in (*model.parameters(), *model.buffers()):
-            tensor.data = tensor.data.clone()
 
 
 def _cannot(model: Served, task: str | None) -> str:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from inkstone.serving.app import build
 from inkstone.serving.house import Served
+from inkstone.serving.http_protocol import Protocol
 from inkstone.serving.settings import ServingError, ServingSettings
 
 
@@ -19,7 +20,7 @@ class Listening:
         self.port: int = bound.getsockname()[1]
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=Protocol,
             ws="none",
             lifespan="on",
             log_config=None,

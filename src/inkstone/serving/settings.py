@@ -38,6 +38,7 @@ class ServingSettings:
     shutdown_seconds: float = 30.0  # for what is under way when the server is told to stop
     log_content: bool = False  # prompts and answers into the log
     slots: int = 8  # texts that a model writes at once
+    longest_queue: int = 256  # texts that wait for a slot of a model
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -45,6 +46,7 @@ class ServingSettings:
         for name in (
             "largest_request", "largest_recording", "longest_recording", "most_prompt_tokens", "most_new_tokens",
             "request_seconds", "receive_seconds", "most_requests", "shutdown_seconds", "slots",
+            "longest_queue",
         ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise ServingError(f"{name} = {getattr(self, name)}, but must be above 0")

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from inkstone.inference.generation import Generated
-from inkstone.serving.plain_engine import Heard
+from inkstone.inference.continuation import Generated
+from inkstone.inference.requests import Heard
 from inkstone.tokens.tokenizer import Tokenizer
 
 REASONS = {"end": "stop", "stop": "stop", "length": "length"}
