@@ -7,10 +7,16 @@ from fastapi import FastAPI
 
 from inkstone import __version__
 from inkstone.serving import (
+    audio_routes,
     chat_routes,
     completion_routes,
+    embedding_routes,
     health_routes,
     model_routes,
+    task_routes,
+    token_routes,
+    studio_page,
+    studio_routes,
 )
 from inkstone.serving.api_errors import add_handlers
 from inkstone.serving.guard import Guard
@@ -23,6 +29,12 @@ ROUTERS = (
     model_routes.router,
     completion_routes.router,
     chat_routes.router,
+    token_routes.router,
+    embedding_routes.router,
+    audio_routes.router,
+    task_routes.router,
+    studio_page.router,
+    studio_routes.router,
 )
 
 
