@@ -100,7 +100,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
     assert one == other
 
 
-def test_stretches_are_blanked_while_it_learns_and_never_when_it_answers(tmp_path):
+def test_recordings_are_altered_while_it_learns_and_never_when_it_answers(tmp_path):
     data = written(tmp_path / "train", 16, 0)
     outcome = tune("transcribe", [data], settings=[*SHORT, "train.steps=1"], out=tmp_path / "run", quiet=True)
     assert outcome["steps"] == 1
@@ -122,9 +122,10 @@ def test_stretches_are_blanked_while_it_learns_and_never_when_it_answers(tmp_pat
         **{**vars(predictor.model.body.settings), "dropout": 0.0}
     )
     predictor.model.head = type(predictor.model.head)("ctc", dropout=0.0)
-    first, again, other = losses()
-    assert first == again != other
-    assert len(set(losses(spec_augment=False))) == 1
+    for altered in ({"throats": 0.0}, {"spec_augment": False}):  # each of the two by itself
+        first, again, other = losses(**altered)
+        assert first == again != other
+    assert len(set(losses(spec_augment=False, throats=0.0))) == 1
     predictor.model.eval()
     assert len(set(losses())) == 1
     with torch.no_grad():
@@ -199,7 +200,7 @@ def test_the_commands_that_a_person_types(tuned, capsys, tmp_path):
     assert predict(run, [content.getvalue()], device="cpu")[0]["text"] == "dab"
 
 
-def test_a_language_model_listens_in_and_its_weights_are_chosen_on_dev(tuned, tmp_path):
+def test_a_language_model_listens_in_and_its_weights_are_chosen_on_dev(tuned, tmp_path, monkeypatch):
     folder, _ = tuned
     text = tmp_path / "said.txt"
     text.write_text("bad cab\ncab bad\n" * 300, encoding="utf-8")
@@ -241,6 +242,23 @@ def test_a_language_model_listens_in_and_its_weights_are_chosen_on_dev(tuned, tm
     again = json.loads((tmp_path / "other" / "config.json").read_text())["task"]
     assert (again["alpha"], again["beta"]) == (chosen["alpha"], chosen["beta"])
     assert predict(tmp_path / "other", [str(tmp_path / "one.wav")], device="cpu")[0]["text"] == "bad cab"
+    assert Run(tmp_path / "other").facts()["fusion"]["dev"] == chosen["dev"]
+    told = f"{100 * chosen['dev']['together']:.3g} % with it"
+    assert told in (tmp_path / "other" / "README.md").read_text(encoding="utf-8")
+    assert "was let listen in" in (tmp_path / "other" / "report.html").read_text(encoding="utf-8")
+
+    def cut_short(*given):
+        raise OSError("the power is gone")
+
+    monkeypatch.setattr("inkstone.tasks.fuse_language_model.write_json", cut_short)
+    with pytest.raises(OSError, match="power"):
+        fuse_language_model(tmp_path / "other", tmp_path / "moved", lists[1:], device="cpu")
+    monkeypatch.undo()
+    assert json.loads((tmp_path / "other" / "config.json").read_text())["task"] == again  # as it was
+    assert predict(tmp_path / "other", [str(tmp_path / "one.wav")], device="cpu")[0]["text"] == "bad cab"
+    fuse_language_model(tmp_path / "other", tmp_path / "moved", lists[1:], device="cpu")
+    kept = json.loads((tmp_path / "other" / "config.json").read_text())["task"]["language_folder"]
+    assert [path.name for path in (tmp_path / "other").glob("language*")] == [kept]
     with pytest.raises(RecipeError, match="no language model"):
         fuse_language_model(tmp_path / "other", folder / "run", lists[1:], device="cpu")
     with pytest.raises(RunError, match="not tuned for a task"):
