@@ -72,6 +72,25 @@ def test_short_types_keep_vectors_and_positions_whole(dtype, tolerance, tmp_path
     )
 
 
+@pytest.mark.parametrize("dtype", ["q8_0", "q4_0"])
+def test_blocks_of_a_scale_each(dtype, tmp_path):
+    """Rows of 32 and 64 numbers go into blocks, those of 48 do not; the embedding keeps 8 bits."""
+    model = decoder("qwen3")
+    write_gguf(model, tmp_path / "model.gguf", "tiny", dtype)
+    reader = gguf.GGUFReader(tmp_path / "model.gguf")
+    kinds = {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
+    assert kinds["blk.0.ffn_up.weight"] == kinds["blk.1.attn_output.weight"] == dtype.upper()
+    assert kinds["token_embd.weight"] == "Q8_0" and kinds["blk.0.ffn_down.weight"] == "F16"
+    assert kinds["output_norm.weight"] == kinds["blk.0.attn_q_norm.weight"] == "F32"
+    file_type = metadata(reader)["general.file_type"]
+    assert gguf.LlamaFileType(file_type).name == f"MOSTLY_{dtype.upper()}"
+    up = next(tensor for tensor in reader.tensors if tensor.name == "blk.0.ffn_up.weight")
+    written = gguf.quants.dequantize(up.data, up.tensor_type)
+    ours = model.blocks[0].feed_forward.gate_up.weight.detach().numpy()[48:]
+    step = np.abs(ours.reshape(48, 1, 32)).max(-1) / {"q8_0": 127, "q4_0": 8}[dtype]  # of the numbers of a block
+    assert (np.abs(written - ours) <= step * (1.02 if dtype == "q4_0" else 0.6)).all() and (written != ours).any()
+
+
 def test_metadata_describe_the_model_and_its_tokenizer(tmp_path):
     model = decoder("qwen3", rotary_theta=5e5)
     write_gguf(model, tmp_path / "model.gguf", "tiny", "float32")
@@ -135,7 +154,7 @@ def test_a_decoder_that_joins_words_otherwise_is_refused():
 def test_biases_in_qwen3_and_unknown_types_are_refused(tmp_path):
     with pytest.raises(RunError, match="without biases"):
         write_gguf(decoder("qwen3", attention_bias=True), tmp_path / "model.gguf", "tiny", "float32")
-    with pytest.raises(RunError, match="float32, float16, bfloat16, not as int4"):
+    with pytest.raises(RunError, match="float32, float16, bfloat16, q8_0, q4_0, not as int4"):
         write_gguf(decoder("qwen3"), tmp_path / "model.gguf", "tiny", "int4")
     assert not list(tmp_path.iterdir())
 
@@ -174,3 +193,29 @@ def test_llama_cpp_continues_as_we_do(name, tmp_path):
                 assert likely["logprob"] == pytest.approx(float(log_probabilities[likely["id"]]), abs=tolerance)
             assert float(log_probabilities[allowed].max() - log_probabilities[token["id"]]) < 2 * tolerance
             ids.append(token["id"])
+
+
+@pytest.mark.parametrize("dtype", ["q8_0", "q4_0"])
+def test_llama_cpp_runs_what_is_written_in_blocks(dtype, tmp_path):
+    """Its log-probabilities are those of the weights as the file holds them."""
+    llama = pytest.importorskip("xllamacpp", reason="xllamacpp (Python bindings of llama.cpp) is not installed")
+    model = decoder("llama", hidden=64)
+    write_gguf(model, tmp_path / "model.gguf", "tiny", dtype)
+    for tensor in gguf.GGUFReader(tmp_path / "model.gguf").tensors:  # what rounding left of our weights
+        if tensor.name in ("token_embd.weight", "blk.0.attn_output.weight", "blk.1.attn_output.weight"):
+            rounded = torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type))
+            target = model.embedding if "embd" in tensor.name else model.blocks[int(tensor.name[4])].out
+            target.weight.data.copy_(rounded)
+    parameters = llama.CommonParams()
+    parameters.model.path = str(tmp_path / "model.gguf")
+    parameters.n_ctx, parameters.n_parallel, parameters.warmup = 96, 1, False
+    parameters.cpuparams.n_threads = 1
+    answer = llama.Server(parameters).handle_completions(
+        dict(prompt=TEXTS[0], n_predict=1, temperature=0, logprobs=20, cache_prompt=False)
+    )
+    ids = [*model.tokenizer.begin, *model.tokenizer.encode(TEXTS[0])]
+    with torch.no_grad():
+        ours = model.step(torch.tensor([ids]), model.start(1), last=True)[0][0, 0]
+    told = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    apart = [abs(each["logprob"] - float(ours[each["id"]])) for each in told]
+    assert len(apart) == 20 and max(apart) < {"q8_0": 0.1, "q4_0": 1.0}[dtype]

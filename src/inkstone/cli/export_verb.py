@@ -10,18 +10,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint folder in Hugging Face layout")
     parser.add_argument(
         "--to",
-        choices=["hf", "gguf", "arpa", "peft"],
+        choices=["hf", "gguf", "ctranslate2", "arpa", "peft"],
         default="hf",
-        help="hf: transformers, vLLM; gguf: llama.cpp, Ollama; arpa: an n-gram model for KenLM; peft: the low-rank changes of a "
+        help="hf: transformers, vLLM; gguf: llama.cpp, Ollama; ctranslate2: its Generator or Translator; arpa: an n-gram model for KenLM; peft: the low-rank changes of a "
         "tuned run (default: hf)",
     )
     parser.add_argument(
         "--out",
         metavar="PATH",
-        help="where to write (default: beside the run, as RUN-hf, RUN.gguf, RUN.arpa or RUN-peft)",
+        help="where to write (default: beside the run, as RUN-hf, RUN.gguf, RUN-ctranslate2, RUN.arpa or RUN-peft)",
     )
     parser.add_argument(
-        "--dtype", choices=["float32", "float16", "bfloat16"], help="type of the weights (default: as stored)"
+        "--dtype",
+        choices=["float32", "float16", "bfloat16", "q8_0", "q4_0", "int8"],
+        help="type of the weights; q8_0 and q4_0 for gguf, int8 for ctranslate2 (default: as stored)",
     )
 
 
@@ -40,6 +42,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             kind = (described.get("architectures") or ["AutoModel"])[0]
             served = f", or  vllm serve {path}" if kind.endswith(("CausalLM", "LMHeadModel")) else ""
             print(f"Open it:  {kind}.from_pretrained({str(path)!r})  in transformers{served}")
+        elif options.to == "ctranslate2":
+            kind = "Generator" if (path / "vocabulary.json").exists() else "Translator"
+            print(f"Open it:  ctranslate2.{kind}({str(path)!r})  in Python; its tokens are those of tokenizer.json")
         elif options.to == "peft":
             print(f"Open it:  PeftModel.from_pretrained(MODEL, {str(path)!r})  in peft, MODEL being what was tuned")
         elif options.to == "arpa":

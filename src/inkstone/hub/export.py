@@ -9,6 +9,7 @@ from inkstone.errors import RunError, nearest
 from inkstone.files import whole_folder, writing_fault
 from inkstone.hub import bart_marian, bert, bert_tasks, esm, headed_text, whisper
 from inkstone.hub.arpa import write_arpa
+from inkstone.hub.ctranslate2_folder import DTYPES as CTRANSLATE2_DTYPES, write_ctranslate2
 from inkstone.hub.folder import load, read_config, save
 from inkstone.hub.gguf_file import DTYPES, write_gguf
 from inkstone.hub.huggingface_weights import weight_files
@@ -22,7 +23,9 @@ from inkstone.models.ngram import NGram
 from inkstone.models.whisper import Whisper
 from inkstone.tokens.chat_template import ChatTemplate
 
-FORMATS = ("hf", "gguf", "arpa", "peft")
+FORMATS = ("hf", "gguf", "ctranslate2", "arpa", "peft")
+FLOATS = ("float32", "float16", "bfloat16")
+DTYPES_OF = {"gguf": DTYPES, "ctranslate2": CTRANSLATE2_DTYPES}  # of the other formats: FLOATS
 
 # What belongs to a model in Hugging Face layout beside config.json and the weights, where a folder has it.
 _TOKENIZER_FILES = (
@@ -45,30 +48,33 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
       where it is of a decoder, or was imported.
     - "arpa": one text file of an n-gram model, for KenLM and speech decoders; see `hub/arpa.py`.
     - "gguf": one file for llama.cpp and Ollama; see `hub/gguf_file.py` for what these cannot run.
+    - "ctranslate2": a folder for CTranslate2, of a decoder or an encoder-decoder; see `hub/ctranslate2_folder.py`.
     - "peft": a folder with the low-rank changes of a run that was tuned with `task.lora_rank`, beside the model that it was
       tuned from; see `hub/peft_layout.py`.
 
-    `out` is by default the run's own path with "-hf", ".gguf", ".arpa" or "-peft" after it; something that stands there is never
-    overwritten. `dtype` is "float32", "float16" or "bfloat16"; by default as stored.
+    `out` is by default the run's own path with "-hf", ".gguf", "-ctranslate2", ".arpa" or "-peft" after it; something that stands
+    there is never overwritten. `dtype` is "float32", "float16" or "bfloat16", of GGUF also "q8_0" or "q4_0" and of CTranslate2
+    "int8"; by default as stored.
 
     Raises RunError for a run that has no model yet, a place that is taken, or a model the format has no room for.
     """
     if to not in FORMATS:
         raise RunError(f"there is no format {to!r}; {nearest(to, FORMATS)}")
-    if dtype is not None and dtype not in DTYPES:
-        raise RunError(f"there is no dtype {dtype!r}; {nearest(dtype, DTYPES)}")
+    dtypes = DTYPES_OF.get(to, FLOATS)
+    if dtype is not None and dtype not in dtypes:
+        raise RunError(f"there is no dtype {dtype!r} of the format {to!r}; {nearest(dtype, dtypes)}")
     folder = Path(run)
     if not folder.is_dir():
         raise RunError(f"{folder} is not a folder; name a run")
     name = folder.resolve().name
     beside = folder if folder.name not in ("", "..") else folder.resolve()
-    a_folder = to in ("hf", "peft")
+    a_folder = to in ("hf", "ctranslate2", "peft")
     out = beside.with_name(f"{name}-{to}" if a_folder else f"{name}.{to}") if out is None else Path(out)
     if out.exists() and not (out.is_dir() and a_folder and not any(out.iterdir())):
         raise RunError(f"{out} already exists; choose another --out")
     if to == "peft":
         return _copied_adapter(folder, out, dtype)
-    model = load(folder, dtype=dtype or "stored")
+    model = load(folder, dtype=dtype if dtype in FLOATS else "stored")
     writer = WRITERS.get((model.family, to))  # type: ignore[attr-defined]
     if writer is None:
         raise RunError(
@@ -76,7 +82,7 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
             "the run folder itself can be copied as it is"
         )
     try:
-        writer(model, folder, out, dtype is None and not is_own(read_config(folder)))
+        writer(model, folder, out, dtype)
     except Exception as error:
         if fault := writing_fault(error):
             raise RunError(f"{out}: the export could not be written ({fault}); nothing was left") from None
@@ -84,41 +90,53 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
     return out
 
 
-def _decoder_folder(model: Decoder, folder: Path, out: Path, as_stored: bool) -> None:
+def _decoder_folder(model: Decoder, folder: Path, out: Path, dtype: str | None) -> None:
     with whole_folder(out) as part:
-        if as_stored:
+        if _as_stored(folder, dtype):
             copy_model(folder, part)
         else:
             save(model, part, ChatTemplate.of(folder, model.tokenizer))
         _copy((*_TOKENIZER_FILES, *_PAPERS), folder, part)
 
 
-def _decoder_gguf(model: Decoder, folder: Path, out: Path, as_stored: bool) -> None:
-    dtype = str(model.embedding.weight.dtype).removeprefix("torch.")
-    write_gguf(model, out, folder.resolve().name, dtype, ChatTemplate.of(folder, model.tokenizer))
+def _decoder_gguf(model: Decoder, folder: Path, out: Path, dtype: str | None) -> None:
+    template = ChatTemplate.of(folder, model.tokenizer)
+    write_gguf(model, out, folder.resolve().name, dtype or _stored_dtype(model), template)
 
 
-def _encoder_folder(model: Encoder, folder: Path, out: Path, as_stored: bool) -> None:
+def _ctranslate2_folder(model: Decoder | EncoderDecoder, folder: Path, out: Path, dtype: str | None) -> None:
+    write_ctranslate2(model, out, dtype or _stored_dtype(model), ChatTemplate.of(folder, model.tokenizer))
+
+
+def _headed_ctranslate2(model: Headed, folder: Path, out: Path, dtype: str | None) -> None:
+    if not isinstance(model.body, Decoder | EncoderDecoder):
+        raise RunError(
+            f"{folder} answers by the head {model.head.kind!r}; CTranslate2 opens models that write, export --to hf"
+        )
+    _ctranslate2_folder(model.body, folder, out, dtype)
+
+
+def _encoder_folder(model: Encoder, folder: Path, out: Path, dtype: str | None) -> None:
     with whole_folder(out) as part:
-        if as_stored:
+        if _as_stored(folder, dtype):
             copy_model(folder, part)
         else:
             (esm if model.settings.layout == "modern" else bert).write(model, part)
         _copy(_PAPERS, folder, part)
 
 
-def _encoder_decoder_folder(model: EncoderDecoder, folder: Path, out: Path, as_stored: bool) -> None:
+def _encoder_decoder_folder(model: EncoderDecoder, folder: Path, out: Path, dtype: str | None) -> None:
     with whole_folder(out) as part:
-        if as_stored:
+        if _as_stored(folder, dtype):
             copy_model(folder, part)
         else:
             bart_marian.write(model, part)
         _copy(_PAPERS, folder, part)
 
 
-def _whisper_folder(model: Whisper, folder: Path, out: Path, as_stored: bool) -> None:
+def _whisper_folder(model: Whisper, folder: Path, out: Path, dtype: str | None) -> None:
     with whole_folder(out) as part:
-        if as_stored:
+        if _as_stored(folder, dtype):
             copy_model(folder, part)
         else:
             whisper.write(model, part)
@@ -126,13 +144,13 @@ def _whisper_folder(model: Whisper, folder: Path, out: Path, as_stored: bool) ->
         _copy(_PAPERS, folder, part)
 
 
-def _headed_folder(model: Headed, folder: Path, out: Path, as_stored: bool) -> None:
+def _headed_folder(model: Headed, folder: Path, out: Path, dtype: str | None) -> None:
     with whole_folder(out) as part:
-        if as_stored:
+        if _as_stored(folder, dtype):
             copy_model(folder, part)
         else:
             config = read_config(folder)
-            if model.head.kind == "text":
+            if model.head.kind in ("text", "next"):
                 headed_text.write(model, part, config.get("task") or {})
                 _copy(_PAPERS, folder, part)
                 return
@@ -141,20 +159,32 @@ def _headed_folder(model: Headed, folder: Path, out: Path, as_stored: bool) -> N
         _copy(_PAPERS, folder, part)
 
 
-def _ngram_arpa(model: NGram, folder: Path, out: Path, as_stored: bool) -> None:
+def _ngram_arpa(model: NGram, folder: Path, out: Path, dtype: str | None) -> None:
     write_arpa(model, out)
 
 
-# What writes a model of a family in a format: (model, its folder, where to, whether its files will do as they are).
-WRITERS: dict[tuple[str, str], Callable[[Any, Path, Path, bool], None]] = {
+# What writes a model of a family in a format: (model, its folder, where to, the type of its weights if one was asked for).
+WRITERS: dict[tuple[str, str], Callable[[Any, Path, Path, str | None], None]] = {
     ("decoder", "hf"): _decoder_folder,
     ("decoder", "gguf"): _decoder_gguf,
+    ("decoder", "ctranslate2"): _ctranslate2_folder,
     ("encoder", "hf"): _encoder_folder,
     ("encoder_decoder", "hf"): _encoder_decoder_folder,
+    ("encoder_decoder", "ctranslate2"): _ctranslate2_folder,
     ("whisper", "hf"): _whisper_folder,
     ("headed", "hf"): _headed_folder,
+    ("headed", "ctranslate2"): _headed_ctranslate2,
     ("ngram", "arpa"): _ngram_arpa,
 }
+
+
+def _as_stored(folder: Path, dtype: str | None) -> bool:
+    """Whether the files of a folder will do as they are."""
+    return dtype is None and not is_own(read_config(folder))
+
+
+def _stored_dtype(model: Decoder | EncoderDecoder) -> str:
+    return str(model.embedding.weight.dtype).removeprefix("torch.")
 
 
 def _copied_adapter(folder: Path, out: Path, dtype: str | None) -> Path:

@@ -7,7 +7,9 @@ What llama.cpp has and what it has not, as far as it touches us:
   llama.cpp under a name. Ours is cut by the pattern of Qwen2. Any normalisation before the cut is lost;
 - special tokens written in a text become special there, where Inkstone leaves them text.
 
-Matrices are written as float32, float16 or bfloat16; vectors and learned positions always as float32.
+Matrices are written as float32, float16 or bfloat16, or in blocks of 32 numbers with a scale each: "q8_0" with 8 bits a number
+and "q4_0" with 4, of which the embedding and the output matrix keep 8. Vectors and learned positions are always float32, and a
+matrix whose rows are no multiple of 32 is float16 beside such blocks.
 """
 
 import json
@@ -26,7 +28,8 @@ from inkstone.tokens.tokenizer import Tokenizer
 if TYPE_CHECKING:
     import gguf
 
-DTYPES = ("float32", "float16", "bfloat16")
+DTYPES = ("float32", "float16", "bfloat16", "q8_0", "q4_0")
+BLOCK = 32  # numbers that share a scale
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -35,6 +38,7 @@ _CUTS = {  # the pattern that cuts a text into pieces: llama.cpp's name of it
     _CONTRACTIONS + r"\p{N}{1,3}" + _REST: "llama-bpe",
 }
 
+_KINDS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "q8_0": "Q8_0", "q4_0": "Q4_0"}  # llama.cpp's names
 _BLOCK = {
     "attention_norm": ("attn_norm",),
     "qkv": ("attn_q", "attn_k", "attn_v"),
@@ -149,7 +153,7 @@ def _write_settings(writer: "gguf.GGUFWriter", model: Decoder, name: str, dtype:
     import gguf
 
     s = model.settings
-    file_type = {"float32": "ALL_F32", "float16": "MOSTLY_F16", "bfloat16": "MOSTLY_BF16"}[dtype]
+    file_type = "ALL_F32" if dtype == "float32" else f"MOSTLY_{_KINDS[dtype]}"
     writer.add_name(name)
     writer.add_file_type(gguf.LlamaFileType[file_type])
     writer.add_context_length(s.context)
@@ -198,10 +202,11 @@ def _write_tokenizer(writer: "gguf.GGUFWriter", tokenizer: Tokenizer, rows: int)
 def _kind_of(name: str, tensor: Tensor, dtype: str) -> "gguf.GGMLQuantizationType":
     import gguf
 
+    kind = _KINDS[dtype]
     if tensor.dim() == 1 or name.startswith("position_embd"):
-        return gguf.GGMLQuantizationType.F32
-    return {
-        "float32": gguf.GGMLQuantizationType.F32,
-        "float16": gguf.GGMLQuantizationType.F16,
-        "bfloat16": gguf.GGMLQuantizationType.BF16,
-    }[dtype]
+        kind = "F32"
+    elif kind.startswith("Q") and tensor.shape[1] % BLOCK:
+        kind = "F16"
+    elif kind == "Q4_0" and name in ("token_embd.weight", "output.weight"):
+        kind = "Q8_0"  # what goes in and out bears coarse steps worst
+    return gguf.GGMLQuantizationType[kind]
