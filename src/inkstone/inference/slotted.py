@@ -12,6 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from inkstone.errors import RunError
+from inkstone.inference.prefill import context_of
+from inkstone.inference.sampling import SamplingError
+from inkstone.inference.slotted_decoder import SlottedDecoder
+from inkstone.inference.slotted_states import SlottedStates
+from inkstone.inference.slotted_writer import SlottedWriter
 from inkstone.models.base import LanguageModel
 from inkstone.models.decoder import Decoder
 from inkstone.models.encoder_decoder import EncoderDecoder
@@ -52,11 +57,25 @@ class Slotted(Protocol):
 def slotted(model: LanguageModel | Headed, slots: int, capacity: int, precision: str = "auto") -> Slotted:
     """A model made ready for so many texts at once, each of at most `capacity` tokens, or its context where that is less.
 
-    Raises RunError for a model that was tuned to answer otherwise than by writing.
+    Raises RunError for a model that was tuned to answer otherwise than by writing, SamplingError where there is no room.
     """
-    from inkstone.inference.prefill import context_of
-    from inkstone.inference.slotted_decoder import SlottedDecoder
-
+    if slots < 1 or capacity < 1:
+        raise SamplingError(f"slots = {slots} and capacity = {capacity}, but both must be at least 1")
+    sources = False
+    if isinstance(model, Headed):
+        if model.head.kind not in ("text", "next"):
+            raise RunError(
+                f"this model was tuned for a task with a head of the kind {model.head.kind!r} and does not write; ask it by: "
+                "inkstone predict RUN INPUT"
+            )
+        sources, model = model.head.kind == "text", model.body
+    if isinstance(model, EncoderDecoder) and sources:
+        # Sources and texts may be longer than those it has seen, unless it has learned a place for each.
+        learned = model.settings.positions == "learned"
+        return SlottedWriter(model, slots, min(capacity, model.settings.context) if learned else capacity, sources=True)
+    capacity = min(capacity, context_of(model) or capacity)
     if isinstance(model, Decoder):
-        return SlottedDecoder(model, slots, min(capacity, context_of(model) or capacity))
-    raise RunError("not yet")
+        return SlottedDecoder(model, slots, capacity)
+    if isinstance(model, EncoderDecoder):
+        return SlottedWriter(model, slots, capacity, sources=False)
+    return SlottedStates(model, slots, capacity)

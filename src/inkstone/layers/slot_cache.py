@@ -63,6 +63,10 @@ class SlotRows(KeyValueCache):
         held = []
         for store, new in ((self.store.keys[layer], k), (self.store.values[layer], v)):
             store[self.slots[:, None], :, self.places] = new.transpose(1, 2)
-            store = store[:, :, : self.end]
-            held.append(store[self.block] if self.block is not None else store.index_select(0, self.slots))
+            held.append(self.of(store, self.end))
         return held[0], held[1]
+
+    def of(self, store: Float[Tensor, "slots g capacity d"], end: int) -> Float[Tensor, "b g s d"]:
+        """What these slots hold of something before place `end`."""
+        store = store[:, :, :end]
+        return store[self.block] if self.block is not None else store.index_select(0, self.slots)

@@ -39,6 +39,15 @@ class State(Protocol):
 
 
 @runtime_checkable
+class JoinsRows(Protocol):
+    """A state whose rows depend on nothing else, not on its `length` either: so rows of several can be read on together."""
+
+    def join(self, others: Sequence[Any]) -> Any:
+        """The rows of this state and of others of its kind, one after another."""
+        ...
+
+
+@runtime_checkable
 class LanguageModel(Protocol):
     """Any family: from the n-gram to the decoder."""
 

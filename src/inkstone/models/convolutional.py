@@ -7,7 +7,7 @@ computed at once, as in a Transformer, but what is looked at is fixed by distanc
 normalisation is replaced by RMSNorm before each layer, and the adaptive softmax and the output bias are left out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -82,6 +82,10 @@ class ConvolutionalState:
     def select(self, rows: Int[Tensor, " n"]) -> "ConvolutionalState":
         """These rows in this order."""
         return ConvolutionalState(self.inputs[:, rows], self.length)
+
+    def join(self, others: Sequence["ConvolutionalState"]) -> "ConvolutionalState":
+        """These rows and those of others."""
+        return ConvolutionalState(torch.cat([state.inputs for state in (self, *others)], dim=1), self.length)
 
 
 class Convolutional(nn.Module):

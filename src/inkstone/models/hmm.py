@@ -65,6 +65,10 @@ class HMMState:
         """The state with these rows in this order."""
         return HMMState(self.length, self.predicted[rows])
 
+    def join(self, others: Sequence["HMMState"]) -> "HMMState":
+        """These rows and those of others."""
+        return HMMState(self.length, torch.cat([state.predicted for state in (self, *others)]))
+
 
 @dataclass
 class Counts:

@@ -7,7 +7,7 @@ W, the direct connections, is optional and left out by default; so is, always, t
 before the beginning of the text has a vector of zeros.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -92,6 +92,10 @@ class NeuralNgramState:
     def select(self, rows: Int[Tensor, " n"]) -> "NeuralNgramState":
         """These rows in this order."""
         return NeuralNgramState(self.vectors[rows], self.length)
+
+    def join(self, others: Sequence["NeuralNgramState"]) -> "NeuralNgramState":
+        """These rows and those of others."""
+        return NeuralNgramState(torch.cat([state.vectors for state in (self, *others)]), self.length)
 
 
 class NeuralNgram(nn.Module):

@@ -8,7 +8,7 @@ All that the model is are sorted arrays, three an order, which stay mapped from 
 binary search for each order, many tokens at a time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,10 @@ class NGramState:
     def select(self, rows: Int[Tensor, " n"]) -> "NGramState":
         """The state with these rows in this order."""
         return NGramState(self.rows[:, rows.cpu().numpy()], self.length)
+
+    def join(self, others: Sequence["NGramState"]) -> "NGramState":
+        """These rows and those of others."""
+        return NGramState(np.concatenate([state.rows for state in (self, *others)], axis=1), self.length)
 
 
 class NGram(nn.Module):

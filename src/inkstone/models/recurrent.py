@@ -10,7 +10,7 @@ Training is truncated back-propagation through time: a batch begins with the sta
 but no derivative flows back across the cut. That needs batches whose rows go on (tokens/streams.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -108,6 +108,10 @@ class RecurrentState:
     def select(self, rows: Int[Tensor, " n"]) -> "RecurrentState":
         """These rows in this order."""
         return RecurrentState(self.states[:, :, rows], self.length)
+
+    def join(self, others: Sequence["RecurrentState"]) -> "RecurrentState":
+        """These rows and those of others."""
+        return RecurrentState(torch.cat([state.states for state in (self, *others)], dim=2), self.length)
 
 
 class Recurrent(nn.Module):
