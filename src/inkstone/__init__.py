@@ -16,6 +16,7 @@ _HOMES: dict[str, str] = {
     "search": "inkstone.tasks.search",
     "generate": "inkstone.inference.generation",
     "chat": "inkstone.inference.conversation",
+    "serve": "inkstone.serving.serve",
     "adapt": "inkstone.serving.learning_from_marks",
     "eval": "inkstone.tasks.scoring",
     "continuation_scores": "inkstone.evaluation.continuations",

@@ -85,6 +85,17 @@ def file_rate(source: str | Path) -> int | None:
         return None
 
 
+def seconds_of(content: bytes) -> float:
+    """How long the sound in the bytes of a file is, by its header. Raises AudioError for what is no sound, MissingExtraError as
+    `read_audio` does."""
+    soundfile = _soundfile()
+    try:
+        told = soundfile.info(io.BytesIO(content))
+    except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
+        raise AudioError(f"cannot be read as sound ({_reason(error)})") from None
+    return told.frames / told.samplerate
+
+
 def resampled(samples: Float[np.ndarray, " n"], old: float, new: float) -> Float[np.ndarray, " m"]:
     """The same sound with another number of samples a second."""
     try:

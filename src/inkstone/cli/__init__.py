@@ -15,6 +15,7 @@ VERBS = {
     "search": "find the passages of a folder that a question is about, and what they answer",
     "generate": "continue a prompt with a trained model",
     "chat": "talk with a model, turn by turn",
+    "serve": "serve models behind HTTP, in the form of OpenAI's API, and the studio in the browser",
     "adapt": "let a model that answers learn from the marks that people gave its answers",
     "eval": "score a model on held-out text, or a tuned model on labelled examples",
     "compare": "train every kind of language model on your text and lay their figures side by side",

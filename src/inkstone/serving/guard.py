@@ -4,7 +4,6 @@ A browser lets any page send requests to this machine. So a request must name th
 could be pointed at it), and a page of another origin is refused unless it is allowed by name.
 """
 
-import asyncio
 import hashlib
 import hmac
 import math
@@ -18,12 +17,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inkstone.serving.api_errors import ApiError
+from inkstone.serving.bodies import check_depth, replayed, whole_body
 from inkstone.serving.house import House
-from inkstone.serving.settings import LOOPBACK, MEGABYTE
+from inkstone.serving.settings import LOOPBACK
 
 OPEN = ("/", "/health", "/ready")  # anyone may ask for these, and for the files of the studio
 LARGE = ("/v1/audio/", "/studio/api/data")  # where files are sent
-DRAINED = 64 * MEGABYTE  # of a request that is too large, read and thrown away, so that its client hears why
 MOST_CLIENTS = 10_000  # whose rates are kept
 METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 
@@ -66,8 +65,12 @@ class Guard:
                 await self.app(scope, receive, send)
                 return
             with self._counted(scope["client_name"]):
-                body = await self._body(scope, headers, receive)
-                await self.app(scope, _replayed(body, receive), send)
+                large = scope["path"].startswith(LARGE)
+                most = max(self.settings.largest_recording if large else 0, self.settings.largest_request)
+                body = await whole_body(receive, most, self.settings.receive_seconds)
+                if not large:
+                    await check_depth(body)
+                await self.app(scope, replayed(body, receive), send)
         except ApiError as error:  # of the app's own none comes this far
             await error.response()(scope, receive, send)
 
@@ -127,36 +130,6 @@ class Guard:
         finally:
             self.under_way -= 1
 
-    async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
-        """All that the client sends, which is bounded in size and in time."""
-        large = scope["path"].startswith(LARGE)
-        most = max(self.settings.largest_recording if large else 0, self.settings.largest_request)
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(self.settings.receive_seconds):
-                more = True
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ApiError(400, "the request ends before its end")
-                    part = message.get("body", b"")
-                    size += len(part)
-                    if size <= most:
-                        parts.append(part)
-                    if size > most + DRAINED:
-                        break
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise ApiError(
-                408, f"the request was not sent within {self.settings.receive_seconds:g} s", code="timeout"
-            ) from None
-        if size > most:
-            raise ApiError(
-                413, f"the request has more than {most:,} bytes, which is the most there may be", code="too_large"
-            )
-        return b"".join(parts)
-
 
 class Rates:
     """How often each client asks: a bucket that fills with so many tokens a minute, and holds as many."""
@@ -181,16 +154,6 @@ class Rates:
 
 def _for_anyone(path: str) -> bool:
     return path in OPEN or (path.startswith("/studio/") and not path.startswith("/studio/api/"))
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body in one piece, and after it what comes from the client itself: that it hung up."""
-    waiting = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replayed() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return replayed
 
 
 def _with_headers(send: Send, origin: str) -> Send:

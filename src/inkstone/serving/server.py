@@ -1,15 +1,46 @@
 """The HTTP server: a socket, the application, and the signals that end it."""
 
+import contextlib
+import signal
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 from fastapi import FastAPI
 
 from inkstone.serving.app import build
-from inkstone.serving.house import Served
+from inkstone.serving.house import House, Served
 from inkstone.serving.http_protocol import Protocol
 from inkstone.serving.settings import ServingError, ServingSettings
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, that ends with an ordinary return when it is told to stop, and says so to those who ask meanwhile."""
+
+    def __init__(self, config: uvicorn.Config, house: House):
+        super().__init__(config)
+        self.house = house
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests, answer those under way, and end."""
+        self.house.closing = True
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGTERM and Ctrl-C end the server in order; a second Ctrl-C does so at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self.handle_exit) for each in SIGNALS}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
 
 class Listening:
@@ -29,7 +60,7 @@ class Listening:
             proxy_headers=False,
             timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
         )
-        self.server = uvicorn.Server(config)
+        self.server = Server(config, app.state.house)
 
     @property
     def started(self) -> bool:
@@ -57,6 +88,7 @@ def bound_socket(settings: ServingSettings) -> socket.socket:
         bound = socket.socket(found[0], found[1])
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(found[4])
+        bound.listen(1)  # a port that another program listens at is told here, not later
     except OSError as error:
         raise ServingError(
             f"{settings.host}:{settings.port} cannot be listened on ({error.strerror or error}); choose another --port or --host"
