@@ -61,21 +61,20 @@ def slotted(model: LanguageModel | Headed, slots: int, capacity: int, precision:
     """
     if slots < 1 or capacity < 1:
         raise SamplingError(f"slots = {slots} and capacity = {capacity}, but both must be at least 1")
-    sources = False
     if isinstance(model, Headed):
         if model.head.kind not in ("text", "next"):
             raise RunError(
                 f"this model was tuned for a task with a head of the kind {model.head.kind!r} and does not write; ask it by: "
                 "inkstone predict RUN INPUT"
             )
-        sources, model = model.head.kind == "text", model.body
-    if isinstance(model, EncoderDecoder) and sources:
-        # Sources and texts may be longer than those it has seen, unless it has learned a place for each.
-        learned = model.settings.positions == "learned"
-        return SlottedWriter(model, slots, min(capacity, model.settings.context) if learned else capacity, sources=True)
-    capacity = min(capacity, context_of(model) or capacity)
-    if isinstance(model, Decoder):
-        return SlottedDecoder(model, slots, capacity)
-    if isinstance(model, EncoderDecoder):
-        return SlottedWriter(model, slots, capacity, sources=False)
-    return SlottedStates(model, slots, capacity)
+        body, sources = model.body, model.head.kind == "text"
+    else:
+        body, sources = model, False
+    if isinstance(body, EncoderDecoder):
+        # Sources and their texts may be longer than those it has seen, unless it has learned a vector for each place.
+        bound = capacity if sources and body.settings.positions != "learned" else body.settings.context
+        return SlottedWriter(body, slots, min(capacity, bound), sources)
+    capacity = min(capacity, context_of(body) or capacity)
+    if isinstance(body, Decoder):
+        return SlottedDecoder(body, slots, capacity)
+    return SlottedStates(body, slots, capacity)
