@@ -51,11 +51,13 @@ def beam_search(
     no_repeat_ngram: int = 0,
     ends: Collection[int] | None = None,
     constraint: Constraint | None = None,
+    repeats_of_prompt: bool = False,
 ) -> list[Hypothesis]:
     """The `beams` best continuations found (fewer where there are fewer texts), the best first.
 
     `alpha` is the exponent of the length penalty: 0 compares plain log-probabilities, 1 nearly those per token. With
-    `no_repeat_ngram` = n, no n tokens may stand twice in prompt and continuation (Paulus, Xiong & Socher 2018).
+    `no_repeat_ngram` = n, no n tokens may stand twice in prompt and continuation (Paulus, Xiong & Socher 2018), or with
+    `repeats_of_prompt` in the continuation alone, which may then say what the prompt says.
     Ends only when no hypothesis under way could still overtake one of the finished. With a `constraint` continuations have
     its form, as far as their tokens reach; their scores are those of the model.
     """
@@ -67,13 +69,15 @@ def beam_search(
     ends = {model.tokenizer.end} if ends is None else ends
     model = for_generation(model, beams)
     read = torch.tensor([prompt_ids(model, prompt)])
+    prompt_length = read.shape[1]
     scores, state = prefill(model, read)
     live = [Hypothesis((), (), 0.0, False)]
     forms = [] if constraint is None else [constraint.begin(model.tokenizer, ends)]
     finished: list[Hypothesis] = []
     for length in range(1, max_tokens + 1):
         if no_repeat_ngram:
-            scores = without_repeats(scores, read, no_repeat_ngram)
+            own = read[:, prompt_length:] if repeats_of_prompt else read
+            scores = without_repeats(scores, own, no_repeat_ngram)
         if forms:
             scores = constrained(scores, forms)
         totals = torch.tensor([sum(hypothesis.log_probabilities) for hypothesis in live], dtype=torch.float64)
