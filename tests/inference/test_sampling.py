@@ -125,6 +125,14 @@ def test_temperature_zero_is_the_likeliest_token():
     )
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 5e-324])
+def test_the_least_temperature_draws_the_likeliest_token(temperature):
+    scores = scores_of(9) - 5.0
+    sampling = Sampling(temperature=temperature, top_p=0.9)
+    drawn = sampling.draw(sampling.warp(scores, torch.zeros(4, 1, dtype=torch.long)), torch.full((4,), 0.999))
+    assert torch.equal(drawn, scores.argmax(-1))
+
+
 @pytest.mark.parametrize(
     "setting",
     [

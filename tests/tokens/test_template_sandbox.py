@@ -78,3 +78,38 @@ def test_sizes_are_bounded(monkeypatch):
 def test_its_own_text_is_told():
     told = Sandboxed("<|a|>{{ '<|b|>' + x }}{% if y == '<|c|>' %}d{% endif %}{# <|e|> #}", "a.jinja").literals()
     assert {part for part in told.split("\0") if part} == {"<|a|>", "<|b|>", "<|c|>", "d"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% set r = range(99999) %}{% for a in r %}{% for b in r %}{% endfor %}{% endfor %}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+    ],
+)
+def test_a_template_that_goes_on_for_ever_is_stopped(monkeypatch, source):
+    monkeypatch.setattr(template_sandbox, "LONGEST_TIME", 0.3)
+    with pytest.raises(ChatTemplateError, match="longer than"):
+        written(source)
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ 'x' * 10**9 }}", "{{ 2 ** 99999 }}", "{{ '%99999999d' % 1 }}", "{{ [1] * 10000000 }}"]
+)
+def test_nothing_huge_is_multiplied(source):
+    with pytest.raises(ChatTemplateError, match="too large"):
+        written(source)
+
+
+def test_small_products_are_what_they_are():
+    assert written("{{ '-' * 3 }}{{ 6 * 7 }}{{ 2 ** 5 }}{{ 7 % 3 }}{{ '%02d' % 5 }}") == "---42321" + "05"
+
+
+def test_loops_say_the_same_as_without_a_clock():
+    source = "{% for a in x recursive %}{{ a.n }}{% if loop.last %}.{% endif %}{{ loop(a.c) if a.c }}{% endfor %}{% for a in [] %}{% else %}none{% endfor %}"
+    assert written(source, x=[{"n": 1, "c": [{"n": 2, "c": []}]}, {"n": 3, "c": []}]) == "12.3.none"
+
+
+def test_what_a_template_reads_is_known():
+    template = Sandboxed("{% for m in messages %}{% if tools %}{{ m }}{% endif %}{% endfor %}", "a.jinja")
+    assert template.reads("tools") and not template.reads("documents")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from inkstone.errors import InkstoneError
 
+COLD, COLDEST = 1e-2, 1e-20  # temperatures; below the second one nothing changes any more
 NUCLEUS_GUESS = 128  # tokens that are sorted first in the search for the nucleus
 
 
@@ -67,8 +68,10 @@ class Sampling:
             scores = penalise_written(scores, read[:, prompt:], self.presence_penalty, self.frequency_penalty)
         if self.temperature == 0:
             return scores
+        if self.temperature < COLD:  # else all of them would become −∞
+            scores = scores - scores.amax(-1, keepdim=True)
         if self.temperature != 1:
-            scores = scores / self.temperature
+            scores = scores / max(self.temperature, COLDEST)
         if self.top_k:
             scores = keep_top_k(scores, self.top_k)
         if self.top_p < 1:

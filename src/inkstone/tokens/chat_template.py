@@ -131,6 +131,15 @@ class ChatTemplate:
         return frozenset({self.tokenizer.end} if end is None else {self.tokenizer.end, end})
 
     @cached_property
+    def takes_tools(self) -> bool:
+        """Whether the template tells the model of tools."""
+        return self._plain.reads("tools")
+
+    def own_ids(self, text: str) -> list[int]:
+        """The tokens of text that the template wrote itself, in which names of control tokens are these tokens."""
+        return self._controls.read(text, self._controls.hide([], {}, text)).ids.tolist()
+
+    @cached_property
     def _controls(self) -> ControlTokens:
         return ControlTokens(self.tokenizer, self._plain.literals())
 

@@ -1,16 +1,20 @@
 """Where a chat template runs: Jinja as `transformers` sets it up for them, in a sandbox.
 
 A template comes with a model and may be a stranger's. It sees the messages and the names of a few tokens, as plain data, and
-can reach nothing else; its size and that of the text it writes are bounded. It is bounded neither in time nor in memory.
+can reach nothing else; its size, that of the text it writes, and its time are bounded. The clock is looked at in every turn of a
+loop, in every call and before every multiplication, whose outcome is bounded in size as well. Its memory is not bounded otherwise.
 """
 
 import datetime
 import json
+import re
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import jinja2
-from jinja2 import nodes
+from jinja2 import meta, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -18,6 +22,8 @@ from inkstone.errors import InkstoneError
 
 LARGEST_TEMPLATE = 1 << 18  # characters; the longest of published ones have some twenty thousand
 LARGEST_TEXT = 1 << 24  # characters that one conversation may become
+LONGEST_TIME = 20.0  # seconds that writing one down may take; the longest conversations take a few
+LARGEST_PRODUCT = 1 << 20  # of a text and a number, in characters
 
 # Around what the template says the model is to write. Unicode keeps them out of text; where they come nevertheless, they are
 # hidden from the template.
@@ -74,6 +80,52 @@ class _Dict:
         return dict(*args, **kwargs)
 
 
+class _Timed(ImmutableSandboxedEnvironment):
+    """A sandbox that looks at the clock wherever a template could go on for long."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def __init__(self, place: str, **settings: Any):
+        super().__init__(**settings)
+        self.place = place
+        self.clock = threading.local()  # conversations may be written down on several threads at once
+
+    def tick(self) -> str:
+        """Raises ChatTemplateError once the time is over."""
+        if time.monotonic() > getattr(self.clock, "deadline", float("inf")):
+            raise ChatTemplateError(f"{self.place}: it takes longer than {LONGEST_TIME:g} s")
+        return ""
+
+    def call(*arguments, **named):  # a template may name an argument "self"
+        self, *rest = arguments
+        self.tick()
+        return ImmutableSandboxedEnvironment.call(self, *rest, **named)
+
+    def call_binop(self, context, operator, left, right):
+        """Products and powers, as long as they are small."""
+        self.tick()
+        sizes = [len(each) if isinstance(each, str | list | tuple) else each for each in (left, right)]
+        if (
+            operator == "*"
+            and all(isinstance(size, int) for size in sizes)
+            and not all(isinstance(each, int) for each in (left, right))
+        ):
+            too_large = sizes[0] * sizes[1] > LARGEST_PRODUCT
+        elif operator == "**":
+            too_large = any(isinstance(each, int | float) and abs(each) > 1000 for each in (left, right))
+        else:  # "%9999d" writes a number with so many places
+            too_large = isinstance(left, str) and re.search(r"\d{4}|\*", left) is not None
+        if too_large:
+            raise ChatTemplateError(f"{self.place}: {operator!r} would make something too large")
+        return super().call_binop(context, operator, left, right)
+
+    def _generate(self, source: nodes.Template, *arguments: Any, **named: Any) -> Any:
+        for loop in source.find_all(nodes.For):
+            tick = nodes.Call(nodes.EnvironmentAttribute("tick"), [], [], None, None)
+            loop.body.insert(0, nodes.Output([tick]).set_environment(self))
+        return super()._generate(source, *arguments, **named)
+
+
 class Sandboxed:
     """A compiled template; `place` names it in messages to people.
 
@@ -86,7 +138,8 @@ class Sandboxed:
         if any(mark in source for mark in MARKS):
             raise ChatTemplateError(f"{place}: U+FDD0 and U+FDD1 are no characters of a text; take them out")
         self.place = place
-        environment = ImmutableSandboxedEnvironment(
+        environment = _Timed(
+            place,
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=[_MarkedGeneration if marked else _Generation, loopcontrols],
@@ -108,6 +161,7 @@ class Sandboxed:
         """What the template writes. Raises ChatTemplateError with what stops it, or where the text grows too long."""
         written: list[str] = []
         length = 0
+        self._environment.clock.deadline = time.monotonic() + LONGEST_TIME
         try:
             for part in self._template.generate(**variables):
                 written.append(part)
@@ -119,6 +173,10 @@ class Sandboxed:
         except Exception as error:  # a template can come upon any error of Python's
             raise ChatTemplateError(f"{self.place}: {error}") from None
         return "".join(written)
+
+    def reads(self, name: str) -> bool:
+        """Whether the template looks at a variable of that name."""
+        return name in meta.find_undeclared_variables(self._environment.parse(self._source))
 
     def literals(self) -> str:
         """The text that stands in the template itself, NUL between its parts."""
