@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from inkstone.inference.constrained import Constraint
 from inkstone.serving.answer_responses import JsonAnswer, documented
 from inkstone.serving.api_errors import ApiError
 from inkstone.serving.asking import texts_to_write
@@ -17,6 +18,7 @@ from inkstone.serving.hearing import Hearing
 from inkstone.serving.house import House, ServedLanguage
 from inkstone.serving.requests import ChatRequest
 from inkstone.serving.streaming import EventStream, answered
+from inkstone.serving.tool_use import Gate, ToolUse
 from inkstone.serving.written import Written, chat_logprobs, usage
 
 router = APIRouter(tags=["writing"])
@@ -47,8 +49,7 @@ class ChatCompletions:
         asked, settings = self.asked, self.house.settings
         if asked.top_logprobs is not None and not asked.logprobs:
             raise ApiError(400, "top_logprobs: needs logprobs", param="top_logprobs")
-        constraint = await asyncio.to_thread(form_of, asked.response_format)
-        self.prompt = await asyncio.to_thread(conversation_ids, asked, self.template, None)
+        constraint = await asyncio.to_thread(self._prepare)
         requests = texts_to_write(
             asked,
             self.model,
@@ -70,6 +71,15 @@ class ChatCompletions:
         finally:
             self.hearing.close()
 
+    def _prepare(self) -> Constraint | None:
+        """Write the conversation down; the form that the answer is to have."""
+        self.tools = ToolUse.of(self.asked, self.template)
+        self.prompt = conversation_ids(self.asked, self.template, self.tools.definitions if self.tools else None)
+        if self.tools is None:
+            return form_of(self.asked.response_format)
+        self.prompt += self.tools.opening_ids
+        return self.tools.constraint()
+
     async def _whole(self) -> dict[str, Any]:
         async for number, heard in self.hearing.events():
             self.written[number].hear(heard)
@@ -77,19 +87,24 @@ class ChatCompletions:
         for number, written in enumerate(self.written):
             logprobs = None
             if self.asked.logprobs:
-                logprobs = chat_logprobs(written.as_heard(), self.model.tokenizer, self.template.ends)
-            message = {"role": "assistant", "content": written.text, "refusal": None}
-            choices.append({"index": number, "message": message, "logprobs": logprobs, "finish_reason": written.reason})
+                logprobs = chat_logprobs(written.as_heard(), self.model.tokenizer)
+            said, calls = (written.text, []) if self.tools is None else self.tools.read(written)
+            message: dict[str, Any] = {"role": "assistant", "content": said, "refusal": None}
+            if calls:
+                message["tool_calls"] = [call.told() for call in calls]
+            reason = "tool_calls" if calls else written.reason
+            choices.append({"index": number, "message": message, "logprobs": logprobs, "finish_reason": reason})
         return {**self.head, "choices": choices, "usage": self._usage()}
 
     async def _events(self) -> AsyncIterator[dict[str, Any]]:
         with_usage = self.asked.stream_options is not None and self.asked.stream_options.include_usage
-        rest = {"usage": None} if with_usage else {}
+        rest: dict[str, Any] = {"usage": None} if with_usage else {}
 
         def event(number: int, delta: dict[str, Any], logprobs: Any = None, reason: str | None = None):
             choice = {"index": number, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
             return {**self.head, "choices": [choice], **rest}
 
+        gates = [Gate(self.tools) for _ in self.written]
         for number in range(len(self.written)):
             yield event(number, {"role": "assistant", "content": "", "refusal": None})
         async for number, heard in self.hearing.events():
@@ -97,11 +112,18 @@ class ChatCompletions:
             written.hear(heard)
             logprobs = None
             if self.asked.logprobs:
-                logprobs = chat_logprobs(heard, self.model.tokenizer, self.template.ends)
-            if heard.text or (logprobs and logprobs["content"]):
-                yield event(number, {"content": heard.text}, logprobs)
+                logprobs = chat_logprobs(heard, self.model.tokenizer)
+            text = gates[number].push(heard)
+            if text or (logprobs and logprobs["content"]):
+                yield event(number, {"content": text}, logprobs)
             if written.reason is not None:
-                yield event(number, {}, reason=written.reason)
+                rest, calls = gates[number].finish(written)
+                if rest:
+                    yield event(number, {"content": rest})
+                if calls:
+                    told = [{"index": place, **call.told()} for place, call in enumerate(calls)]
+                    yield event(number, {"tool_calls": told})
+                yield event(number, {}, reason="tool_calls" if calls else written.reason)
         if with_usage:
             yield {**self.head, "choices": [], "usage": self._usage()}
 

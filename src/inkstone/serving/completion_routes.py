@@ -10,14 +10,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from inkstone.inference.prefill import prompt_ids
+from inkstone.inference.requests import Heard
+from inkstone.models.encoder_decoder import EncoderDecoder
 from inkstone.serving.answer_responses import JsonAnswer, documented
 from inkstone.serving.api_errors import ApiError
-from inkstone.serving.asking import known_tokens, texts_to_write
+from inkstone.serving.asking import known_tokens, room_after, texts_to_write
 from inkstone.serving.hearing import Hearing
 from inkstone.serving.house import House, ServedLanguage
+from inkstone.serving.prompt_scores import scored_prompt
 from inkstone.serving.requests import CompletionRequest
 from inkstone.serving.streaming import EventStream, answered
-from inkstone.serving.written import Written, completion_logprobs, usage
+from inkstone.serving.written import Written, completion_logprobs, joined, usage
 
 DEFAULT_TOKENS = 16  # as OpenAI's API has it
 
@@ -53,18 +56,20 @@ class Completions:
         if asked.max_tokens == 0 and not asked.echo:
             raise ApiError(400, "max_tokens: 0 needs echo, else nothing is asked for", param="max_tokens")
         self.prompts = await asyncio.to_thread(self._prompts)
+        self.echoes = await asyncio.to_thread(self._echoes) if asked.echo else []
         requests = texts_to_write(
             asked,
             self.model,
             settings,
             self.prompts,
-            max_tokens=DEFAULT_TOKENS if asked.max_tokens is None else asked.max_tokens,
+            max_tokens=DEFAULT_TOKENS if asked.max_tokens is None else max(1, asked.max_tokens),
             param="prompt",
             alternatives=asked.logprobs or 0,
             client=self.request.scope.get("client_name", ""),
         )
-        self.ends = frozenset({self.model.tokenizer.end})
         self.written = [Written() for _ in requests]
+        if asked.max_tokens == 0:  # nothing but the prompt is to be told
+            requests = []
         self.hearing = await Hearing(self.model, requests, self.house).begin()
         if asked.stream:
             return EventStream(self._events(), self.hearing.close, settings.request_seconds)
@@ -82,35 +87,63 @@ class Completions:
             for each in (given if several else [given])
         ]
 
+    def _echoes(self) -> list[Heard]:
+        """Each prompt as if it had been written: its text, and with `logprobs` the scores of its tokens."""
+        given: Any = self.asked.prompt
+        several = isinstance(given, list) and not isinstance(given[0], int)
+        found, model = [], self.model
+        for each, ids in zip(given if several else [given], self.prompts, strict=True):
+            text = each if isinstance(each, str) else model.tokenizer.decode(ids, special=True)
+            scored = Heard()
+            if self.asked.logprobs is not None:
+                if isinstance(model.model, EncoderDecoder):
+                    raise ApiError(400, f"echo: {model.name!r} reads its prompts as another text", param="echo")
+                room_after(ids, model, self.house.settings, "prompt")
+                scored = scored_prompt(model.model, ids, self.asked.logprobs)
+            # What stands before every text is no part of this one.
+            added = len(model.tokenizer.begin) if isinstance(each, str) else 0
+            scores = scored.ids[added:], scored.log_probabilities[added:], scored.alternatives[added:]
+            found.append(Heard(text, *scores))
+        return found
+
     async def _whole(self) -> dict[str, Any]:
         async for number, heard in self.hearing.events():
             self.written[number].hear(heard)
-        choices = [self._choice(number, written.text, written) for number, written in enumerate(self.written)]
+        choices = []
+        for number, written in enumerate(self.written):
+            heard = written.as_heard()
+            if self.asked.echo:
+                heard = joined(self.echoes[number // self.n], heard)
+            logprobs = None if self.asked.logprobs is None else self._logprobs(heard, 0)[0]
+            reason = written.reason or "length"
+            choices.append({"index": number, "text": heard.text, "logprobs": logprobs, "finish_reason": reason})
         return {**self.head, "choices": choices, "usage": self._usage()}
 
     async def _events(self) -> AsyncIterator[dict[str, Any]]:
         with_usage = self.asked.stream_options is not None and self.asked.stream_options.include_usage
-        rest = {"usage": None} if with_usage else {}
+        rest: dict[str, Any] = {"usage": None} if with_usage else {}
         offsets = [0] * len(self.written)
+
+        def event(number: int, heard: Heard, reason: str | None) -> dict[str, Any]:
+            logprobs = None
+            if self.asked.logprobs is not None:
+                logprobs, offsets[number] = self._logprobs(heard, offsets[number])
+            choice = {"index": number, "text": heard.text, "logprobs": logprobs, "finish_reason": reason}
+            return {**self.head, "choices": [choice], **rest}
+
+        if self.asked.echo:
+            for number in range(len(self.written)):
+                yield event(number, self.echoes[number // self.n], None if self.hearing.requests else "length")
         async for number, heard in self.hearing.events():
             written = self.written[number]
             written.hear(heard)
-            choice = {"index": number, "text": heard.text, "logprobs": None, "finish_reason": written.reason}
-            if self.asked.logprobs is not None:
-                choice["logprobs"], offsets[number] = completion_logprobs(
-                    heard, self.model.tokenizer, self.ends, offsets[number], self.asked.logprobs
-                )
-            yield {**self.head, "choices": [choice], **rest}
+            if heard.text or written.reason or self.asked.logprobs is not None:
+                yield event(number, heard, written.reason)
         if with_usage:
             yield {**self.head, "choices": [], "usage": self._usage()}
 
-    def _choice(self, number: int, text: str, written: Written) -> dict[str, Any]:
-        logprobs = None
-        if self.asked.logprobs is not None:
-            logprobs, _ = completion_logprobs(
-                written.as_heard(), self.model.tokenizer, self.ends, 0, self.asked.logprobs
-            )
-        return {"index": number, "text": text, "logprobs": logprobs, "finish_reason": written.reason}
+    def _logprobs(self, heard: Heard, offset: int) -> tuple[dict[str, Any], int]:
+        return completion_logprobs(heard, self.model.tokenizer, offset, self.asked.logprobs or 0)
 
     def _usage(self) -> dict[str, Any]:
         return usage(sum(map(len, self.prompts)), self.written)

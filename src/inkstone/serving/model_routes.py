@@ -25,5 +25,7 @@ def described(model: Served) -> dict[str, Any]:
     """A model as the list shows it: what OpenAI's has, then what it can do."""
     told: dict[str, Any] = {"id": model.name, "object": "model", "created": model.created, "owned_by": "inkstone"}
     if isinstance(model, ServedLanguage):
-        return told | {"kind": "language", "chat": model.template is not None, "max_model_len": model.capacity}
+        template = model.template
+        told |= {"kind": "language", "chat": template is not None, "max_model_len": model.capacity}
+        return told | {"tools": template is not None and template.takes_tools}
     return told | {"kind": "task", "task": model.task, "labels": list(model.predictor.task.labels)}

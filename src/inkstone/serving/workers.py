@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ SHORT_LIFE = 5.0  # seconds: one that ends so soon is not begun anew at once
 class Worker:
     """A process, and the pipe that says it lives: each end is told when the other is gone."""
 
-    process: multiprocessing.process.BaseProcess
+    process: SpawnProcess
     pipe: Connection
     began: float
 

@@ -1,12 +1,13 @@
 """What was written so far of each text of a request, and how the API tells it."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from inkstone.inference.continuation import Generated
-from inkstone.inference.requests import Heard
+from inkstone.inference.requests import Heard, Likely
 from inkstone.tokens.tokenizer import Tokenizer
 
 REASONS = {"end": "stop", "stop": "stop", "length": "length"}
@@ -20,7 +21,7 @@ class Written:
     text: str = ""
     ids: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
-    alternatives: list[Sequence[tuple[int, float]]] = field(default_factory=list)
+    alternatives: list[Likely] = field(default_factory=list)
     generated: Generated | None = None
 
     def hear(self, heard: Heard) -> None:
@@ -33,7 +34,8 @@ class Written:
 
     def as_heard(self) -> Heard:
         """All of it as one event."""
-        return Heard(self.text, tuple(self.ids), tuple(self.log_probabilities), tuple(self.alternatives))
+        scores = tuple(self.log_probabilities), tuple(self.alternatives)
+        return Heard(self.text, tuple(self.ids), *scores, self.generated)
 
     @property
     def reason(self) -> str | None:
@@ -41,15 +43,28 @@ class Written:
         return None if self.generated is None else REASONS[self.generated.finish_reason]
 
 
-def usage(prompts: int, written: Iterable[Written], reused: int = 0) -> dict[str, Any]:
-    """The tokens of a request; `reused` of the prompts were known from before."""
+def joined(first: Heard, second: Heard) -> Heard:
+    """Two events as one."""
+    return Heard(
+        first.text + second.text,
+        first.ids + second.ids,
+        first.log_probabilities + second.log_probabilities,
+        first.alternatives + second.alternatives,
+        second.generated,
+    )
+
+
+def spoken(heard: Heard) -> Iterator[tuple[int, float, Likely]]:
+    """The tokens of an event with their log-probabilities and alternatives; one that ended the text is no part of it."""
+    ended = heard.generated is not None and heard.generated.finish_reason == "end"
+    told = zip(heard.ids, heard.log_probabilities, heard.alternatives or ((),) * len(heard.ids), strict=True)
+    return islice(told, len(heard.ids) - ended)
+
+
+def usage(prompts: int, written: Iterable[Written]) -> dict[str, Any]:
+    """The tokens of a request."""
     completion = sum(len(each.ids) for each in written)
-    return {
-        "prompt_tokens": prompts,
-        "completion_tokens": completion,
-        "total_tokens": prompts + completion,
-        "prompt_tokens_details": {"cached_tokens": reused},
-    }
+    return {"prompt_tokens": prompts, "completion_tokens": completion, "total_tokens": prompts + completion}
 
 
 def token_name(number: int, tokenizer: Tokenizer) -> tuple[str, list[int]]:
@@ -59,30 +74,22 @@ def token_name(number: int, tokenizer: Tokenizer) -> tuple[str, list[int]]:
     return text, list(text.encode() if spelling is None else spelling[number])
 
 
-def chat_logprobs(heard: Heard, tokenizer: Tokenizer, ends: frozenset[int]) -> dict[str, Any]:
-    """The tokens of an event in the form of chat completions; the one that ends an answer is no part of it."""
+def chat_logprobs(heard: Heard, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The tokens of an event in the form of chat completions."""
     content = []
-    alternatives = heard.alternatives or ((),) * len(heard.ids)
-    for number, value, others in zip(heard.ids, heard.log_probabilities, alternatives, strict=True):
-        if number in ends:
-            continue
+    for number, value, others in spoken(heard):
         told = _told(number, value, tokenizer)
         content.append(told | {"top_logprobs": [_told(each, other, tokenizer) for each, other in others]})
     return {"content": content, "refusal": None}
 
 
-def completion_logprobs(
-    heard: Heard, tokenizer: Tokenizer, ends: frozenset[int], offset: int, wanted: int
-) -> tuple[dict[str, Any], int]:
+def completion_logprobs(heard: Heard, tokenizer: Tokenizer, offset: int, wanted: int) -> tuple[dict[str, Any], int]:
     """The tokens of an event in the form of completions, the first of them at this place of the text; and the place after."""
     told: dict[str, list] = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
-    alternatives = heard.alternatives or ((),) * len(heard.ids)
-    for number, value, others in zip(heard.ids, heard.log_probabilities, alternatives, strict=True):
-        if number in ends:
-            continue
+    for number, value, others in spoken(heard):
         name = tokenizer.token_text(number)
         told["tokens"].append(name)
-        told["token_logprobs"].append(finite(value))
+        told["token_logprobs"].append(None if math.isnan(value) else finite(value))  # nothing stands before the first
         told["top_logprobs"].append(by_name(dict(others), tokenizer) if wanted else {})
         told["text_offset"].append(offset)
         offset += len(name)
@@ -96,7 +103,7 @@ def by_name(values: Mapping[int, float], tokenizer: Tokenizer) -> dict[str, floa
 
 def finite(value: float) -> float:
     """A number that JSON can hold."""
-    return max(value, LEAST) if not math.isnan(value) else LEAST
+    return max(value, LEAST)
 
 
 def _told(number: int, value: float, tokenizer: Tokenizer) -> dict[str, Any]:
