@@ -7,7 +7,7 @@ import pytest
 
 from inference.decoders import byte_tokenizer, decoder
 from inkstone.cli import main
-from inkstone.errors import RunError, TextError
+from inkstone.errors import RecipeError, RunError, TextError
 from inkstone.hub.folder import load, save
 from inkstone.inference.conversation import chat
 from inkstone.progress import LiveLine
@@ -69,9 +69,31 @@ def test_it_learns_what_people_preferred(base, tmp_path):
     assert {path.name: path.read_bytes() for path in base.iterdir()} == before
     parts = [
         {json.loads(line)["prompt"][0]["content"] for line in file.read_text().splitlines()}
-        for file in sorted((tmp_path / f"new{PARTS}").iterdir())
+        for file in sorted((tmp_path / f"new{PARTS}").glob("*.jsonl"))
     ]
     assert len(parts) == 3 and not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+
+
+def test_a_run_that_was_stopped_is_gone_on_with(base, tmp_path, monkeypatch):
+    class Stopped(Exception):
+        pass
+
+    def stopped(*arguments):
+        raise Stopped
+
+    file = marked(tmp_path / "feedback.sqlite", "better")
+    monkeypatch.setattr("inkstone.training.tuning_run.record_outcome", stopped)
+    with pytest.raises(Stopped):
+        adapt(base, marks=file, out=tmp_path / "new", settings=[*QUICK, "train.steps=3"], quiet=True)
+    monkeypatch.undo()
+    file.unlink()
+    outcome = adapt(resume=tmp_path / "new", quiet=True)
+    assert outcome["kept_aside"]["margin"]["after"] != 0 and outcome["marks"]["pairs"] == 60
+    assert Run(tmp_path / "new").facts()["adapted"]["from"] == str(base)
+    with pytest.raises(RecipeError, match="no settings beside it"):
+        adapt(base, resume=tmp_path / "new")
+    with pytest.raises(RunError, match="no run of `inkstone adapt`"):
+        adapt(resume=base)
 
 
 def test_good_answers_alone_are_learned_as_conversations(base, tmp_path):

@@ -6,7 +6,13 @@ from typing import Any
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument("run", metavar="RUN", help="a model that answers: a run of inkstone tune chat, or a checkpoint")
+    parser.add_argument(
+        "run",
+        nargs="?",
+        default="",
+        metavar="RUN",
+        help="a model that answers: a run of inkstone tune chat, or a checkpoint",
+    )
     parser.add_argument(
         "--from",
         dest="marks",
@@ -28,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.KEY=VALUE",
         help="one setting, repeatable",
     )
+    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run")
     parser.add_argument("--fresh", action="store_true", help="replace the run that stands in --out")
 
 
@@ -42,6 +49,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         minutes=options.minutes,
         out=options.out,
         settings=options.settings,
+        resume=options.resume,
         fresh=options.fresh,
         quiet=options.json,
     )

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from inkstone.errors import RunError, TextError
-from inkstone.files import whole_folder, write_text
+from inkstone.errors import RecipeError, RunError, TextError
+from inkstone.files import whole_folder, write_json, write_text
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load, read_config
 from inkstone.hub.headed_layout import is_headed
@@ -45,6 +45,7 @@ SHARES = {"learn": 0.7, "choose": 0.1, "kept-aside": 0.2}
 RANK = 8  # of the low-rank changes
 TRIES = 4  # seeds in which the model may give an answer that differs from the marked one
 REGENERATED = Sampling(max_tokens=400)
+NOTE = "marks.json"
 PARTS = ".parts"  # what the folder beside the run is called that holds what it learned from
 
 
@@ -59,13 +60,14 @@ class Lesson:
 
 
 def adapt(
-    run: str | Path,
+    run: str | Path = "",
     *,
     marks: str | Path | None = None,
     regenerate: bool = False,
     out: str | Path | None = None,
     minutes: float | None = None,
     settings: Sequence[str] = (),
+    resume: str | Path | None = None,
     fresh: bool = False,
     quiet: bool = False,
     began: float | None = None,
@@ -74,13 +76,19 @@ def adapt(
 
     marks: a feedback.sqlite of the studio, or a file of pairs as `inkstone tune prefer` takes it; by default the one beside the run.
     regenerate: whether marks without a counterpart get one from the model. out: the new run; by default RUN-adapted.
-    minutes, settings, fresh, began: as `tune` takes them.
+    resume: a run of this kind to go on with; nothing else may then be given. minutes, settings, fresh, began: as `tune` takes them.
 
     Returns the outcome of `tune`, and beside it `marks` (how many there were of what) and `kept_aside`: figures before and after.
     Raises RunError for a model that does not answer, TextError where there are too few marks, and what `tune` raises.
     """
     began = time.perf_counter() if began is None else began
     line = LiveLine(quiet=quiet)
+    if resume is not None:
+        if run or marks or out or minutes or settings or fresh or regenerate:
+            raise RecipeError("--resume goes on with a run as it is; give no RUN and no settings beside it")
+        return resumed(Path(resume), quiet, began)
+    if not run:
+        raise RecipeError("a model that answers is missing: inkstone adapt RUN")
     base = local_folder(run)
     if is_headed(read_config(base)):
         raise RunError(f"{run} does not answer: it was tuned for another task than chat")
@@ -97,8 +105,8 @@ def adapt(
     lesson = lesson_of(found, file)
     line.say("marks  " + ", ".join(f"{count:,} {name}" for name, count in lesson.told.items() if count))
     folder = Path(out) if out is not None else free_folder(base)
-    parts = folder.with_name(f"{folder.name}{PARTS}")
-    files = write_parts(lesson, parts)
+    parts = parts_of(folder)
+    files = write_parts(lesson, parts, str(run))
     try:
         outcome = tune(
             lesson.task,
@@ -117,9 +125,27 @@ def adapt(
         if not (folder / "recipe.toml").exists():  # nothing is there that could be gone on with
             shutil.rmtree(parts, ignore_errors=True)
         raise
-    figures = before_and_after(folder, files["kept-aside"], outcome)
-    Run(folder).record(adapted={"from": str(run), "marks": lesson.told, "task": lesson.task, "kept_aside": figures})
-    return {**outcome, "marks": lesson.told, "kept_aside": figures}
+    return concluded(folder, outcome)
+
+
+def resumed(folder: Path, quiet: bool, began: float) -> dict[str, Any]:
+    """Go on with a run that learns from marks. Raises RunError for another one."""
+    if not (parts_of(folder) / NOTE).is_file():
+        raise RunError(f"{folder} is no run of `inkstone adapt`; go on with it by `{Run.open(folder).resuming()}`")
+    return concluded(folder, tune(resume=folder, quiet=quiet, began=began))
+
+
+def concluded(folder: Path, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """The outcome of the training with the figures on the marks kept aside, which the run records."""
+    note = json.loads((parts_of(folder) / NOTE).read_text(encoding="utf-8"))
+    figures = before_and_after(folder, str(parts_of(folder) / "kept-aside.jsonl"), outcome)
+    Run(folder).record(adapted={**note, "kept_aside": figures})
+    return {**outcome, "marks": note["marks"], "kept_aside": figures}
+
+
+def parts_of(folder: Path) -> Path:
+    """The folder beside a run that holds what it learned from."""
+    return folder.with_name(f"{folder.name}{PARTS}")
 
 
 def learnable_in(file: Path) -> Learnable:
@@ -190,13 +216,14 @@ def _question(messages: Sequence[Mapping[str, str]]) -> str:
     return Mark("up", tuple(messages), "").question
 
 
-def write_parts(lesson: Lesson, folder: Path, seed: int = 0) -> dict[str, str]:
-    """The records in three files, no question in two of them; the file of each part."""
+def write_parts(lesson: Lesson, folder: Path, base: str, seed: int = 0) -> dict[str, str]:
+    """The records in three files, no question in two of them, and a note of what they are from; the file of each part."""
     rows = grouped_split([0] * len(lesson.records), SHARES, groups=lesson.questions, seed=seed)
     with whole_folder(folder) as part:
         for name, chosen in rows.items():
             lines = (json.dumps(lesson.records[row], ensure_ascii=False) + "\n" for row in chosen)
             write_text(part / f"{name}.jsonl", "".join(lines))
+        write_json(part / NOTE, {"from": base, "marks": lesson.told, "task": lesson.task})
     return {name: str(folder / f"{name}.jsonl") for name in rows}
 
 

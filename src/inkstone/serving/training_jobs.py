@@ -1,0 +1,319 @@
+"""Trainings that the studio was asked for: a queue of commands, of which one runs at a time, each a process of its own with a log.
+
+A job is `inkstone train`, `inkstone adapt` or the resumption of a run, so that whatever becomes of the server the run is an ordinary one.
+The queue is a folder of notes, one a job; of all servers of a folder the one that holds its lock runs the jobs. A server that ends stops
+what trains, which saves its state. One that was killed finds the process again when it starts anew, or a run that can be gone on with.
+"""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from inkstone.errors import InkstoneError
+from inkstone.files import write_json, writing_fault
+from inkstone.run import Run
+from inkstone.serving.learning_from_marks import NOTE, parts_of
+from inkstone.serving.run_facts import last_words
+from inkstone.serving.studio_folder import NUMBER, StudioError, StudioFolder
+
+State = Literal["waiting", "running", "finished", "stopped", "failed"]
+PROGRAM = (sys.executable, "-m", "inkstone")
+MOST_WAITING = 16
+LOOK = 0.2  # seconds from one look at the process to the next
+POLITE = 5  # how much later than the server a training gets the processor (nice)
+STOPPED = (130, 143)  # exit codes of a run that was stopped in order
+MOST_KEPT = 200  # finished jobs that are remembered
+
+
+@dataclass
+class Job:
+    """One command and what became of it."""
+
+    id: str
+    kind: str  # "train", "adapt" or "resume"
+    run: str  # the name of the run that it makes or goes on with
+    arguments: list[str]  # of `inkstone`
+    created: float
+    state: State = "waiting"
+    started: float | None = None
+    ended: float | None = None
+    pid: int | None = None
+    born: float | None = None  # when its process began, by which it is told from a later one of the same number
+    code: int | None = None
+    stopping: bool = False  # it was told to stop
+    message: str = ""
+    about: dict[str, Any] = field(default_factory=dict)  # the name of the text, the minutes, ...
+
+    def told(self) -> dict[str, Any]:
+        """What a client is told: neither the command nor its process."""
+        hidden = ("arguments", "pid", "born")
+        return {name: value for name, value in asdict(self).items() if name not in hidden}
+
+
+class TrainingJobs:
+    """The queue. Every method may be called from any thread."""
+
+    def __init__(self, folder: StudioFolder, stop_seconds: float = 30.0):
+        self.folder = folder
+        self.stop_seconds = stop_seconds
+        self.lock = threading.RLock()
+        self.process: subprocess.Popen | None = None  # None where an earlier server began what runs
+        self.holding: int | None = None  # the descriptor by which the lock is held
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._work, name="training jobs", daemon=True)
+        self.thread.start()
+
+    def train(self, path: Path, name: str, minutes: float | None, settings: Sequence[str], called: str = "") -> Job:
+        """Ask for a training on a file. Raises StudioError where the queue is full or the note cannot be written."""
+        out = self._new(called or name)
+        arguments = ["train", str(path), "--out", str(out), *(["--minutes", f"{minutes:g}"] if minutes else [])]
+        for setting in settings:
+            arguments += ["--set", setting]
+        return self._ask("train", out.name, arguments, {"text": name, "minutes": minutes, "settings": list(settings)})
+
+    def adapt(self, base: Path, minutes: float, settings: Sequence[str] = (), regenerate: bool = False) -> Job:
+        """Ask for an adaptation of a run to the marks in the folder."""
+        out = self._new(f"{base.name}-adapted")
+        marks = str(self.folder.feedback.path)
+        arguments = ["adapt", str(base), "--from", marks, "--out", str(out), "--minutes", f"{minutes:g}"]
+        arguments += ["--regenerate"] if regenerate else []
+        for setting in settings:
+            arguments += ["--set", setting]
+        return self._ask("adapt", out.name, arguments, {"base": base.name, "minutes": minutes})
+
+    def resume(self, run: Path) -> Job:
+        """Ask that a run be gone on with. Raises StudioError for one that is finished, or that is trained or waits already."""
+        if any(job.run == run.name and job.state in ("waiting", "running") for job in self.all()):
+            raise StudioError(f"{run.name} is trained or waits already", 409)
+        try:
+            finished = "outcome" in Run.open(run).facts()
+        except InkstoneError as error:
+            raise StudioError(str(error)) from None
+        if finished:
+            raise StudioError(f"{run.name} is finished; there is nothing to go on with", 409)
+        verb = "adapt" if (parts_of(run) / NOTE).is_file() else Run(run).resuming().split()[1]
+        return self._ask("resume", run.name, [verb, "--resume", str(run)], {})
+
+    def all(self) -> list[Job]:
+        """All jobs, the newest first."""
+        return sorted(self._noted(), key=lambda job: -job.created)
+
+    def find(self, number: str) -> Job:
+        """The job of a number. Raises StudioError where there is none."""
+        job = _read(self.folder.jobs / f"{number}.json")
+        if job is None:
+            raise StudioError(f"there is no job {number[:40]!r}", 404)
+        return job
+
+    def stop(self, number: str) -> Job:
+        """Stop a job: one that waits is taken back, one that runs saves its state and ends; a second time it ends at once."""
+        with self.lock:
+            job = self.find(number)
+            if job.state == "waiting":
+                self._ended(job, "stopped", None, "taken back before it began")
+            elif job.state == "running":
+                job.stopping = True
+                with suppress(OSError):
+                    self._note(job)
+                self._signal(job, signal.SIGINT)
+            return job
+
+    def log(self, number: str) -> str:
+        """The end of what a job has said."""
+        return last_words(self._log(self.find(number)))
+
+    def close(self) -> None:
+        """Stop what trains, once its state is saved, and begin nothing more."""
+        self.ending.set()
+        self.thread.join(self.stop_seconds + 10)
+
+    def _new(self, wanted: str) -> Path:
+        with self.lock:
+            promised = {job.run for job in self._noted() if job.state in ("waiting", "running")}
+            out, number = self.folder.free(wanted), 1
+            while out.name in promised or out.exists():
+                number += 1
+                out = self.folder.free(f"{wanted}-{number}")
+            return out
+
+    def _ask(self, kind: str, run: str, arguments: Sequence[str], about: dict[str, Any]) -> Job:
+        with self.lock:
+            if self.ending.is_set():
+                raise StudioError("the server is about to stop", 503)
+            if sum(job.state == "waiting" for job in self._noted()) >= MOST_WAITING:
+                raise StudioError(f"{MOST_WAITING} trainings wait already", 429)
+            job = Job(secrets.token_hex(8), kind, run, list(arguments), round(time.time(), 3), about=about)
+            try:
+                self._note(job)
+            except OSError as error:
+                raise StudioError(f"the training could not be noted ({writing_fault(error)}); make room", 507) from None
+        return job
+
+    def _work(self) -> None:
+        """Run one job after another, until the server ends."""
+        try:
+            while not self.ending.wait(LOOK):
+                try:
+                    job = self._next() if self._holds_lock() else None
+                except OSError:  # the disk may come back
+                    continue
+                if job is not None:
+                    self._see_to(job)
+        finally:
+            if self.holding is not None:
+                os.close(self.holding)
+
+    def _holds_lock(self) -> bool:
+        """Whether this server is the one that runs the jobs of the folder; at its first time it sees to what another one left."""
+        if self.holding is not None:
+            return True
+        if not self.folder.jobs.is_dir():
+            return False
+        descriptor = os.open(self.folder.jobs, os.O_RDONLY)
+        try:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            pass
+        except OSError:
+            os.close(descriptor)
+            return False
+        self.holding = descriptor
+        self._clear()
+        return True
+
+    def _next(self) -> Job | None:
+        """The job that is to be seen to: one that runs already, else the one that waits longest, begun."""
+        with self.lock:
+            noted = sorted(self._noted(), key=lambda job: job.created)
+            for job in noted:
+                if job.state == "running":
+                    return job
+            job = next((job for job in noted if job.state == "waiting"), None)
+            return job if job is not None and self._begin(job) else None
+
+    def _begin(self, job: Job) -> bool:
+        try:
+            with open(self._log(job), "ab") as log:
+                # In a session of its own, so that Ctrl-C in the terminal of the server reaches it once, through the server.
+                self.process = subprocess.Popen(
+                    [*PROGRAM, *job.arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                )
+            process = psutil.Process(self.process.pid)
+            job.pid, job.born = process.pid, process.create_time()
+            with suppress(psutil.Error):
+                process.nice(POLITE)
+        except (OSError, psutil.Error) as error:
+            self._ended(job, "failed", None, f"could not be started: {error}")
+            return False
+        job.state, job.started = "running", round(time.time(), 3)
+        with suppress(OSError):
+            self._note(job)
+        return True
+
+    def _see_to(self, job: Job) -> None:
+        """Wait for the end of a job."""
+        until = None
+        while (code := self._code(job)) is False:
+            if self.ending.is_set() and until is None:
+                until = time.monotonic() + self.stop_seconds
+                self.stop(job.id)
+            if until is not None and time.monotonic() > until:  # what it saved last is there to go on from
+                self._signal(job, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+            time.sleep(LOOK)
+        with self.lock:
+            self.process = None
+            self._conclude(_read(self._note_path(job)) or job, code)
+
+    def _code(self, job: Job) -> int | Literal[False] | None:
+        """The exit code of a job, None where only another process could know it; False while it runs."""
+        if self.process is not None:
+            code = self.process.poll()
+            return False if code is None else code
+        return False if _lives(job) else None
+
+    def _conclude(self, job: Job, code: int | None) -> None:
+        path = self.folder.root / job.run
+        try:
+            finished = "outcome" in Run(path).facts()
+        except InkstoneError:
+            finished = False
+        broken_off = code is None or code < 0  # with the machine, or by force
+        if code == 0 or (code is None and finished):
+            self._ended(job, "finished", code, "")
+        elif code in STOPPED or job.stopping or (broken_off and path.exists()):
+            self._ended(job, "stopped", code, _reason(self._log(job)))
+        else:
+            self._ended(job, "failed", code, _reason(self._log(job)) or "it ended without a word")
+
+    def _ended(self, job: Job, state: State, code: int | None, message: str) -> None:
+        job.state, job.code, job.message, job.ended = state, code, message, round(time.time(), 3)
+        with suppress(OSError):
+            self._note(job)
+
+    def _signal(self, job: Job, number: int) -> None:
+        if _lives(job) and job.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(job.pid, number)
+
+    def _clear(self) -> None:
+        """Forget the oldest of the jobs that are over."""
+        over = [job for job in self.all() if job.state not in ("waiting", "running")]
+        for job in over[MOST_KEPT:]:
+            self._note_path(job).unlink(missing_ok=True)
+            self._log(job).unlink(missing_ok=True)
+
+    def _noted(self) -> list[Job]:
+        paths = self.folder.jobs.glob("*.json") if self.folder.jobs.is_dir() else ()
+        return [job for path in paths if (job := _read(path))]
+
+    def _note(self, job: Job) -> None:
+        write_json(self._note_path(job), asdict(job))
+
+    def _note_path(self, job: Job) -> Path:
+        return self.folder.jobs / f"{job.id}.json"
+
+    def _log(self, job: Job) -> Path:
+        return self.folder.jobs / f"{job.id}.log"
+
+
+def _lives(job: Job) -> bool:
+    """Whether the process of a job is there, and not another one that was given its number."""
+    try:
+        process = psutil.Process(job.pid or -1)
+        return abs(process.create_time() - (job.born or 0)) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, ValueError):
+        return False
+
+
+def _reason(log: Path) -> str:
+    """The last error in a log, without the name of the program."""
+    said = [line for line in last_words(log).splitlines() if line.startswith("inkstone: ")]
+    return said[-1].removeprefix("inkstone: ")[:1000] if said else ""
+
+
+def _read(path: Path) -> Job | None:
+    if not NUMBER.fullmatch(path.stem):
+        return None
+    try:
+        return Job(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
