@@ -117,9 +117,9 @@ class ChatCompletions:
             if text or (logprobs and logprobs["content"]):
                 yield event(number, {"content": text}, logprobs)
             if written.reason is not None:
-                rest, calls = gates[number].finish(written)
-                if rest:
-                    yield event(number, {"content": rest})
+                left, calls = gates[number].finish(written)
+                if left:
+                    yield event(number, {"content": left})
                 if calls:
                     told = [{"index": place, **call.told()} for place, call in enumerate(calls)]
                     yield event(number, {"tool_calls": told})
