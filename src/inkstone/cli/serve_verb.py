@@ -34,6 +34,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     for name, (kind, metavar, words) in NUMBERS.items():
         parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=words)
     parser.add_argument("--log-content", action="store_true", help="write prompts and answers into the log")
+    parser.add_argument(
+        "--studio", metavar="FOLDER", help="of runs, texts and marks; default: where the first RUN lies"
+    )
     parser.add_argument("--device", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
@@ -49,6 +52,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "allow_origins": options.allow_origin,
         "allow_hosts": options.allow_host,
         "log_content": options.log_content or None,
+        "studio": options.studio,
         "device": options.device,
     }
     return serve(options.runs, **{name: value for name, value in settings.items() if value is not None})

@@ -1,5 +1,6 @@
 """The server as one ASGI application: the models, the endpoints, and what stands before them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -10,18 +11,22 @@ from inkstone.serving import (
     audio_routes,
     chat_routes,
     completion_routes,
+    data_routes,
     embedding_routes,
+    feedback_routes,
     health_routes,
     model_routes,
-    task_routes,
-    token_routes,
+    runs_routes,
     studio_page,
     studio_routes,
+    task_routes,
+    token_routes,
 )
 from inkstone.serving.api_errors import add_handlers
 from inkstone.serving.guard import Guard
 from inkstone.serving.house import House, Served
 from inkstone.serving.settings import ServingSettings
+from inkstone.serving.studio import Studio
 from inkstone.serving.watch import Watch
 
 ROUTERS = (
@@ -35,17 +40,22 @@ ROUTERS = (
     task_routes.router,
     studio_page.router,
     studio_routes.router,
+    runs_routes.router,
+    data_routes.router,
+    feedback_routes.router,
 )
 
 
 def build(models: Sequence[Served], settings: ServingSettings) -> FastAPI:
-    """The application that serves these models; it closes them when it ends. `app.state.house` holds them."""
+    """The application that serves these models; it closes them when it ends. `app.state.house` holds them, `app.state.studio` the rest."""
     house = House(list(models), settings)
+    studio = Studio.beside(house, settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         house.closing = True
+        await asyncio.to_thread(studio.close)
         house.close(finish=False)
 
     app = FastAPI(
@@ -57,6 +67,7 @@ def build(models: Sequence[Served], settings: ServingSettings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.house = house
+    app.state.studio = studio
     add_handlers(app)
     app.add_middleware(Guard, house=house)
     app.add_middleware(Watch, metrics=house.metrics)  # what is added last stands outermost

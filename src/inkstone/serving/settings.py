@@ -40,6 +40,7 @@ class ServingSettings:
     slots: int = 8  # texts that a model writes at once
     longest_queue: int = 256  # texts that wait for a slot of a model
     device: str = "auto"
+    studio: str | Path | None = None  # the folder of runs, texts and marks; none: where the first run lies
 
     def __post_init__(self) -> None:
         """Refuse what cannot hold, and what would leave the server open without a word."""

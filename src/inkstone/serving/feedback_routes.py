@@ -1,0 +1,116 @@
+"""Marks on answers over HTTP: kept, listed, taken back, and given out as examples for training."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from inkstone.serving.answer_responses import JsonAnswer, documented
+from inkstone.serving.api_errors import ApiError
+from inkstone.serving.marks import Mark, checked, learnable
+from inkstone.serving.requests import Part, Text
+from inkstone.serving.studio import Studio
+
+router = APIRouter(prefix="/studio/api/feedback", tags=["studio"], default_response_class=JsonAnswer)
+
+
+class Said(Part):
+    """A message before the answer."""
+
+    role: str = Field(max_length=20)
+    content: Text
+
+
+class Marked(Part):
+    """What a person said of an answer: 1 for good, −1 for bad. A good one with another beside it is better than that one."""
+
+    mark: Literal[1, -1]
+    answer: Text
+    messages: list[Said] | None = Field(None, max_length=1000)
+    prompt: Text | None = Field(None, description="of a base model, in place of messages")
+    other: Text | None = Field(None, description="another answer to the same, than which a good one is better")
+    model: str = Field("", max_length=256)
+    other_model: str = Field("", max_length=256)
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+@router.post("", responses=documented())
+async def keep(asked: Marked, request: Request) -> dict[str, Any]:
+    """Keep a mark; once this is answered it is on the disk."""
+    if (asked.messages is None) == (asked.prompt is None):
+        raise ApiError(400, "send either messages or a prompt", param="messages")
+    messages = [{"role": "user", "content": asked.prompt}] if asked.messages is None else asked.messages
+    plain = [message if isinstance(message, dict) else message.model_dump() for message in messages]
+    other = asked.other if asked.mark == 1 and asked.other and asked.other.strip() != asked.answer.strip() else None
+    kind = "better" if other is not None else "up" if asked.mark == 1 else "down"
+    mark = checked(
+        kind,
+        plain,
+        asked.answer,
+        other,
+        model=asked.model,
+        other_model=asked.other_model if other is not None else "",
+        settings=asked.settings,
+    )
+    return (await asyncio.to_thread(_studio(request).folder.feedback.add, mark)).to_dict()
+
+
+@router.get("", responses=documented())
+async def latest(
+    request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50, before: Annotated[float | None, Query()] = None
+) -> dict[str, Any]:
+    """The newest marks, how many there are of each kind, and what could be learned of them."""
+    return await asyncio.to_thread(_latest, _studio(request), limit, before)
+
+
+@router.delete("/{number}", responses=documented())
+async def forget(number: int, request: Request) -> dict[str, Any]:
+    """Take a mark back."""
+    if not -(1 << 63) <= number < 1 << 63 or not await asyncio.to_thread(
+        _studio(request).folder.feedback.delete, number
+    ):
+        raise ApiError(404, f"there is no mark {number}")
+    return {"id": number, "deleted": True}
+
+
+@router.get("/export", responses=documented())
+async def export(request: Request, form: Literal["pairs", "examples", "marks"] = "pairs") -> StreamingResponse:
+    """JSON lines: pairs as `inkstone tune prefer` takes them, good answers as `inkstone tune chat` takes them, or the marks."""
+    marks = await asyncio.to_thread(_all, _studio(request))
+    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in _records(marks, form))
+    headers = {"Content-Disposition": f'attachment; filename="{form}.jsonl"'}
+    return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+
+
+def _records(marks: list[Mark], form: str) -> Iterator[dict[str, Any]]:
+    if form == "marks":
+        return (mark.to_dict() for mark in marks)
+    if form == "pairs":
+        return (pair.record() for pair in learnable(marks).pairs)
+    good = {(mark.question, mark.answer.strip()): mark for mark in marks if mark.kind == "up"}
+    return (
+        {"messages": [*map(dict, mark.messages), {"role": "assistant", "content": mark.answer}]}
+        for mark in good.values()
+    )
+
+
+def _latest(studio: Studio, limit: int, before: float | None) -> dict[str, Any]:
+    marks = studio.folder.feedback.latest(limit, before)
+    return {
+        "marks": [mark.to_dict() for mark in marks],
+        "counts": studio.folder.feedback.counts(),
+        "lesson": studio.lesson(_all(studio)),
+        "file": studio.folder.feedback.path.name,
+    }
+
+
+def _all(studio: Studio) -> list[Mark]:
+    return studio.folder.feedback.all() if studio.folder.feedback.path.exists() else []
+
+
+def _studio(request: Request) -> Studio:
+    return request.app.state.studio
