@@ -37,6 +37,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--studio", metavar="FOLDER", help="of runs, texts and marks; default: where the first RUN lies"
     )
+    parser.add_argument(
+        "--engine", help="what writes: inkstone (the default), llama.cpp, ctranslate2, or vllm where it is installed"
+    )
+    parser.add_argument(
+        "--engine-dtype",
+        metavar="TYPE",
+        help="of the weights there: float32, float16, bfloat16; q8_0 or q4_0 of llama.cpp, int8 of ctranslate2",
+    )
     parser.add_argument("--device", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
@@ -53,6 +61,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "allow_hosts": options.allow_host,
         "log_content": options.log_content or None,
         "studio": options.studio,
+        "engine": options.engine,
+        "engine_dtype": options.engine_dtype,
         "device": options.device,
     }
     return serve(options.runs, **{name: value for name, value in settings.items() if value is not None})

@@ -20,6 +20,11 @@ class EngineThread:
         self.thread.start()
 
     @property
+    def capacity(self) -> int:
+        """Tokens of a prompt and what is written after it."""
+        return self.engine.model.capacity
+
+    @property
     def facts(self) -> EngineFacts:
         """Of the engine."""
         return self.engine.facts

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from inkstone.errors import nearest
 from inkstone.inference.engine_thread import EngineThread
+from inkstone.inference.other_engine import OtherEngine
 from inkstone.models.base import LanguageModel
 from inkstone.serving.api_errors import ApiError
 from inkstone.serving.metrics import Metrics
@@ -25,7 +26,7 @@ class ServedLanguage:
     folder: Path
     model: LanguageModel
     template: ChatTemplate | None
-    engine: EngineThread
+    engine: EngineThread | OtherEngine
     created: int = field(default_factory=lambda: int(time.time()))
     kind = "language"
 
@@ -37,7 +38,7 @@ class ServedLanguage:
     @property
     def capacity(self) -> int:
         """Tokens of a prompt and what is written after it."""
-        return self.engine.engine.model.capacity
+        return self.engine.capacity
 
     def close(self, finish: bool = True) -> None:
         """Stop the engine; with `finish`, once what is under way is written."""

@@ -19,7 +19,8 @@ from inkstone.inference.prefill import context_of, device_of
 from inkstone.inference.slotted import slotted
 from inkstone.models.base import LanguageModel
 from inkstone.serving.house import Served, ServedLanguage, ServedTask
-from inkstone.serving.settings import ServingSettings
+from inkstone.serving.other_engines import other_engine
+from inkstone.serving.settings import OWN_ENGINE, ServingSettings
 from inkstone.tasks.predict import Predictor
 from inkstone.tokens.chat_template import ChatTemplate
 
@@ -44,7 +45,11 @@ def open_served(run: str | Path, settings: ServingSettings) -> Served:
     model = load(folder, device=settings.device)
     hold(model)
     template = ChatTemplate.of(folder, model.tokenizer)
-    engine = Engine(slotted(model, settings.slots, capacity_for(model, settings)), longest_queue=settings.longest_queue)
+    capacity = capacity_for(model, settings)
+    if settings.engine != OWN_ENGINE:
+        other = other_engine(model, folder, template, settings, capacity)
+        return ServedLanguage(name, folder, model, template, other)
+    engine = Engine(slotted(model, settings.slots, capacity), longest_queue=settings.longest_queue)
     return ServedLanguage(name, folder, model, template, EngineThread(engine))
 
 

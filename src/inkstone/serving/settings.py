@@ -4,10 +4,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from inkstone.errors import InkstoneError
+from inkstone.errors import InkstoneError, nearest
 
 KEYS_VARIABLE = "INKSTONE_API_KEYS"
 SHORTEST_KEY = 8  # characters; shorter ones are guessed
+OWN_ENGINE = "inkstone"
+ENGINES = (OWN_ENGINE, "llama.cpp", "ctranslate2", "vllm")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MEGABYTE = 1 << 20
 
@@ -39,6 +41,8 @@ class ServingSettings:
     log_content: bool = False  # prompts and answers into the log
     slots: int = 8  # texts that a model writes at once
     longest_queue: int = 256  # texts that wait for a slot of a model
+    engine: str = OWN_ENGINE  # what language models write with
+    engine_dtype: str | None = None  # of the weights in an engine of others; None: as it likes best
     device: str = "auto"
     studio: str | Path | None = None  # the folder of runs, texts and marks; none: where the first run lies
 
@@ -51,6 +55,10 @@ class ServingSettings:
         ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise ServingError(f"{name} = {getattr(self, name)}, but must be above 0")
+        if self.engine not in ENGINES:
+            raise ServingError(f"there is no engine {self.engine!r}; {nearest(self.engine, ENGINES)}")
+        if self.engine_dtype is not None and self.engine == OWN_ENGINE:
+            raise ServingError(f"engine_dtype = {self.engine_dtype!r} is of another engine; name that by --engine too")
         if not 0 <= self.port < 65536:
             raise ServingError(f"port = {self.port}, but must be from 0 (any that is free) to 65535")
         if self.requests_a_minute < 0:
