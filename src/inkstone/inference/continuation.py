@@ -15,6 +15,20 @@ FinishReason = Literal["end", "stop", "length"]  # the end token, a stop string,
 
 
 @dataclass(frozen=True)
+class Speculated:
+    """What a draft was worth to one continuation (`speculative.py`)."""
+
+    drafted: int  # tokens that were guessed
+    accepted: int  # and stand in the text
+    speed_up: float | None  # over plain steps as they were timed between; None where none was timed
+
+    @property
+    def acceptance(self) -> float:
+        """The share of the guesses that stand; 0 where there was none."""
+        return self.accepted / max(1, self.drafted)
+
+
+@dataclass(frozen=True)
 class Generated:
     """One continuation. `text` is without the prompt and the stop string; `ids` are all tokens that were drawn."""
 
@@ -23,6 +37,7 @@ class Generated:
     log_probabilities: tuple[float, ...]  # of each token in nats under the model itself, before any filter
     finish_reason: FinishReason
     seconds: float  # from the call, reading the prompt included
+    speculated: Speculated | None = None  # where a draft helped
 
     @property
     def log_probability(self) -> float:
@@ -79,11 +94,12 @@ class Row:
         self.given.append(new)
         return new
 
-    def generated(self, seconds: float) -> Generated | None:
+    def generated(self, seconds: float, speculated: Speculated | None = None) -> Generated | None:
         """The whole continuation, once it is over."""
         if self.reason is None:
             return None
-        return Generated("".join(self.given), tuple(self.ids), tuple(self.log_probabilities), self.reason, seconds)
+        text, ids, gained = "".join(self.given), tuple(self.ids), tuple(self.log_probabilities)
+        return Generated(text, ids, gained, self.reason, seconds, speculated)
 
 
 def primed(text: TextStream, prompt: Sequence[int]) -> TextStream:

@@ -15,12 +15,17 @@ import torch
 
 from inkstone.errors import InkstoneError, nearest
 from inkstone.hub.folder import load
+from inkstone.inference import speculative
 from inkstone.inference.beam_search import beam_search
 from inkstone.inference.constrained import Constraint, constrained, constraint_of
 from inkstone.inference.continuation import Generated, Piece, Row, primed
-from inkstone.inference.prefill import advance, prefill, prompt_ids
+from inkstone.inference.drafts import Draft
+from inkstone.inference.prefill import advance, context_of, prefill, prompt_ids
+from inkstone.inference.quantisation import in_precision
 from inkstone.inference.sampling import Sampling, SamplingError
 from inkstone.inference.single_token import for_generation
+from inkstone.inference.speculative import DRAFT_TOKENS, Speculation, speculation_of
+from inkstone.inference.window import Window, window_of
 from inkstone.models.base import LanguageModel
 
 
@@ -33,9 +38,16 @@ def generate(
     length_penalty: float = 0.6,
     no_repeat_ngram: int = 0,
     device: str = "auto",
+    precision: str = "auto",
+    compiled: bool | None = None,
     json_schema: Mapping[str, Any] | str | Path | None = None,
     regex: str | None = None,
     choices: Sequence[str] | None = None,
+    draft: str | Path | LanguageModel | Draft | None = None,
+    draft_tokens: int = DRAFT_TOKENS,
+    endless: bool = False,
+    window: int | None = None,
+    sinks: int | None = None,
     **settings,
 ) -> list[Generated]:
     """Continue a prompt with a model, or with the one in a run folder.
@@ -43,8 +55,19 @@ def generate(
     `settings` are those of `Sampling`. With `beams` above 1 nothing is drawn: beam search, to which `length_penalty`
     and `no_repeat_ngram` belong, finds likely continuations, and the best `samples` are returned, the best first.
 
+    `precision` is that of the weights (`inference/quantisation.py`): "auto" leaves their numbers as they are, "int8" and "int4"
+    are smaller and faster on a CPU, and lose a little. `compiled`: None takes a compiled step where one was made before for
+    this shape and machine, True makes one first (half a minute to some minutes, once), False goes without.
+
     With `json_schema` (as it is, or a file), `regex` or `choices` the continuation keeps to that form
     (`inference/constrained.py`); one that is cut off when its tokens are used up says so: `finish_reason` is "length".
+
+    `draft` guesses up to `draft_tokens` at once, which the model then checks together: "lookup", "ngram", a run with the same
+    tokenizer, or a model (`inference/speculative.py`). Texts are distributed as without it, and come faster where the guesses
+    are often right; `speculated` of each says how often.
+
+    With `endless` a text longer than the context goes on with its first `sinks` tokens and the last ones in sight, `window` in
+    all (by default the context), instead of from its last half (`inference/window.py`).
 
     >>> inkstone.generate("runs/mine", "It was", temperature=0.7, max_tokens=50)[0].text  # doctest: +SKIP
 
@@ -55,11 +78,20 @@ def generate(
     constraint = constraint_of(json_schema, regex, choices)
     if beams != 1 and (drawing := sorted(settings.keys() - {"max_tokens", "max_length"})):
         raise SamplingError(f"beam search draws nothing: leave out {', '.join(drawing)}, or beams")
-    model = load(run, device=device) if isinstance(run, str | Path) else run
+    opened = load(run, device=device) if isinstance(run, str | Path) else run
+    model = in_precision(opened, precision)
     if beams != 1:
+        if draft is not None or endless or window is not None or sinks is not None:
+            raise SamplingError(
+                "beam search has no draft and no window: leave out draft, endless, window and sinks, or beams"
+            )
         search = {"alpha": length_penalty, "no_repeat_ngram": no_repeat_ngram, "constraint": constraint}
         return _by_beam_search(model, prompt, sampling, samples, beams, **search)
-    done = [piece for piece in stream(model, prompt, sampling, samples, constraint=constraint) if piece.generated]
+    speculation = speculation_of(draft, draft_tokens, model, None if opened is run else run)  # type: ignore[arg-type]
+    wide = window_of(model, context_of(model), endless=endless, window=window, sinks=sinks)
+    form = {"constraint": constraint, "speculation": speculation, "window": wide, "compiled": compiled}
+    pieces = stream(model, prompt, sampling, samples, **form)
+    done = [piece for piece in pieces if piece.generated]
     return [piece.generated for piece in sorted(done, key=lambda piece: piece.sample) if piece.generated]
 
 
@@ -94,12 +126,16 @@ def stream(
     samples: int = 1,
     ends: Collection[int] | None = None,
     constraint: Constraint | None = None,
+    speculation: Speculation | None = None,
+    window: Window | None = None,
+    compiled: bool | None = None,
 ) -> Iterator[Piece]:
     """Continue a prompt, giving text out as soon as its characters are whole and no stop string can begin in it.
 
     A sample ends at a token of `ends` (without it: the tokenizer's end token), at a stop string, or when its tokens
     are used up. The same seed gives the same samples, whatever their number, up to rounding in the model.
-    A text longer than the model's context goes on from its last half. With a `constraint` each sample has its form.
+    A text longer than the model's context goes on from its last half, or with what its `window` keeps in sight. With a
+    `constraint` each sample has its form. With a `speculation` a draft guesses ahead.
     """
     began = time.perf_counter()
     if samples < 1:
@@ -113,16 +149,21 @@ def stream(
         Row(sample, sampling, primed(tokenizer.stream(), first), None if form is None else form.copy())
         for sample in range(samples)
     ]
+    model = for_generation(model, samples, compiled)
+    if speculation is not None:
+        yield from speculative.write(model, first, rows, sampling, ends, budget, speculation, window)
+        return
     read = torch.tensor([first]).expand(samples, -1)
-    model = for_generation(model, samples)
-    scores, state = prefill(model, read[:1])
+    scores, state = prefill(model, read[:1], window)
     scores, state = scores.expand(samples, -1), state.select(torch.zeros(samples, dtype=torch.long))
     while True:
         if not bool(scores.amax(-1).isfinite().all()):
             raise InkstoneError("the model's probabilities are not numbers; its weights are damaged")
         uniform = torch.tensor([row.random.random() for row in rows], dtype=torch.float64)
         forms = [row.form for row in rows if row.form is not None]
-        chosen = sampling.draw(sampling.warp(constrained(scores, forms) if forms else scores, read, len(first)), uniform)
+        chosen = sampling.draw(
+            sampling.warp(constrained(scores, forms) if forms else scores, read, len(first)), uniform
+        )
         gained = scores.gather(1, chosen[:, None])[:, 0].tolist()
         for row, number, log_probability in zip(rows, chosen.tolist(), gained, strict=True):
             text = row.push(number, log_probability, ends, budget)
@@ -135,7 +176,9 @@ def stream(
         if len(going) < len(rows):
             kept = torch.tensor(going)
             rows, read, state = [rows[place] for place in going], read[kept], state.select(kept)
-        scores, state = advance(model, read, state)
+        if window is not None and sampling.repetition_penalty == 1:
+            read = read[:, -1:]  # nothing of the rest is asked for again, and it would grow without end
+        scores, state = advance(model, read, state, window)
 
 
 def _by_beam_search(

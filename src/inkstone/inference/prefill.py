@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from inkstone.errors import RunError
+from inkstone.inference.window import Window
 from inkstone.models.base import CarriesState, LanguageModel, State
 
 
@@ -26,28 +27,41 @@ def prompt_ids(model: LanguageModel, prompt: str | Sequence[int]) -> list[int]:
     return ids or [tokenizer.end]
 
 
-def prefill(model: LanguageModel, read: Int[Tensor, "b t"]) -> tuple[Float[Tensor, "b v"], State]:
+def prefill(
+    model: LanguageModel, read: Int[Tensor, "b t"], window: Window | None = None
+) -> tuple[Float[Tensor, "b v"], State]:
     """Log-probabilities of the next token after texts of equal length, and the state that has read them.
 
-    Of texts longer than the model's context only the last half of a context is read.
+    Of texts longer than the model's context only the last half of a context is read, or with a `window` as much as it leaves.
     """
-    context = context_of(model)
-    if context is not None and read.shape[1] > context:
-        read = read[:, -max(1, context // 2) :]
+    longest = _longest(model, window)
+    if longest is not None and read.shape[1] > longest:
+        read = read[:, -max(1, longest // 2) :] if window is None else window.seen(read)
     scores, state = model.step(read.to(device_of(model)), model.start(read.shape[0]), last=True)
     return _of_tokens(model, scores), state
 
 
-def advance(model: LanguageModel, read: Int[Tensor, "b t"], state: State) -> tuple[Float[Tensor, "b v"], State]:
+def advance(
+    model: LanguageModel, read: Int[Tensor, "b t"], state: State, window: Window | None = None
+) -> tuple[Float[Tensor, "b v"], State]:
     """Read the last token of each row. A state that is full is made anew from the last half of a context.
 
-    Half, because then it happens once in so many tokens, and every token still sees half a context or more.
+    Half, because then it happens once in so many tokens, and every token still sees half a context or more. With a `window`
+    the oldest tokens after the sinks are forgotten instead, and nothing is read again.
     """
-    context = context_of(model)
-    if context is not None and state.length >= context:
-        return prefill(model, read[:, -max(1, context // 2) :])
+    longest = _longest(model, window)
+    if longest is not None and state.length >= longest:
+        if window is None:
+            return prefill(model, read[:, -max(1, longest // 2) :])
+        window.slide(model, state)  # type: ignore[arg-type]
     scores, state = model.step(read[:, -1:].to(device_of(model)), state, last=True)
     return _of_tokens(model, scores), state
+
+
+def room_in(model: LanguageModel, state: State, window: Window | None = None) -> int | None:
+    """Tokens that can be read before the state is full; None for one that never is."""
+    longest = _longest(model, window)
+    return None if longest is None else max(0, longest - state.length)
 
 
 def context_of(model: LanguageModel) -> int | None:
@@ -67,3 +81,7 @@ def device_of(model: LanguageModel) -> torch.device:
 def _of_tokens(model: LanguageModel, scores: Tensor) -> Tensor:
     # An output matrix that is padded to a round size has rows that are no token.
     return scores[:, -1, : model.tokenizer.vocab_size].cpu()
+
+
+def _longest(model: LanguageModel, window: Window | None) -> int | None:
+    return context_of(model) if window is None else window.length

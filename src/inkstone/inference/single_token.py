@@ -1,4 +1,4 @@
-"""The decoder's step for one token a row on a CPU, where generation spends its time.
+"""The decoder's step for one token a row, or a few, on a CPU, where generation spends its time.
 
 With so few rows a step is bound by reading the weights from memory and by the number of calls, not by arithmetic.
 So the matrices are copied into the layout in which they are read fastest, and the parts between them take few calls:
@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from inkstone.errors import InkstoneError
 from inkstone.layers.attention import attention
 from inkstone.layers.feed_forward import SwiGLU
 from inkstone.layers.kv_cache import KeyValueCache
@@ -32,21 +33,27 @@ from inkstone.tokens.tokenizer import Tokenizer
 Linear = Callable[[Tensor], Tensor]
 
 MOST_ROWS = 32  # with more, the product is bound by arithmetic and the usual layout serves as well
+MOST_TOKENS = 16  # of a row: a draft's guesses are checked so, while a prompt is read as it is in training
 SHARE_OF_MEMORY = 0.25  # of the free memory, that copies of the weights may take
 
 
-def for_generation(model: LanguageModel, rows: int) -> LanguageModel:
-    """A model that gives the same log-probabilities, and faster where a faster way is known.
+def for_generation(model: LanguageModel, rows: int, compiled: bool | None = None) -> LanguageModel:
+    """A model that gives the same log-probabilities, and faster where a faster way is known (`fast_decoder.py`).
 
-    That is a decoder in single precision with rotary positions, on a CPU, with memory to spare for a second copy of its
-    weights. Weights that change later do not change in the copy.
+    `compiled`: None takes a step that was compiled before, where there is one; True compiles it first where there is none, and
+    raises InkstoneError where that cannot be; False goes without. Weights that change later do not change in the result.
     """
-    if not isinstance(model, Decoder) or model.positions is not None or rows > MOST_ROWS:
-        return model
-    weight = model.embedding.weight
-    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not spare_memory_for(model):
-        return model
-    return SingleToken(model, rows)
+    from inkstone.inference.fast_decoder import FastDecoder, fast_decoder
+
+    if isinstance(model, Decoder) and rows <= MOST_ROWS:
+        model = fast_decoder(model, rows)
+    if isinstance(model, FastDecoder):
+        if compiled:
+            model.compile(rows)
+        return model.eager if compiled is False else model
+    if compiled:
+        raise InkstoneError("only the step of a decoder on a CPU, for few texts, can be compiled; leave out compiled")
+    return model
 
 
 def spare_memory_for(model: Decoder | EncoderDecoder) -> bool:
@@ -91,7 +98,7 @@ class PreparedBlock:
 
 
 class SingleToken:
-    """A decoder with rotary positions that reads single tokens fast; longer texts go to the decoder itself."""
+    """A decoder with rotary positions that reads few tokens fast; longer texts go to the decoder itself."""
 
     def __init__(self, model: Decoder, rows: int):
         self.model = model
@@ -100,11 +107,11 @@ class SingleToken:
         self.blocks = [PreparedBlock.of(block, rows) for block in model.blocks]  # type: ignore[arg-type]
         self.output = prepared(_with_gain(model.output_weight, model.norm), None, rows)
         self.normalised = s.layout == "qwen3"
-        gains = torch.ones(s.n_layers, s.n_heads + s.n_kv_heads, s.head_width)
+        gains = torch.ones(s.n_layers, 1, s.n_heads + s.n_kv_heads, s.head_width)
         if self.normalised:
             for gain, block in zip(gains, model.blocks, strict=True):
-                gain[: s.n_heads] = block.query_norm.weight.detach()  # type: ignore[union-attr]
-                gain[s.n_heads :] = block.key_norm.weight.detach()  # type: ignore[union-attr]
+                gain[:, : s.n_heads] = block.query_norm.weight.detach()  # type: ignore[union-attr]
+                gain[:, s.n_heads :] = block.key_norm.weight.detach()  # type: ignore[union-attr]
             gains *= math.sqrt(s.head_width)
         self.gains = gains
         self.swapped_gains = gains.roll(s.head_width // 2, -1)
@@ -117,27 +124,29 @@ class SingleToken:
         self, ids: Int[Tensor, "b t"], state: KeyValueCache, last: bool = False
     ) -> tuple[Float[Tensor, "b t v"], KeyValueCache]:
         """As `Decoder.step`."""
-        if ids.shape[1] != 1:
+        t = ids.shape[1]
+        if t > MOST_TOKENS:
             return self.model.step(ids, state, last)
         s = self.settings
         b, turned, half = len(ids), s.n_heads + s.n_kv_heads, s.head_width // 2
-        angles = self.model.omega * state.length  # type: ignore[operator]
-        cos, sin = angles.cos(), angles.sin()
-        straight = self.gains * torch.cat((cos, cos))
-        crossed = self.swapped_gains * torch.cat((-sin, sin))
-        x = F.embedding(ids[:, 0], self.model.embedding.weight)
+        cos, sin = self.model.turn(state.length, t)
+        straight = self.gains * torch.cat((cos, cos), -1)[:, None]  # of each layer (t, heads, width)
+        crossed = self.swapped_gains * torch.cat((-sin, sin), -1)[:, None]
+        x = F.embedding(ids.flatten(), self.model.embedding.weight)
         for layer, block in enumerate(self.blocks):
-            heads = block.qkv(_normalised(x, s.norm_eps)).view(b, turned + s.n_kv_heads, s.head_width)
-            qk = heads[:, :turned]
+            heads = block.qkv(_normalised(x, s.norm_eps)).view(b, t, turned + s.n_kv_heads, s.head_width)
+            qk = heads[:, :, :turned]
             if self.normalised:
                 qk = _normalised(qk, s.norm_eps)
-            qk = torch.addcmul(qk * straight[layer], qk.roll(half, -1), crossed[layer])[:, :, None]
-            k, v = state.extend(layer, qk[:, s.n_heads :], heads[:, turned:, None])
-            x = x + block.out(attention(qk[:, : s.n_heads], k, v).view(b, -1))
+            qk = torch.addcmul(qk * straight[layer], qk.roll(half, -1), crossed[layer]).transpose(1, 2)
+            k, v = state.extend(layer, qk[:, s.n_heads :], heads[:, :, turned:].transpose(1, 2))
+            x = x + block.out(attention(qk[:, : s.n_heads], k, v).transpose(1, 2).reshape(b * t, -1))
             gate, up = block.gate_up(_normalised(x, s.norm_eps)).chunk(2, -1)
             x = x + block.down(F.silu(gate).mul_(up))
-        state.length += 1
-        return self.output(_normalised(x, s.norm_eps)).log_softmax(-1)[:, None], state
+        state.length += t
+        if last and t > 1:
+            x = x.view(b, t, -1)[:, -1]
+        return self.output(_normalised(x, s.norm_eps)).log_softmax(-1).view(b, -1, s.vocab_size), state
 
 
 def _normalised(x: Float[Tensor, "*rows width"], eps: float) -> Float[Tensor, "*rows width"]:

@@ -27,6 +27,7 @@ from inkstone.layers.feed_forward import GeluMLP, SwiGLU
 from inkstone.layers.kv_cache import KeyValueCache
 from inkstone.layers.normalisation import LayerNorm, RMSNorm
 from inkstone.layers.positions import places_in_documents
+from inkstone.layers.quantised_matrix import QuantisedMatrix
 from inkstone.layers.rotary import KeepsFrequencies, RotaryScaling, frequencies, rotate, rotation
 from inkstone.tokens.tokenizer import Tokenizer
 
@@ -209,8 +210,9 @@ class Decoder(KeepsFrequencies):
         return self.embedding.weight if self.head is None else self.head.weight
 
     def n_parameters(self) -> int:
-        """Numbers that training can change; a tied matrix counts once."""
-        return sum(weight.numel() for weight in self.parameters())
+        """Numbers that training can change, or that were rounded after it; a tied matrix counts once."""
+        quantised = (math.prod(m.shape) for m in self.modules() if isinstance(m, QuantisedMatrix))
+        return sum(weight.numel() for weight in self.parameters()) + sum(quantised)
 
     def hidden(
         self,
@@ -226,7 +228,7 @@ class Decoder(KeepsFrequencies):
         x = self.embedding(ids)
         turn = None
         if self.positions is None:
-            turn = rotation(self.omega, start, ids.shape[1])
+            turn = self.turn(start, ids.shape[1])
         else:
             places = places_in_documents(ids, document, start)
             read = cache.length if cache is not None else 0
@@ -245,6 +247,12 @@ class Decoder(KeepsFrequencies):
         if cache is not None:
             cache.length += ids.shape[1]
         return self.norm(x)
+
+    def turn(
+        self, start: int | Int[Tensor, " b"], length: int
+    ) -> tuple[Float[Tensor, "*rows t half"], Float[Tensor, "*rows t half"]]:
+        """The rotary cosines and sines of positions start … start+length−1."""
+        return rotation(self.omega, start, length)
 
     def forward(self, ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None = None) -> Float[Tensor, "b t v"]:
         """Logits of the token after each position."""

@@ -9,7 +9,8 @@ attention to the memory knows of no places but those that the states carry.)
 
 Before it has a task it is trained on two in equal parts: spans that were taken out of a text are told from the rest
 (`tokens/span_corruption.py`; Raffel et al. 2020), and text is continued from an empty source. By the latter it is a
-language model: `step` chains up to an exact likelihood. The empty source is the end token alone.
+language model: `step` chains up to an exact likelihood. The empty source is the end token alone. With `copying` what it writes of a
+source may be taken from there (`layers/copying.py`); that is learned with a task, and nothing is taken from an empty source.
 """
 
 import math
@@ -25,105 +26,18 @@ from torch import Tensor, nn
 
 from inkstone.errors import RecipeError
 from inkstone.layers.attention import inside_documents, same_document
+from inkstone.layers.copying import Copied, Copying
 from inkstone.layers.cross_entropy import linear_cross_entropy
 from inkstone.layers.dropout import dropout
-from inkstone.layers.feed_forward import ACTIVATIONS
 from inkstone.layers.kv_cache import KeyValueCache
 from inkstone.layers.normalisation import LayerNorm
 from inkstone.layers.positions import places_in_documents, sinusoids
 from inkstone.layers.rotary import KeepsFrequencies, frequencies, rotation
 from inkstone.layers.transformer import TransformerBlock
-from inkstone.models.decoder import context_for, heads_for
+from inkstone.models.encoder_decoder_settings import EncoderDecoderSettings
 from inkstone.tokens.batches import Batch
-from inkstone.tokens.span_corruption import PADDING, SHARE, corrupt_spans
+from inkstone.tokens.span_corruption import PADDING, corrupt_spans
 from inkstone.tokens.tokenizer import Tokenizer
-
-SMALL_VOCABULARY = 8192
-
-
-@dataclass(frozen=True)
-class EncoderDecoderSettings:
-    """The shape of an encoder and a decoder of the same width."""
-
-    vocab_size: int
-    width: int
-    n_layers: int  # of the encoder
-    n_heads: int
-    hidden: int  # inner width of the feed-forward networks
-    context: int  # longest source and longest target it was trained on; a hard limit only for learned positions
-    n_decoder_layers: int | None = None  # None: as many as the encoder has
-    norm: str = "pre"  # or "post"
-    positions: str = "sinusoidal"  # or "learned", "rotary"
-    activation: str = "relu"  # or another of `layers/feed_forward.py`
-    shared: bool = True  # source and target have one embedding
-    tied: bool = True  # the output matrix is the target's embedding
-    scaled: bool = True  # embeddings are multiplied by √width
-    embedding_norm: bool = False  # a norm before the first block
-    output_bias: bool = False
-    n_sentinels: int = 100  # ids after the vocabulary, each standing for a span taken out
-    first: int | None = None  # what the decoder reads first where that is not the end token
-    norm_eps: float = 1e-5
-    rotary_theta: float = 10_000.0
-    dropout: float = 0.0
-
-    def __post_init__(self):
-        """Refuse shapes that cannot be."""
-        for name in ("vocab_size", "width", "n_layers", "decoder_layers", "n_heads", "hidden", "context"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"{name} = {getattr(self, name)}, but must be at least 1")
-        allowed = {
-            "norm": ("pre", "post"),
-            "positions": ("sinusoidal", "learned", "rotary"),
-            "activation": tuple(ACTIVATIONS),
-        }
-        for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise RecipeError(f"{name} = {getattr(self, name)!r}, but must be one of {', '.join(values)}")
-        if self.width % self.n_heads:
-            raise RecipeError(f"width = {self.width} is not a multiple of n_heads = {self.n_heads}")
-        if self.positions == "rotary" and self.width // self.n_heads % 2:
-            raise RecipeError(f"heads of width {self.width // self.n_heads}: rotary positions turn pairs; make it even")
-        if self.positions == "sinusoidal" and self.width % 2:
-            raise RecipeError(f"width = {self.width} is odd; sinusoids come in pairs, so it must be even")
-
-    @classmethod
-    def of_size(cls, vocab_size: int, width: int, n_layers: int, /, **given: Any) -> "EncoderDecoderSettings":
-        """The model of this width, and of this depth on either side; what is `given` stands, the rest follows from it.
-
-        Half of the tokens go through the decoder alone, the others mostly through the encoder alone: a training step costs
-        as much as that of a decoder of this width and depth, with twice the weights. A small vocabulary has an output matrix
-        of its own, which learns what follows what sooner than one that is the embedding too.
-        """
-        width = given.get("width", width)
-        follows = {
-            "n_heads": heads_for(width),
-            "hidden": 4 * width,
-            "context": context_for(width),
-            "tied": vocab_size > SMALL_VOCABULARY,
-        }
-        return cls(**{"vocab_size": vocab_size, "width": width, "n_layers": n_layers, **follows, **given})
-
-    @property
-    def decoder_layers(self) -> int:
-        """Blocks of the decoder."""
-        return self.n_layers if self.n_decoder_layers is None else self.n_decoder_layers
-
-    def matrix_parameters(self) -> int:
-        """Weights that a token of the target is multiplied with, keys and values of its memory left out."""
-        return self.decoder_layers * self.width * (6 * self.width + 2 * self.hidden) + self.vocab_size * self.width
-
-    def flops_per_token(self) -> float:
-        """Floating-point operations of one training step for each token, between the two ways of training.
-
-        Of a text with spans taken out, the encoder reads what is left and the decoder spans and sentinels, for which it
-        makes keys and values of all that was left.
-        """
-        left, written = 1 - SHARE * 2 / 3, SHARE * 4 / 3
-        encoder = self.n_layers * self.width * (4 * self.width + 2 * self.hidden)
-        memory = self.decoder_layers * 2 * self.width**2
-        denoising = left * (encoder + memory) + written * self.matrix_parameters()
-        looking = 6 * self.width * self.context * (self.decoder_layers / 2 + self.n_layers * left**2)
-        return 3 * (self.matrix_parameters() + denoising) + looking
 
 
 @dataclass
@@ -132,6 +46,7 @@ class Memory:
 
     states: Float[Tensor, "b s width"]
     document: Int[Tensor, "b s"] | None = None
+    tokens: Int[Tensor, "b s"] | None = None  # of the source, where they are that
 
 
 @dataclass
@@ -141,6 +56,7 @@ class Written:
     cache: KeyValueCache
     memory: list[tuple[Tensor, Tensor]]
     visible: Bool[Tensor, "b 1 s"] | None
+    copied: Copied | None = None  # what can be copied of the source
 
     @property
     def length(self) -> int:
@@ -150,7 +66,14 @@ class Written:
     def select(self, rows: Int[Tensor, " n"]) -> "Written":
         """Keep these rows in this order."""
         memory = [(keys.index_select(0, rows), values.index_select(0, rows)) for keys, values in self.memory]
-        return Written(self.cache.select(rows), memory, None if self.visible is None else self.visible[rows])
+        visible = None if self.visible is None else self.visible[rows]
+        copied = None if self.copied is None else self.copied.select(rows)
+        return Written(self.cache.select(rows), memory, visible, copied)
+
+    def truncate(self, length: int) -> "Written":
+        """Take back what was written after the first `length` tokens."""
+        self.cache.truncate(length)
+        return self
 
 
 class EncoderDecoder(KeepsFrequencies):
@@ -183,6 +106,7 @@ class EncoderDecoder(KeepsFrequencies):
         self.norm = LayerNorm(s.width, s.norm_eps) if pre_norm else None
         self.head = None if s.tied else nn.Linear(s.width, s.vocab_size, bias=False)
         self.bias = nn.Parameter(torch.zeros(s.vocab_size)) if s.output_bias else None
+        self.copying = Copying(s.width) if s.copying else None
         omega = frequencies(s.width // s.n_heads, s.rotary_theta)
         self.register_buffer("omega", omega, persistent=False)
 
@@ -205,6 +129,8 @@ class EncoderDecoder(KeepsFrequencies):
                 weight.normal_(0, 0.02, generator=generator)
             else:
                 weight.normal_(0, 1 / math.sqrt(weight.shape[1]), generator=generator)
+        if self.copying is not None:
+            self.copying.begin(self.settings.vocab_size)
         return self
 
     @property
@@ -229,7 +155,7 @@ class EncoderDecoder(KeepsFrequencies):
 
     def matrices(self) -> Iterator[tuple[str, nn.Parameter, tuple[int, ...]]]:
         """The hidden matrices, each with the numbers of rows of the maps that are stacked in it."""
-        for side in ("encoder", "decoder"):
+        for side in ("encoder", "decoder", *(["copying"] if self.copying is not None else [])):
             for name, weight in getattr(self, side).named_parameters(prefix=side):
                 if weight.dim() == 2:
                     maps = 3 if "qkv" in name else 2 if "key_value" in name else 1
@@ -242,7 +168,7 @@ class EncoderDecoder(KeepsFrequencies):
         visible = None if document is None else same_document(document, document)
         for block in self.encoder:
             x = block(x, turn=turn, visible=visible)
-        return Memory(x if self.source_norm is None else self.source_norm(x), document)
+        return Memory(x if self.source_norm is None else self.source_norm(x), document, source)
 
     def hidden(
         self,
@@ -266,17 +192,29 @@ class EncoderDecoder(KeepsFrequencies):
         self, ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None = None, memory: Memory | None = None
     ) -> Float[Tensor, "b t v"]:
         """Logits of the token after each position."""
-        return F.linear(self.hidden(ids, document, memory), self.output_weight)
+        states = self.hidden(ids, document, memory)
+        logits = F.linear(states, self.output_weight)
+        if self.copying is None or memory is None or memory.tokens is None:
+            return logits
+        visible = None
+        if memory.document is not None:
+            visible = (memory.document != PADDING)[:, None].expand(-1, ids.shape[1], -1)
+            visible = visible if document is None else same_document(document, memory.document)
+        copied = self.copying.remember(memory.states, memory.tokens)
+        return self.copying(logits, states[..., : self.settings.width], ids, copied, visible)
 
     def start(self, batch: int, memory: Memory | None = None) -> Written:
         """Nothing written yet, to `batch` sources, or to the empty one."""
         if memory is None:
-            memory = Memory(self.empty_source().states.expand(batch, -1, -1))
+            memory = Memory(self.empty_source().states.expand(batch, -1, -1))  # without tokens: nothing is copied of it
         if len(memory.states) != batch:
             raise ValueError(f"a memory of {len(memory.states)} sources for a batch of {batch}")
         visible = None if memory.document is None else (memory.document != PADDING)[:, None, :]
         remembered = [block.remember(memory.states) for block in self.decoder]  # type: ignore[operator]
-        return Written(KeyValueCache(len(self.decoder), batch), remembered, visible)
+        copied = None
+        if self.copying is not None and memory.tokens is not None:
+            copied = self.copying.remember(memory.states, memory.tokens)
+        return Written(KeyValueCache(len(self.decoder), batch), remembered, visible, copied)
 
     def empty_source(self) -> Memory:
         """The source of which nothing is known: the end token alone."""
@@ -291,7 +229,8 @@ class EncoderDecoder(KeepsFrequencies):
         visible = None if state.visible is None else state.visible.expand(-1, ids.shape[1], -1)
         x = self._decoded(x, turn, state.cache.visible, visible, state, state.cache)
         state.cache.length += ids.shape[1]
-        return self.logits(x[:, -1:] if last else x).float().log_softmax(-1), state
+        x, ids = (x[:, -1:], ids[:, -1:]) if last else (x, ids)
+        return self.with_copies(self.logits(x), x, ids, state).float().log_softmax(-1), state
 
     def branch(
         self, ids: Int[Tensor, "b k"], state: Written, place: int, visible: Bool[Tensor, "b k s"]
@@ -312,6 +251,19 @@ class EncoderDecoder(KeepsFrequencies):
     def logits(self, states: Float[Tensor, "b t width"]) -> Float[Tensor, "b t v"]:
         """Logits of the token after each position from the decoder's states, as `branch` gives them."""
         return F.linear(states, self.matrix, self.bias)
+
+    def with_copies(
+        self,
+        logits: Float[Tensor, "b t v"],
+        states: Float[Tensor, "b t width"],
+        read: Int[Tensor, "b t"],
+        state: Written,
+    ) -> Float[Tensor, "b t v"]:
+        """Logits with what can be copied of the source, after the tokens that were `read` last; as they are without `copying`."""
+        if self.copying is None or state.copied is None:
+            return logits
+        visible = None if state.visible is None else state.visible.expand(-1, read.shape[1], -1)
+        return self.copying(logits, states, read, state.copied, visible)
 
     def loss(self, batch: Batch, generator: torch.Generator | None, progress: float) -> Float[Tensor, ""]:
         """Mean nats a predicted token: half of the rows with spans taken out, the others continued from an empty source.

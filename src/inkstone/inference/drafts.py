@@ -1,0 +1,210 @@
+"""Guesses at how a text goes on, which are cheap, and which the model then checks all at once (`speculative.py`).
+
+- `LookUp`: the last tokens stood in the text before; what followed them there may follow again (Saxena 2023, prompt look-up).
+  It costs nothing, and fits texts that repeat what was given: code that is changed, summaries, answers that quote.
+- `ModelDraft`: another language model with the same tokenizer: a smaller run, or an n-gram. `counted` makes an n-gram of the
+  text that a run was trained on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from inkstone.errors import RunError
+from inkstone.hub.download import local_folder
+from inkstone.hub.folder import load
+from inkstone.inference.prefill import context_of, device_of, prefill
+from inkstone.inference.sampling import Sampling
+from inkstone.inference.single_token import for_generation
+from inkstone.models.base import LanguageModel
+from inkstone.models.ngram import NGram, NGramSettings
+from inkstone.run import Run
+from inkstone.tokens.shards import TokenShards
+from inkstone.tokens.tokenizer import Tokenizer
+
+LONGEST_MATCH = 4  # tokens that must have stood before: first so many are tried, then fewer
+SHORTEST_MATCH = 2
+COUNTED_TOKENS = 5_000_000  # of the training text at most: a few seconds' counting
+COUNTED_ORDER = 4
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Tokens that may come next, and the distributions that each was drawn from; None where they were chosen, not drawn."""
+
+    ids: list[int]
+    log_probabilities: Float[Tensor, "n v"] | None = None  # need not be normalised
+
+    def first(self, n: int) -> "Proposal":
+        """The first n of them."""
+        scores = self.log_probabilities
+        return Proposal(self.ids[:n], None if scores is None else scores[:n])
+
+
+class Drafter(Protocol):
+    """What guesses for one text, which only grows."""
+
+    def propose(self, text: Sequence[int], most: int, sampling: Sampling, random: np.random.Generator) -> Proposal:
+        """At most `most` tokens that may follow. `text`: all ids so far."""
+        ...
+
+
+@runtime_checkable
+class Draft(Protocol):
+    """A way of guessing, which begins anew with each text."""
+
+    def begin(self) -> Drafter:
+        """The drafter of one text."""
+        ...
+
+
+@dataclass(frozen=True)
+class LookUp:
+    """What followed the same tokens when they last stood in the text."""
+
+    longest: int = LONGEST_MATCH
+    shortest: int = SHORTEST_MATCH
+
+    def begin(self) -> "LookUpDrafter":
+        """The drafter of one text."""
+        return LookUpDrafter(self.longest, self.shortest)
+
+
+class LookUpDrafter:
+    """Where each few tokens stood last, as far as the text was read."""
+
+    def __init__(self, longest: int, shortest: int):
+        self.sizes = range(longest, shortest - 1, -1)
+        self.after: dict[tuple[int, ...], int] = {}  # tokens → the place after them
+        self.read = 0
+
+    def propose(self, text: Sequence[int], most: int, sampling: Sampling, random: np.random.Generator) -> Proposal:
+        """What followed the longest match; nothing where there is none."""
+        # The last tokens themselves are not entered yet, or they would be found at their own place.
+        for end in range(max(1, self.read), len(text)):
+            for size in self.sizes:
+                if size <= end:
+                    self.after[tuple(text[end - size : end])] = end
+        self.read = len(text)
+        for size in self.sizes:
+            if size <= len(text) and (place := self.after.get(tuple(text[len(text) - size :]))) is not None:
+                return Proposal(list(text[place : place + most]))
+        return Proposal([])
+
+
+class ModelDraft:
+    """What another model would write. Its tokens must be those of the model that checks it."""
+
+    def __init__(self, model: LanguageModel):
+        self.model = for_generation(model, 1)
+
+    def begin(self) -> "ModelDrafter":
+        """The drafter of one text."""
+        return ModelDrafter(self.model)
+
+
+class ModelDrafter:
+    """The draft's state after the text, from which each guess sets out."""
+
+    def __init__(self, model: LanguageModel):
+        self.model, self.context, self.device = model, context_of(model), device_of(model)
+        self.state: Any = None
+        self.read = 0
+
+    def propose(self, text: Sequence[int], most: int, sampling: Sampling, random: np.random.Generator) -> Proposal:
+        """Tokens that are drawn as `sampling` says, or the likeliest at temperature 0; fewer where its context is short."""
+        most = most if self.context is None else min(most, max(1, self.context // 4))
+        scores = self._read(text, most)
+        written = (
+            torch.tensor([list(text)]) if sampling.repetition_penalty != 1 else torch.zeros(1, 0, dtype=torch.long)
+        )
+        cuttable, length = hasattr(self.state, "truncate"), self.state.length
+        state = self.state if cuttable or most == 1 else self.state.select(torch.zeros(1, dtype=torch.long))
+        ids: list[int] = []
+        drawn_from: list[Tensor] = []
+        while True:
+            warped = sampling.warp(scores, written)
+            uniform = torch.tensor([random.random()], dtype=torch.float64)
+            chosen = sampling.draw(warped, uniform)
+            ids.append(int(chosen))
+            drawn_from.append(warped)
+            if len(ids) == most:
+                break
+            written = torch.cat((written, chosen[:, None]), dim=1)
+            scores, state = self.model.step(chosen[:, None].to(self.device), state, last=True)
+            scores = self._of_tokens(scores)
+        if cuttable:
+            self.state.truncate(length)
+        return Proposal(ids, None if sampling.temperature == 0 else torch.cat(drawn_from))
+
+    def _read(self, text: Sequence[int], most: int) -> Float[Tensor, "1 v"]:
+        """Log-probabilities after the text, with room in the state for `most` tokens more."""
+        new = torch.tensor([list(islice(text, self.read, None))])
+        if self.state is None or (self.context is not None and self.state.length + new.shape[1] + most > self.context):
+            fits = self.context is None or len(text) + most <= self.context
+            last = len(text) if fits else max(1, (self.context or 0) // 2)
+            scores, self.state = prefill(self.model, torch.tensor([list(text)[-last:]]))
+        else:
+            scores, self.state = self.model.step(new.to(self.device), self.state, last=True)
+            scores = self._of_tokens(scores)
+        self.read = len(text)
+        return scores
+
+    def _of_tokens(self, scores: Float[Tensor, "1 n v"]) -> Float[Tensor, "1 v"]:
+        return scores[:, -1, : self.model.tokenizer.vocab_size].cpu()
+
+
+def draft_of(draft: str | Path | LanguageModel | Draft, model: LanguageModel, run: Path | str | None) -> Draft:
+    """The draft that is meant: "lookup", "ngram" (counted from the shards of `run`), a run or checkpoint, a model, a `Draft`.
+
+    Raises RunError for a run without its training text, and for a model with other tokens.
+    """
+    if isinstance(draft, Draft):
+        return draft
+    if draft == "lookup":
+        return LookUp()
+    if draft == "ngram":
+        if run is None:
+            raise RunError("draft = 'ngram' counts the training text of a run: name the run folder, not a model")
+        return ModelDraft(counted(local_folder(run), model.tokenizer))
+    other = load(draft, device=str(device_of(model))) if isinstance(draft, str | Path) else draft
+    if not hasattr(other, "step"):
+        raise RunError("the draft was tuned for a task and does not go on with a text; name a language model")
+    if not same_tokens(other.tokenizer, model.tokenizer):
+        raise RunError(
+            "the draft has other tokens than the model, which so cannot check them; train one with the same tokenizer: "
+            "inkstone train TEXT --set tokenizer.path=RUN"
+        )
+    return ModelDraft(other)
+
+
+def same_tokens(one: Tokenizer, other: Tokenizer) -> bool:
+    """Whether the ids of both mean the same."""
+    return one is other or one.fingerprint == other.fingerprint
+
+
+def counted(run: Path, tokenizer: Tokenizer, most: int = COUNTED_TOKENS, order: int = COUNTED_ORDER) -> NGram:
+    """An n-gram of the first `most` tokens that a run was trained on. Raises RunError where the run has not kept them."""
+    folder = Run(run).train_shards
+    if not folder.is_dir():
+        raise RunError(
+            f"{run} holds no training text (shards/train), so that no n-gram can be counted; draft by lookup"
+        )
+    shards = TokenShards(folder, verify=False)
+    documents: list[np.ndarray] = []
+    tokens = 0
+    for document in shards.documents():
+        documents.append(np.asarray(document[: most - tokens]))
+        tokens += len(documents[-1])
+        if tokens >= most:
+            break
+    model = NGram(NGramSettings.for_text(tokenizer.vocab_size, tokens, order=order), tokenizer)
+    model.fit(documents)
+    return model

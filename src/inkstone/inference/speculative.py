@@ -1,0 +1,235 @@
+"""Speculative decoding: a cheap draft guesses several tokens, the model checks them in one step (Leviathan et al. 2023,
+"Fast Inference from Transformers via Speculative Decoding"; Chen et al. 2023, "Accelerating Large Language Model Decoding with
+Speculative Sampling").
+
+    inkstone generate RUN "prompt" --draft lookup
+
+A step that reads one token costs nearly what one costs that reads five, since both read all weights once. So where guesses are
+often right, several tokens come out of a step; and the text is distributed as without a draft. With p the model's distribution
+of the next token and q the draft's, each after all of `Sampling`'s filters, a token x that was drawn from q is
+
+    accepted with probability  min(1, p(x) / q(x)),
+    else the place is filled from  (p − q)₊ / Σ (p − q)₊,  and the rest of the guess is dropped.
+
+Together a token x comes with  min(p, q) + (1 − Σ min(p, q)) · (p − q)₊ / Σ (p − q)₊ = min(p, q) + (p − q)₊ = p  of x. When all
+guesses are accepted, one more token is drawn from p. A guess that was chosen and not drawn is a q with all its weight on one
+token: it is accepted with probability p(x), else another is drawn from p without x. Drawing from p, and keeping the guess if it
+is what was drawn, does the same, with the random numbers of plain writing: so with look-up, and with any draft at temperature
+0, the text is the very text of the same seed without a draft.
+
+Of several texts each goes its own way. The model has read of all the same number of tokens; one that is ahead has tokens
+decided that are still to be read, and these stand before its next guesses.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from inkstone.errors import InkstoneError
+from inkstone.inference.constrained import constrained
+from inkstone.inference.continuation import Piece, Row, Speculated
+from inkstone.inference.draft_pace import Pace
+from inkstone.inference.drafts import Draft, Drafter, LookUp, Proposal, draft_of
+from inkstone.inference.prefill import advance, device_of, prefill, room_in
+from inkstone.inference.rollback import read_on_trial
+from inkstone.inference.sampling import Sampling, SamplingError, draw
+from inkstone.inference.window import Window
+from inkstone.models.base import LanguageModel
+
+DRAFT_TOKENS = 4
+MOST_DRAFT_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Speculation:
+    """How to guess. With `always` guesses go on even where they cost time."""
+
+    draft: Draft
+    tokens: int = DRAFT_TOKENS  # guessed at once, at most
+    always: bool = False
+
+    def __post_init__(self):
+        """Refuse a number of tokens that means nothing."""
+        if not 1 <= self.tokens <= MOST_DRAFT_TOKENS:
+            raise SamplingError(f"draft_tokens = {self.tokens}, but must be from 1 to {MOST_DRAFT_TOKENS}")
+
+
+def speculation_of(
+    draft: str | Path | LanguageModel | Draft | None, tokens: int, model: LanguageModel, run: Path | str | None
+) -> Speculation | None:
+    """What `draft` means to a model, and the folder that it is from. Raises RunError as `draft_of`, SamplingError."""
+    if draft is None:
+        return None
+    checked = Speculation(LookUp(), tokens)
+    return replace(checked, draft=draft_of(draft, model, run))
+
+
+class Text:
+    """One text on its way: all its ids, its drafter, and what came of the guesses."""
+
+    def __init__(self, row: Row, first: Sequence[int], drafter: Drafter, seed: int):
+        self.row, self.drafter = row, drafter
+        self.ids = list(first)
+        # Apart from the row's own, which a draft must not disturb.
+        self.random = np.random.default_rng([seed, row.sample, 1])
+        self.ahead: list[float] = []  # numbers of the row's own randomness that were looked at and not used
+        self.drafted = self.accepted = self.last_accepted = 0
+
+    def guess(self, most: int, sampling: Sampling, ends: Collection[int]) -> Proposal:
+        """What may come next, as far as the form of the text allows; nothing after an end."""
+        if most < 1:
+            return Proposal([])
+        guess = self.drafter.propose(self.ids, most, sampling, self.random)
+        ended = next((place for place, number in enumerate(guess.ids) if number in ends), len(guess.ids))
+        guess = guess.first(ended + 1)
+        if self.row.form is not None:
+            form, fits = self.row.form.copy(), 0
+            while fits < len(guess.ids) and form.allowed()[guess.ids[fits]]:
+                form.take(guess.ids[fits])
+                fits += 1
+            guess = guess.first(fits)
+        return guess
+
+    def decide(
+        self, guess: Proposal, scores: Float[Tensor, "n v"], sampling: Sampling, ends: Collection[int], budget: int
+    ) -> str:
+        """Take tokens by what the model says after the text and after each guess; the text that is certain with them."""
+        if not bool(scores.amax(-1).isfinite().all()):
+            raise InkstoneError("the model's probabilities are not numbers; its weights are damaged")
+        p = self._warped(guess, scores, sampling, ends)
+        chosen = self._kept(guess, p, sampling) if guess.log_probabilities is None else self._tested(guess, p)
+        gained = scores[: len(chosen)].gather(1, torch.tensor(chosen)[:, None])[:, 0].tolist()
+        new, accepted = "", 0
+        for place, (number, log_probability) in enumerate(zip(chosen, gained, strict=True)):
+            new += self.row.push(number, log_probability, ends, budget)
+            self.ids.append(number)
+            accepted += place < len(guess.ids) and number == guess.ids[place]
+            if self.row.reason is not None:
+                break
+        self.drafted += len(guess.ids)
+        self.accepted += accepted
+        self.last_accepted = accepted
+        return new
+
+    def _warped(
+        self, guess: Proposal, scores: Float[Tensor, "n v"], sampling: Sampling, ends: Collection[int]
+    ) -> Float[Tensor, "n v"]:
+        read = torch.zeros(len(scores), 0, dtype=torch.long)
+        if sampling.repetition_penalty != 1:
+            # A token that comes twice in `read` counts once, so the last one fills the rows that are shorter.
+            text = torch.tensor([*self.ids, *guess.ids])
+            places = torch.arange(len(text)).expand(len(scores), -1)
+            last = len(self.ids) - 1 + torch.arange(len(scores))[:, None]
+            read = text[torch.minimum(places, last)]
+        if self.row.form is not None:
+            forms = [self.row.form.copy()]
+            for number in guess.ids[: len(scores) - 1]:
+                if number in ends:
+                    break
+                forms.append(forms[-1].then(number))
+            scores = torch.cat((constrained(scores[: len(forms)], forms), scores[len(forms) :]))
+        return sampling.warp(scores, read)
+
+    def _kept(self, guess: Proposal, p: Float[Tensor, "n v"], sampling: Sampling) -> list[int]:
+        """Tokens drawn from p, as far as the guesses are the same, and the one that is not."""
+        while len(self.ahead) < len(p):
+            self.ahead.append(self.row.random.random())
+        drawn = sampling.draw(p, torch.tensor(self.ahead[: len(p)], dtype=torch.float64)).tolist()
+        same = 0
+        while same < len(guess.ids) and same < len(drawn) - 1 and drawn[same] == guess.ids[same]:
+            same += 1
+        del self.ahead[: same + 1]
+        return drawn[: same + 1]
+
+    def _tested(self, guess: Proposal, p: Float[Tensor, "n v"]) -> list[int]:
+        """The guesses that p and q let stand, and one token more."""
+        assert guess.log_probabilities is not None
+        p, q = p.double().softmax(-1), guess.log_probabilities.double().softmax(-1)
+        for place, number in enumerate(guess.ids):
+            if self._uniform() * q[place, number] >= p[place, number]:
+                rest = (p[place] - q[place]).clamp(min=0)
+                # Where rounding leaves nothing, p and q are the same.
+                return [*guess.ids[:place], self._drawn(rest if bool(rest.any()) else p[place])]
+        return [*guess.ids, self._drawn(p[-1])]
+
+    def _drawn(self, weights: Float[Tensor, " v"]) -> int:
+        return int(draw(weights.log()[None], torch.tensor([self._uniform()], dtype=torch.float64)))
+
+    def _uniform(self) -> float:
+        return self.ahead.pop(0) if self.ahead else self.row.random.random()
+
+
+def write(
+    model: LanguageModel,
+    first: Sequence[int],
+    rows: Sequence[Row],
+    sampling: Sampling,
+    ends: Collection[int],
+    budget: int,
+    speculation: Speculation,
+    window: Window | None = None,
+) -> Iterator[Piece]:
+    """Continue a prompt in each of `rows`, as `generation.stream` does, with the help of a draft."""
+    began = perf_counter()
+    pace = Pace(speculation.tokens, speculation.always)
+    texts = [Text(row, first, speculation.draft.begin(), sampling.seed) for row in rows]
+    device, vocabulary, nothing = device_of(model), model.tokenizer.vocab_size, Proposal([])
+    scores, state = prefill(model, torch.tensor([first]), window)
+    state = state.select(torch.zeros(len(rows), dtype=torch.long))
+    read = len(first)  # tokens of each text that the state has read, or has left behind
+    news = [text.decide(nothing, scores, sampling, ends, budget) for text in texts]
+    while True:
+        for text, new in zip(texts, news, strict=True):
+            if new or text.row.reason is not None:
+                facts = Speculated(text.drafted, text.accepted, pace.speed_up)
+                yield Piece(text.row.sample, new, text.row.generated(perf_counter() - began, facts))
+        going = [place for place, text in enumerate(texts) if text.row.reason is None]
+        if not going:
+            return
+        if len(going) < len(texts):
+            state, texts = state.select(torch.tensor(going)), [texts[place] for place in going]
+
+        took, before = perf_counter(), sum(len(text.ids) for text in texts)
+        ahead = [len(text.ids) - read for text in texts]  # tokens that are decided and not read: one at least
+        room = room_in(model, state, window)
+        guesses = [nothing for _ in texts]
+        if room == 0:
+            width = 1
+            seen = torch.tensor([text.ids[max(0, read + 1 - (state.length + 1)) : read + 1] for text in texts])
+            scores, state = advance(model, seen, state, window)
+            scores, back = scores[:, None], None
+        else:
+            most = pace.most() + 1 if room is None else min(pace.most() + 1, room)
+            for place, (text, decided) in enumerate(zip(texts, ahead, strict=True)):
+                left = budget - len(text.row.ids) - 1
+                guesses[place] = text.guess(min(most - decided, left), sampling, ends)
+            guessed = [decided + len(guess.ids) for decided, guess in zip(ahead, guesses, strict=True) if guess.ids]
+            width = max(guessed) if guessed else min([most, *ahead])
+            fed = torch.tensor(
+                [_of_width(text.ids[read:] + guess.ids, width) for text, guess in zip(texts, guesses, strict=True)]
+            )
+            scores, back = read_on_trial(model, fed.to(device), state)
+            scores = scores[..., :vocabulary].cpu()
+        news = []
+        for place, (text, guess, decided) in enumerate(zip(texts, guesses, ahead, strict=True)):
+            own = scores[place, decided - 1 : decided + len(guess.ids)]
+            news.append(text.decide(guess, own, sampling, ends, budget) if len(own) else "")
+        stands = min([width, *(len(text.ids) - 1 - read for text in texts)])
+        state = state if back is None else back(stands)
+        read += stands
+        grown = sum(len(text.ids) for text in texts) - before
+        longest = max(
+            (text.last_accepted for text, guess in zip(texts, guesses, strict=True) if guess.ids), default=None
+        )
+        pace.took(perf_counter() - took, grown / len(texts), longest, width)
+
+
+def _of_width(ids: list[int], width: int) -> list[int]:
+    """Cut, or filled with what is read in vain."""
+    return ids[:width] + ids[-1:] * (width - len(ids))
