@@ -22,6 +22,7 @@ from inkstone.hub.huggingface_config import architecture_of, config_from, settin
 from inkstone.hub.huggingface_weights import TensorFiles, from_foreign, to_foreign, weight_files
 from inkstone.hub.other_layouts import ADAPTERS, load_other
 from inkstone.hub.own_layout import is_own, load_own, own_config, save_own
+from inkstone.hub.quantised_layout import is_quantised, load_quantised
 from inkstone.models.base import LanguageModel
 from inkstone.models.decoder import Decoder
 from inkstone.tokens.chat_template import ChatTemplate
@@ -55,7 +56,8 @@ def load(
     config = read_config(folder)
     place = folder / "config.json"
     headed, own, other = is_headed(config), is_own(config), config.get("model_type") in ADAPTERS
-    if not headed and not own and not other:
+    rounded = is_quantised(config)
+    if not headed and not own and not other and not rounded:
         architecture, settings = architecture_of(config, place), settings_from(config, place)
     if not (folder / "tokenizer.json").exists():
         raise RunError(
@@ -64,6 +66,8 @@ def load(
         )
     ends = config.get("eos_token_id")
     tokenizer = Tokenizer.load(folder, end=next(iter(ends), None) if isinstance(ends, list) else ends)
+    if rounded:
+        return load_quantised(config, folder, tokenizer, torch.device(pick_device(str(device))))
     if headed:
         return load_headed(config, folder, tokenizer, torch.device(pick_device(str(device))), dtype)  # type: ignore[return-value]
     if own:
