@@ -27,7 +27,7 @@ export const styles = ["chat.css"];
 
 /** The page. */
 export async function show(root, context) {
-  const { t, el, put, models, fail, params, signal, icon, set } = context;
+  const { t, el, put, models, fail, params, signal, icon } = context;
   const writers = (await models()).filter((each) => each.kind !== "task");
   if (!writers.length) return nothingServed(root, context, "inkstone serve RUN");
 
@@ -36,9 +36,13 @@ export async function show(root, context) {
   let mode = "talk";
   let writing = null; // the controller of the answer being written
 
-  const stop = () => writing?.abort();
+  const stop = () => {
+    writing?.abort();
+    stage.firstElementChild?.stop?.();
+  };
   signal.addEventListener("abort", stop);
 
+  const stage = el("div.stage");
   // what is around the conversation
   const list = el("ul.conversations");
   const system = el("textarea", { rows: 3, placeholder: () => t("system what"), oninput: () => { conversation.system = system.value; } });
@@ -54,7 +58,6 @@ export async function show(root, context) {
   });
   const go = tool("send", () => t("send"), () => (writing ? stop() : send()), { className: "switch go" });
   const composer = el("form.composer", { onsubmit: (event) => event.preventDefault() }, el("div.box", {}, field, go));
-  const stage = el("div.stage");
   const about = el("p.soft.about");
   const modes = el("div.modes", { role: "group", label: () => t("mode") }, ["talk", "text"].map((each) =>
     el("button.quiet", { type: "button", text: () => t(each), dataset: { mode: each }, onclick: () => { mode = each; stop(); mount(); } })));
@@ -181,7 +184,6 @@ export async function show(root, context) {
     if (found.reason) view.end(found.reason);
     const marks = thumbs(() => ({
       model: found.model ?? model.id, messages: asMessages(conversation, place), answer: said(message), settings: found.settings ?? controls.values(),
-      ...(message.versions.length > 1 ? { other: message.versions[message.at ? message.at - 1 : 1] } : {}),
     }), found, context);
     const tokens = tool("list", () => t("show tokens"), () => {
       const on = tokens.getAttribute("aria-pressed") !== "true";
@@ -271,6 +273,5 @@ export async function show(root, context) {
     return { ...one, messages: one.messages.map(({ role, versions, at }) => ({ role, versions, at })) };
   }
 
-  set(field, "title", () => t("keys"));
   return stop;
 }

@@ -1,8 +1,8 @@
 // A text that the model goes on with: for models that were not taught to converse, and to look at any model's probabilities.
 
-import { answerText, copy, rename, thumbs, tool } from "./message.js";
+import { copy, thumbs, tool } from "./message.js";
 import { legend, tokenRow } from "./tokens.js";
-import { written } from "./writing.js";
+import { weighed, written } from "./writing.js";
 
 export const words = {
   en: {
@@ -19,12 +19,14 @@ export const words = {
 
 /** The view: a beginning, and what the model makes of it. `values()` gives the settings of sampling. */
 export function completion(context) {
-  const { t, el, put, icon, api, fail, model, values, signal } = context;
+  const { t, el, put, icon, fail, model, values, signal } = context;
   let writing = null;
   let prompt = ""; // what the tokens below go on from
-  let tokens = [];
+  let text = ""; // what was written after it
+  let tokens = []; // the tokens of that
+  let row = null; // as they are shown
   let colour = "surprise";
-  let weighed = null; // every token of prompt and continuation, with entropies
+  let everything = null; // every token of prompt and continuation, with entropies
   const mark = {};
 
   const field = el("textarea.beginning", { rows: 5, label: () => t("begin"), placeholder: () => t("begin what"), value: remembered() });
@@ -35,38 +37,36 @@ export function completion(context) {
     ["plain", "surprise", "entropy"].map((each) => el("button.quiet", {
       type: "button", dataset: { by: each }, text: () => t(each === "plain" ? "plain" : `by ${each}`), onclick: () => paint(each),
     })));
-  const again = el("button.quiet", { type: "button", text: () => t("take"), onclick: take });
-  const clear = el("button.quiet", { type: "button", text: () => t("clear"), onclick: () => { writing?.abort(); put(paper); paper.hidden = true; field.hidden = false; field.value = ""; tokens = []; prompt = ""; after.hidden = true; field.focus(); } });
+  const again = el("button.quiet", { type: "button", text: () => t("take"), onclick: () => take() });
+  const clear = el("button.quiet", { type: "button", text: () => t("clear"), onclick: () => take("") });
   const marks = el("span.marks");
   const after = el("div", { hidden: true }, colours, notes, el("div.row", {}, marks, tool("copy", () => t("copy"), () => copy(whole(), context)), again, clear));
   signal.addEventListener("abort", () => writing?.abort());
 
   function whole() {
-    return prompt + tokens.map((token) => token.text).join("");
+    return prompt + text;
   }
 
   function begin() {
-    if (!field.hidden) {
-      prompt = field.value;
-      tokens = [];
-    } else {
-      prompt = whole();
-      tokens = [];
-    }
+    prompt = field.hidden ? whole() : field.value;
     try { sessionStorage.setItem("inkstone-beginning", field.value); } catch { /* not kept */ }
     write();
   }
 
   /** Another token at a place, and on from there. */
   function turn(place, other) {
-    prompt += tokens.slice(0, place).map((token) => token.text).join("") + other.text;
-    tokens = [];
+    prompt += row.all.slice(0, place).map((token) => token.text).join("") + other.text;
     write();
   }
 
-  function take() {
+  /** Back to a text that is typed: the whole of what is there, or another. */
+  function take(instead = whole()) {
     writing?.abort();
-    field.value = whole();
+    writing = null;
+    put(go, icon("send"), el("span", { text: () => t("go on with it") }));
+    field.value = instead;
+    prompt = text = "";
+    tokens = [];
     field.hidden = false;
     paper.hidden = true;
     after.hidden = true;
@@ -77,22 +77,22 @@ export function completion(context) {
     writing?.abort();
     const controller = (writing = new AbortController());
     const mine = prompt;
-    weighed = null;
+    everything = null;
     colour = colour === "entropy" ? "surprise" : colour;
     field.hidden = true;
     paper.hidden = false;
     after.hidden = false;
     delete mark.mark;
-    const row = tokenRow([], { goOn: turn });
+    text = "";
+    tokens = [];
+    row = tokenRow([], { goOn: turn });
     const waiting = el("span.waiting", { "aria-hidden": "true" });
-    const view = answerText("", null, context);
     put(paper, el("span.prompt", { text: mine }), row, waiting);
     paper.setAttribute("aria-busy", "true");
     put(go, icon("stop"), el("span", { text: () => t("stop") }));
     dress();
     let failed = null;
     let reason = null;
-    let text = "";
     try {
       for await (const piece of written({ model: model.id, prompt: mine }, values(), controller.signal)) {
         text += piece.text;
@@ -107,11 +107,11 @@ export function completion(context) {
     if (writing !== controller) return;
     writing = null;
     if (signal.aborted) return;
-    view.text = text;
+    row.end();
     waiting.remove();
     paper.removeAttribute("aria-busy");
     put(go, icon("send"), el("span", { text: () => t("go on with it") }));
-    put(marks, thumbs(() => ({ model: model.id, prompt: mine, answer: text, settings: values() }), mark, context));
+    put(marks, mine.trim() && text.trim() ? thumbs(() => ({ model: model.id, messages: [{ role: "user", content: mine }], answer: text, settings: values() }), mark, context) : null);
     if (failed) {
       if (!tokens.length) take();
       return fail(failed);
@@ -122,17 +122,17 @@ export function completion(context) {
   /** Draw what was written in the colours that were chosen. */
   function draw(reason = null) {
     dress();
-    if (colour === "entropy" && weighed) put(paper, tokenRow(weighed, { by: "entropy" }));
-    else if (colour === "plain") put(paper, el("span.prompt", { text: prompt }), el("span", { text: tokens.map((token) => token.text).join("") }));
-    else put(paper, el("span.prompt", { text: prompt }), tokenRow(tokens, { goOn: turn }));
+    if (colour === "entropy" && everything) put(paper, tokenRow(everything, { by: "entropy" }));
+    else if (colour === "plain") put(paper, el("span.prompt", { text: prompt }), el("span", { text }));
+    else put(paper, el("span.prompt", { text: prompt }), (row = tokenRow(tokens, { goOn: turn })));
     put(notes, colour === "plain" ? null : legend(colour), colour === "surprise" && tokens.length ? el("p.soft", { text: () => t("tokens hint") }) : null,
       !tokens.length && !reason ? null : reason === "length" ? el("p.soft", { text: () => t("cut short") }) : reason === "stopped" ? el("p.soft", { text: () => t("stopped") }) : !tokens.length ? el("p.soft", { text: () => t("said nothing") }) : null);
   }
 
   async function paint(by) {
-    if (by === "entropy" && !weighed) {
+    if (by === "entropy" && !everything) {
       try {
-        weighed = (await api("/studio/api/probabilities", { json: { model: model.id, text: whole() }, signal })).tokens;
+        everything = await weighed(model.id, whole(), signal);
       } catch (error) { return fail(error); }
     }
     colour = by;
@@ -144,8 +144,9 @@ export function completion(context) {
   }
 
   field.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin(); });
-  rename(go, () => t(writing ? "stop" : "go on with it"));
-  return el("div.completion", {}, field, paper, el("div.row", {}, go), after);
+  const view = el("div.completion", {}, field, paper, el("div.row", {}, go), after);
+  view.stop = () => writing?.abort();
+  return view;
 }
 
 function remembered() {

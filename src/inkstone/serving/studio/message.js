@@ -18,20 +18,23 @@ export async function copy(text, { t, tell, fail }) {
   } catch (error) { fail(error); }
 }
 
-/**
- * Two thumbs. `about()` gives what a mark says: { model, messages or prompt, answer, settings, other }. What was marked is kept in
- * `kept.mark`.
- */
+/** Keep a mark: "up" or "down" of an answer, or "better" than another; `about` is { model, messages, answer, settings, other, other_model }. */
+export function mark(kind, about) {
+  return api("/studio/api/feedback", { json: { kind, ...about } });
+}
+
+/** Two thumbs. `about()` gives what was marked; the last mark stands in `kept.mark`. */
 export function thumbs(about, kept, { t, fail, tell }) {
-  const buttons = [1, -1].map((mark) => tool(mark === 1 ? "up" : "down", () => t(mark === 1 ? "good answer" : "bad answer"), async () => {
+  const kinds = ["up", "down"];
+  const buttons = kinds.map((kind) => tool(kind, () => t(kind === "up" ? "good answer" : "bad answer"), async () => {
     try {
-      await api("/studio/api/feedback", { json: { ...about(), mark } });
-      kept.mark = mark;
+      await mark(kind, about());
+      kept.mark = kind;
       dress();
       tell(t("mark kept"));
     } catch (error) { fail(error); }
   }));
-  const dress = () => buttons.forEach((button, place) => button.setAttribute("aria-pressed", String(kept.mark === (place ? -1 : 1))));
+  const dress = () => buttons.forEach((button, place) => button.setAttribute("aria-pressed", String(kept.mark === kinds[place])));
   dress();
   return buttons;
 }

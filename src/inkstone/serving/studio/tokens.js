@@ -1,5 +1,6 @@
 // Tokens with their probabilities: coloured by how surprising each was, told in full on hover, touch or focus.
 
+import { isPart, joiner } from "./characters.js";
 import { el } from "./dom.js";
 import { number, percent, speaker } from "./words.js";
 
@@ -35,7 +36,8 @@ export function tint(element, bits, by = "surprise") {
 
 /**
  * A row of tokens. `by` is "surprise" or "entropy" (tokens then have `entropy` in bits); `goOn(place, alternative)`, if given, is
- * called when a person chooses another token. `row.add(tokens)` adds more.
+ * called when a person chooses another token. `row.add(tokens)` adds more; `row.all` are those that are shown, `row.end()` shows what
+ * waits for the rest of its character.
  */
 export function tokenRow(tokens, { by = "surprise", goOn = null, name = () => t("tokens") } = {}) {
   const row = el("div.tokens", { role: "group", label: name });
@@ -47,8 +49,9 @@ export function tokenRow(tokens, { by = "surprise", goOn = null, name = () => t(
     found.tabIndex = 0;
     found.focus();
   };
-  row.add = (more) => {
-    for (const token of more) {
+  const whole = joiner();
+  row.add = (more, last = false) => {
+    for (const token of whole(more, last)) {
       const place = row.all.push(token) - 1;
       const bits = by === "entropy" ? token.entropy : surprise(token);
       const shown = el("span.token", { role: "button", tabIndex: place ? -1 : 0, dataset: { place: String(place) } }, visible(token.text));
@@ -83,7 +86,8 @@ export function tokenRow(tokens, { by = "surprise", goOn = null, name = () => t(
       shownCard?.querySelector("button")?.focus();
     } else if (event.key === "Escape") closeCard(true);
   });
-  row.add(tokens);
+  row.end = () => row.add([], true);
+  row.add(tokens, tokens.length > 0);
   return row;
 }
 
@@ -115,13 +119,14 @@ function card(anchor, token, stays, goOn) {
     fact("surprise", t("bits", { n: number(bits, 1) }));
   }
   if (typeof token.entropy === "number") fact("entropy", t("bits", { n: number(token.entropy, 1) }));
+  const widest = Math.exp(Math.max(...(token.alternatives ?? []).map((other) => other.logProbability)));
   const others = (token.alternatives ?? []).map((other) => {
     const chance = Math.exp(other.logProbability);
     const bar = el("span.track", {}, el("i"));
-    bar.firstChild.style.width = `${(100 * chance).toFixed(1)}%`;
+    bar.firstChild.style.width = `${((100 * chance) / widest).toFixed(1)}%`;
     const inside = [el("code", { text: readable(other.text) }), bar, el("span.value", { text: percent(chance) })];
     const same = other.text === token.text ? ".same" : "";
-    return goOn
+    return goOn && !isPart(other.text)
       ? el(`button.other${same}`, { type: "button", label: () => t("go on", { token: other.text }), title: () => t("go on", { token: other.text }), onclick: () => { closeCard(true); goOn(other); } }, inside)
       : el(`div.other${same}`, {}, inside);
   });
@@ -165,11 +170,11 @@ addEventListener("scroll", () => closeCard(false), true);
 
 /** A token as it stands in the text, its line breaks to be seen. */
 function visible(text) {
-  return text.replace(/\n/g, "↵\n");
+  return text.split("\n").flatMap((part, place) => (place ? [el("span.break", { text: "↵" }), `\n${part}`] : [part]));
 }
 
 /** A token by itself: blanks and line breaks have marks. */
 export function readable(text) {
   if (!text) return t("nothing");
-  return text.replace(/ /g, "␣").replace(/\n/g, "↵").replace(/\t/g, "⇥");
+  return text.replace(/ /g, "·").replace(/\n/g, "↵").replace(/\t/g, "⇥");
 }

@@ -1,6 +1,6 @@
 // What a model writes, as it writes it: text, tokens with their probabilities, and why it ended.
 
-import { events } from "./api.js";
+import { api, events } from "./api.js";
 
 export const ALTERNATIVES = 5;
 
@@ -39,5 +39,16 @@ function fromCompletion(found) {
     alternatives: Object.entries(found.top_logprobs?.[place] ?? {})
       .map(([other, logProbability]) => ({ text: other, logProbability }))
       .sort((a, b) => b.logProbability - a.logProbability),
+  }));
+}
+
+/** Every token of a text as a model held it before it read it, with entropies in bits. */
+export async function weighed(model, text, signal) {
+  const found = await api("/studio/api/probabilities", { json: { model, text }, signal });
+  return found.tokens.map((each) => ({
+    text: each.token,
+    logProbability: each.log_probability,
+    entropy: each.entropy,
+    alternatives: each.alternatives.map((other) => ({ text: other.token, logProbability: other.log_probability })),
   }));
 }
