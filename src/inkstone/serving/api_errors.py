@@ -1,6 +1,7 @@
 """Errors as the API tells them: `{"error": {"message", "type", "param", "code"}}` with the status code that fits."""
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ KINDS = {
     500: "server_error",
     503: "service_unavailable_error",
 }
+# How pydantic calls the kinds of a value that may be of several, in the place of an error.
+KIND = re.compile(r"constrained-|function-|list\[|dict\[|literal\[|(?:str|int|float|bool|list)$|[A-Z]")
 log = logging.getLogger("inkstone.serving")
 
 
@@ -80,9 +83,9 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def refused(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-        param = ".".join(place) or None
+        # Where a value may be of several kinds, there is an error for each: the one that goes deepest is what was meant.
+        first = max(error.errors(), key=lambda each: len(each["loc"]))
+        param = ".".join(str(part) for part in first["loc"][1:] if not KIND.match(str(part))) or None
         return ApiError(400, _words(first, param), param=param, code=_code(first)).response()
 
     @app.exception_handler(HTTPException)
