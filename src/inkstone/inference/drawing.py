@@ -1,48 +1,53 @@
 """The next token of many texts at once, each drawn by settings of its own, as `generate` draws it.
 
-Texts with the same temperature and filters are drawn together; what depends on a text itself (its bias, its form, the
-penalties for what stands in it) changes its own row before.
+All rows go through each filter together, with a strength for each; a bias or a form changes its own row before.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from inkstone.errors import InkstoneError
 from inkstone.inference.constrained import LEAST, NEVER
 from inkstone.inference.requests import Likely, Writing
-from inkstone.inference.sampling import Sampling
+from inkstone.inference.sampling import (
+    at_temperature,
+    draw,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    penalise_repetition,
+    penalise_written,
+)
+from inkstone.inference.slots import Slots
 
 
-def draw_each(scores: Float[Tensor, "b v"], writings: Sequence[Writing]) -> Int[Tensor, " b"]:
-    """A token for each row of log-probabilities. What goes wrong with a row is its `error`, and its token means nothing."""
+def draw_each(scores: Float[Tensor, "b v"], writings: Sequence[Writing], slots: Slots) -> Int[Tensor, " b"]:
+    """A token for each row of log-probabilities, which follow what its slot holds.
+
+    What goes wrong with a row is its `error`, and its token means nothing.
+    """
     for place in (~scores.amax(-1).isfinite()).nonzero()[:, 0].tolist():
         writings[place].error = InkstoneError("the model's probabilities are not numbers; its weights are damaged")
-    own = [place for place, writing in enumerate(writings) if writing.error is None and _has_rules(writing)]
-    if own:
-        scores = scores.clone()
-        for place in own:
-            try:
-                scores[place] = _ruled(scores[place], writings[place])
-            except Exception as error:
-                writings[place].error = error
+    scores = _penalised(_ruled(scores, writings), writings, slots)
+    settings = [writing.request.sampling for writing in writings]
+    temperatures = torch.tensor([s.temperature for s in settings], dtype=torch.float64)
+    best, drawn = scores.argmax(-1), temperatures > 0
+    if not drawn.any():
+        return best
+    scores = _filtered(at_temperature, scores, temperatures, drawn & (temperatures != 1))
+    for keep, strengths, neutral in (
+        (keep_top_k, [s.top_k for s in settings], 0),
+        (keep_top_p, [s.top_p for s in settings], 1),
+        (keep_min_p, [s.min_p for s in settings], 0),
+    ):
+        each = torch.tensor(strengths, dtype=torch.long if keep is keep_top_k else torch.float64)
+        scores = _filtered(keep, scores, each, drawn & (each != neutral))
     uniform = torch.tensor([writing.row.random.random() for writing in writings], dtype=torch.float64)
-    alike: dict[tuple[float, int, float, float], list[int]] = {}
-    for place, writing in enumerate(writings):
-        s = writing.request.sampling
-        alike.setdefault((s.temperature, s.top_k, s.top_p, s.min_p), []).append(place)
-    chosen = torch.empty(len(writings), dtype=torch.long)
-    for key, places in alike.items():
-        filters = _filters(*key)
-        rows = slice(None) if len(alike) == 1 else torch.tensor(places)
-        nothing = chosen.new_empty(len(places), 0)  # read before: the penalties stand in the scores already
-        chosen[rows] = filters.draw(filters.warp(scores[rows], nothing), uniform[rows])
-    return chosen
+    return torch.where(drawn, draw(scores, uniform), best)
 
 
 def likeliest(scores: Float[Tensor, "b v"], writings: Sequence[Writing]) -> list[Likely]:
@@ -58,27 +63,64 @@ def likeliest(scores: Float[Tensor, "b v"], writings: Sequence[Writing]) -> list
     return found
 
 
-def _has_rules(writing: Writing) -> bool:
-    s = writing.request.sampling
-    penalised = s.repetition_penalty != 1 or s.presence_penalty or s.frequency_penalty
-    return bool(writing.request.bias or writing.row.form is not None or penalised)
+def _filtered(
+    keep: Callable[[Tensor, Any], Tensor], scores: Float[Tensor, "b v"], strengths: Tensor, on: Bool[Tensor, " b"]
+) -> Float[Tensor, "b v"]:
+    """A filter on the rows where it is on."""
+    if bool(on.all()):
+        return keep(scores, strengths)
+    return scores.index_put((on,), keep(scores[on], strengths[on])) if bool(on.any()) else scores
 
 
-def _ruled(scores: Float[Tensor, " v"], writing: Writing) -> Float[Tensor, " v"]:
-    """One row after its bias, with the tokens its form allows, less what stands in it already."""
-    request, row = writing.request, writing.row
-    if request.bias:
-        ids = torch.tensor(list(request.bias))
-        scores = scores.index_add(0, ids, torch.tensor(list(request.bias.values()), dtype=scores.dtype))
-    if row.form is not None:
-        allowed = torch.from_numpy(row.form.allowed()[: len(scores)])
-        scores = torch.where(allowed, scores.clamp(min=LEAST), NEVER)
-    prompt = writing.prompt[:0] if writing.apart else writing.prompt
-    read = torch.from_numpy(np.concatenate((prompt, np.array(row.ids, dtype=np.int64))))
-    penalties = replace(request.sampling, temperature=0)
-    return penalties.warp(scores[None], read[None], len(prompt))[0]
+def _ruled(scores: Float[Tensor, "b v"], writings: Sequence[Writing]) -> Float[Tensor, "b v"]:
+    """Log-probabilities after biases, with −∞ where a form does not allow a token."""
+    ruled = [n for n, each in enumerate(writings) if each.request.bias or each.row.form is not None]
+    if not ruled:
+        return scores
+    scores = scores.clone()
+    for place in ruled:
+        writing = writings[place]
+        if bias := writing.request.bias:
+            scores[place, list(bias)] += torch.tensor(list(bias.values()), dtype=scores.dtype)
+        if writing.row.form is None:
+            continue
+        try:
+            allowed = torch.from_numpy(writing.row.form.allowed()[: scores.shape[1]])
+            scores[place] = torch.where(allowed, scores[place].clamp(min=LEAST), NEVER)
+        except Exception as error:
+            writing.error = writing.error or error
+    return scores
 
 
-@lru_cache
-def _filters(temperature: float, top_k: int, top_p: float, min_p: float) -> Sampling:
-    return Sampling(temperature, top_k, top_p, min_p)
+def _penalised(scores: Float[Tensor, "b v"], writings: Sequence[Writing], slots: Slots) -> Float[Tensor, "b v"]:
+    """Log-probabilities less what it costs a token to stand in the text already."""
+    settings = [writing.request.sampling for writing in writings]
+    # Before its first token, a text to a source is empty.
+    rows = [n for n, s in enumerate(settings) if s.repetition_penalty != 1 and slots.lengths[writings[n].slot]]
+    if rows:
+        ids, _, own = _text_in(slots, [writings[n] for n in rows])
+        strengths = torch.tensor([settings[n].repetition_penalty for n in rows], dtype=scores.dtype)
+        penalised = penalise_repetition(scores[rows], torch.where(own, ids, ids[:, :1]), strengths)
+        scores = scores.index_copy(0, torch.tensor(rows), penalised)
+    rows = [n for n, s in enumerate(settings) if s.presence_penalty or s.frequency_penalty]
+    if rows:
+        ids, written, _ = _text_in(slots, [writings[n] for n in rows])
+        strengths = [[settings[n].presence_penalty for n in rows], [settings[n].frequency_penalty for n in rows]]
+        penalised = penalise_written(
+            scores[rows], ids.masked_fill(~written, -1), *torch.tensor(strengths, dtype=scores.dtype)
+        )
+        scores = scores.index_copy(0, torch.tensor(rows), penalised)
+    return scores
+
+
+def _text_in(
+    slots: Slots, writings: Sequence[Writing]
+) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"], Bool[Tensor, "b t"]]:
+    """The ids that slots hold, which of them were written, and which are there at all: rows are as long as the longest."""
+    numbers = [writing.slot for writing in writings]
+    lengths = slots.lengths[numbers]
+    ids = torch.from_numpy(slots.held[numbers, : lengths.max()])
+    first = torch.tensor([[0 if writing.apart else len(writing.prompt)] for writing in writings])
+    places = torch.arange(ids.shape[1])
+    own = places < torch.from_numpy(lengths)[:, None]
+    return ids, own & (places >= first), own

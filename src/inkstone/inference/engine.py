@@ -41,6 +41,10 @@ class Engine:
 
     def __init__(self, model: Slotted, *, longest_queue: int = 1000, prompt_tokens: int = 256):
         """`longest_queue`: requests that may wait. `prompt_tokens`: of all prompts together, read in one turn at most."""
+        if longest_queue < 1 or prompt_tokens < 1:
+            raise SamplingError(
+                f"longest_queue = {longest_queue} and prompt_tokens = {prompt_tokens}, but both must be at least 1"
+            )
         self.model, self.prompt_tokens = model, prompt_tokens
         self.queue = FairQueue(longest_queue)
         self.slots = Slots(model)
@@ -174,7 +178,7 @@ class Engine:
         order = alone[:1] + sorted(alone[1:], key=lambda writing: writing.unread)
         left, begun = self.prompt_tokens, {}
         for place, writing in enumerate(order):
-            share = left // 2 if place == 0 and len(order) > 1 else left
+            share = max(1, left // 2) if place == 0 and len(order) > 1 else left
             chunk = writing.unread if self.model.apart else min(writing.unread, share)
             if left <= 0:
                 break
@@ -224,7 +228,7 @@ class Engine:
     def _draw(self, scores: Tensor) -> None:
         """Choose the next token of each text, and tell it."""
         rows = self.writing[:]
-        chosen = draw_each(scores, rows)
+        chosen = draw_each(scores, rows, self.slots)
         gained = scores.gather(1, chosen[:, None])[:, 0].tolist()
         others, now = likeliest(scores, rows), time.perf_counter()
         for writing, *drawn in zip(rows, chosen.tolist(), gained, others, strict=True):

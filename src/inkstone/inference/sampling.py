@@ -1,12 +1,14 @@
 """How the next token is drawn: functions from log-probabilities to log-probabilities, and the draw itself.
 
 Each takes a row of log-probabilities for every text being written, (b, v), and gives a row again; a token that may
-not be drawn stands at −∞. The rows need not sum to one. In `Sampling.warp` they act in the order of `transformers`:
+not be drawn stands at −∞. The rows need not sum to one. A strength is one number for all rows or a tensor with one for
+each, so that texts with settings of their own are drawn together (`drawing.py`). In `Sampling.warp` they act in the order of `transformers`:
 repetition penalty, temperature, top-k, top-p, min-p; the penalties of OpenAI's API come after the repetition penalty.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from inkstone.errors import InkstoneError
 
+Each = float | Float[Tensor, " b"]
 COLD, COLDEST = 1e-2, 1e-20  # temperatures; below the second one nothing changes any more
 NUCLEUS_GUESS = 128  # tokens that are sorted first in the search for the nucleus
 
@@ -68,10 +71,8 @@ class Sampling:
             scores = penalise_written(scores, read[:, prompt:], self.presence_penalty, self.frequency_penalty)
         if self.temperature == 0:
             return scores
-        if self.temperature < COLD:  # else all of them would become −∞
-            scores = scores - scores.amax(-1, keepdim=True)
         if self.temperature != 1:
-            scores = scores / max(self.temperature, COLDEST)
+            scores = at_temperature(scores, self.temperature)
         if self.top_k:
             scores = keep_top_k(scores, self.top_k)
         if self.top_p < 1:
@@ -90,7 +91,15 @@ def _check(name: str, value: object, holds: bool, allowed: str) -> None:
         raise SamplingError(f"{name} = {value}, but must be {allowed}")
 
 
-def penalise_repetition(scores: Float[Tensor, "b v"], read: Int[Tensor, "b t"], penalty: float) -> Float[Tensor, "b v"]:
+def at_temperature(scores: Float[Tensor, "b v"], temperature: Each) -> Float[Tensor, "b v"]:
+    """Scores of which the softmax is p^(1/T), normalised: sharper below T = 1, flatter above."""
+    t = _column(torch.as_tensor(temperature, dtype=torch.float64).clamp(min=COLDEST).to(scores))
+    if bool((t < COLD).any()):  # else all of them would become −∞
+        scores = torch.where(t < COLD, scores - scores.amax(-1, keepdim=True), scores)
+    return scores / t
+
+
+def penalise_repetition(scores: Float[Tensor, "b v"], read: Int[Tensor, "b t"], penalty: Each) -> Float[Tensor, "b v"]:
     """Make tokens that were read less likely (Keskar et al. 2019, section 4.1).
 
         s′ = s · penalty where s < 0, else s / penalty, for every token in the row's `read`
@@ -98,42 +107,43 @@ def penalise_repetition(scores: Float[Tensor, "b v"], read: Int[Tensor, "b t"], 
     On log-probabilities, which are never positive, this is always the product; on logits, for which the paper
     defines it, the outcome depends on where their zero lies.
     """
-    old = scores.gather(1, read)
+    old, penalty = scores.gather(1, read), _column(penalty)
     return scores.scatter(1, read, torch.where(old < 0, old * penalty, old / penalty))
 
 
 def penalise_written(
-    scores: Float[Tensor, "b v"], written: Int[Tensor, "b t"], presence: float, frequency: float
+    scores: Float[Tensor, "b v"], written: Int[Tensor, "b t"], presence: Each, frequency: Each
 ) -> Float[Tensor, "b v"]:
     """Make tokens less likely the more often they were written, as OpenAI's API defines it.
 
     s′ = s − presence · [n > 0] − frequency · n, n being how often the token stands in the row's `written`
+
+    Where `written` is −1, there is no token.
     """
-    counts = torch.zeros_like(scores).scatter_add(1, written, scores.new_ones(written.shape))
-    return scores - presence * (counts > 0) - frequency * counts
+    counts = torch.zeros_like(scores).scatter_add(1, written.clamp(min=0), (written >= 0).to(scores))
+    return scores - _column(presence) * (counts > 0) - _column(frequency) * counts
 
 
-def keep_top_k(scores: Float[Tensor, "b v"], k: int) -> Float[Tensor, "b v"]:
+def keep_top_k(scores: Float[Tensor, "b v"], k: int | Int[Tensor, " b"]) -> Float[Tensor, "b v"]:
     """Only the k likeliest tokens, and those level with the last of them (Fan, Lewis & Dauphin 2018, section 5.1)."""
-    if k >= scores.shape[-1]:
-        return scores
-    threshold = scores.topk(k, dim=-1).values[:, -1:]
+    ks = torch.as_tensor(k).clamp(max=scores.shape[-1]).expand(len(scores))
+    threshold = scores.topk(int(ks.max()), dim=-1).values.gather(1, ks[:, None] - 1)
     return scores.masked_fill(scores < threshold, -math.inf)
 
 
-def keep_top_p(scores: Float[Tensor, "b v"], p: float) -> Float[Tensor, "b v"]:
+def keep_top_p(scores: Float[Tensor, "b v"], p: Each) -> Float[Tensor, "b v"]:
     """The nucleus: the fewest likeliest tokens whose probabilities sum to p or more (Holtzman et al. 2020, section 3.1).
 
     Sorts a few tokens, and more only where these do not fill the nucleus. Of tokens that are equally likely at its
     border, those that make it smallest stay.
     """
-    v = scores.shape[-1]
+    v, p = scores.shape[-1], _column(p)
     log_sum = scores.logsumexp(-1, keepdim=True)
     guess = min(NUCLEUS_GUESS, v)
     while True:
         best, places = scores.topk(guess, dim=-1)
         mass = (best - log_sum).exp().cumsum(-1, dtype=torch.float64)
-        if guess == v or bool((mass[:, -1] >= p).all()):
+        if guess == v or bool((mass[:, -1:] >= p).all()):
             break
         guess = min(guess * 8, v)
     # A token stays while the mass before it has not reached p: the first one always does.
@@ -141,11 +151,15 @@ def keep_top_p(scores: Float[Tensor, "b v"], p: float) -> Float[Tensor, "b v"]:
     return torch.full_like(scores, -math.inf).scatter(1, places, best.masked_fill(before >= p, -math.inf))
 
 
-def keep_min_p(scores: Float[Tensor, "b v"], p: float) -> Float[Tensor, "b v"]:
+def keep_min_p(scores: Float[Tensor, "b v"], p: Each) -> Float[Tensor, "b v"]:
     """Only tokens at least p times as likely as the likeliest one (Nguyen et al. 2024, section 3)."""
-    if p == 0:
-        return scores
-    return scores.masked_fill(scores < scores.amax(-1, keepdim=True) + math.log(p), -math.inf)
+    least = _column(torch.as_tensor(p, dtype=torch.float64).log().to(scores))
+    return scores.masked_fill(scores < scores.amax(-1, keepdim=True) + least, -math.inf)
+
+
+def _column(strength: float | Tensor) -> Any:
+    """A strength for each row, to be broadcast over its tokens; one for all stays as it is."""
+    return strength[:, None] if isinstance(strength, Tensor) and strength.dim() else strength
 
 
 def draw(scores: Float[Tensor, "b v"], uniform: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
