@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from inkstone.inference.word_times import word_times
+from inkstone.inference.word_times import spelled_words, word_times
 from inkstone.tokens.learning import learn_tokenizer
 
 
@@ -28,6 +28,12 @@ def test_words_have_the_times_of_their_tokens(text):
     assert found[-1]["end"] == pytest.approx((starts[-1] + 1) * 0.04 - 0.08)
     assert all(word["start"] < word["end"] for word in found)
     assert all(one["end"] < other["start"] + 0.04 for one, other in pairwise(found))
+
+
+def test_bytes_that_are_no_character_take_no_place_of_others():
+    tokenizer = learn_tokenizer(["two ink"], "byte-bpe", 257)  # a token for each byte
+    ids = [tokenizer.encode("é")[0], *tokenizer.encode("a two"), tokenizer.encode("é")[1], *tokenizer.encode(" ink")]
+    assert spelled_words(ids, tokenizer) == [("\ufffda", 0, 1), ("two\ufffd", 3, 6), ("ink", 8, 10)]
 
 
 def test_a_text_that_no_path_spells_has_no_times():

@@ -99,3 +99,32 @@ def test_what_cannot_be_heard_or_written_is_named(asked, tmp_path):
     (tmp_path / "noise.wav").write_bytes(b"no sound at all")
     with pytest.raises(TextError, match=r"noise\.wav"):
         predict(model, [str(tmp_path / "noise.wav")])
+
+
+def test_words_have_times_where_they_are_asked_for(asked, capsys):
+    _, model, folder = asked
+    (plain,), (timed,) = (predict(model, [str(folder / "short.wav")], language="de", words=on) for on in (False, True))
+    assert "words" not in plain and {key: value for key, value in timed.items() if key != "words"} == plain
+    spoken = "".join(word["word"] for word in timed["words"])
+    assert "".join(spoken.split()) == "".join(timed["text"].split()) != ""
+    assert all(0 <= word["start"] <= word["end"] <= timed["seconds"] for word in timed["words"])
+    assert main(["predict", str(model), str(folder / "short.wav"), "--language", "de", "--words"]) == 0
+    first = timed["words"][0]
+    assert f"{first['start']:.2f}–{first['end']:.2f} {first['word']}" in capsys.readouterr().out
+
+
+def test_each_recording_is_opened_once(asked, monkeypatch):
+    from inkstone.tasks import foreign_speech, recordings
+
+    _, model, folder = asked
+    opened = []
+    for module in (foreign_speech, recordings):
+        read = module.read_audio
+        monkeypatch.setattr(module, "read_audio", lambda *given, read=read: opened.append(given[0]) or read(*given))
+    sounds = [str(folder / f"{name}.wav") for name in ("long", "short", "long")]
+    predictor = Predictor.load(model)
+    kept = predictor.answers(predictor.task.asked(sounds))
+    assert opened == sounds[:2] + [sounds[2]] * 2  # the same sound twice is kept once
+    assert not predictor.task.ears.sounds and predictor.task.ears.room == foreign_speech.MOST_KEPT
+    predictor.task.ears.room = 0  # then it is read again
+    assert predictor.answers(predictor.task.asked(sounds)) == kept and len(opened) == 4 + 6

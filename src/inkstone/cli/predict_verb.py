@@ -24,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--language", metavar="LANGUAGE", help="of a Whisper: the language that is spoken; by default it tells"
     )
+    parser.add_argument("--words", action="store_true", help="of a Whisper: the time of each word, too")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         context=options.context,
         to=options.to,
         language=options.language,
+        words=options.words,
         device=options.device,
     )
     if options.out and options.out.lower().endswith(".conllu"):
@@ -81,9 +83,17 @@ def transcript(answer: dict[str, Any]) -> str:
     if "segments" in answer:
         lines = [f"  {each['start']:.2f}–{each['end']:.2f} {each['text']}" for each in answer["segments"]]
         language = f"\t{answer['language']}" if answer["language"] else ""
+        if answer.get("words"):
+            lines = [_word_times(answer)]
         return "\n".join((f"{answer['text'] or '(nothing)'}\t{answer['confidence']:.3f}{language}", *lines))
+    return "\n".join(
+        (f"{answer['text'] or '(nothing)'}\t{answer['confidence']:.3f}", *filter(None, [_word_times(answer)]))
+    )
+
+
+def _word_times(answer: dict[str, Any]) -> str:
     times = "  ".join(f"{word['start']:.2f}–{word['end']:.2f} {word['word']}" for word in answer["words"])
-    return f"{answer['text'] or '(nothing)'}\t{answer['confidence']:.3f}" + (f"\n  {times}" if times else "")
+    return times and f"  {times}"
 
 
 def as_text(answer: dict[str, Any]) -> str:

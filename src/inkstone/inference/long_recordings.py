@@ -7,7 +7,7 @@ Several recordings are read side by side, a window of each at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -16,14 +16,26 @@ from torch import Tensor
 
 from inkstone.audio.whisper_features import FRAMES_A_SECOND, HOP, whisper_features
 from inkstone.errors import RunError
+from inkstone.inference.attention_times import aligning_heads, first_states
 from inkstone.inference.packed import Writer, for_writing
 from inkstone.inference.whisper_decoding import Decoding, Heard, decode_windows, languages_of
+from inkstone.inference.word_times import spelled_words
+from inkstone.models.encoder_decoder import Memory
 from inkstone.models.whisper import FRAMES_A_STATE, STATES_A_SECOND, Whisper
 from inkstone.tokens.speech_tokens import SpeechTokens
 from inkstone.tokens.tokenizer import Tokenizer
 
 WINDOWS_AT_ONCE = 8
 WARM = 0.5  # what was drawn at a higher temperature is not shown to the windows after it
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, and when it is said, in seconds from the begin of the recording."""
+
+    text: str
+    start: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class Segment:
     ids: tuple[int, ...]  # of the text
     window: int  # the frame at which the window begins that it was heard in
     heard: Heard
+    words: tuple[Word, ...] = ()  # where their times were asked for
 
 
 @dataclass
@@ -124,14 +137,44 @@ def _heard(
         for each, chances in zip(group, languages_of(model, tokens, memory), strict=True):
             if each.transcript.language is None:
                 each.transcript.language, each.transcript.languages = next(iter(chances)), chances
-    prompts = []
+    prompts, spoken = [], []
     for each in group:
         language = given if each.transcript.language is None else tokens.language(each.transcript.language)
+        spoken.append(language)
         before = [tokens.previous, *each.shown] if each.shown else []
         prompts.append([*before, *tokens.prompt(language, translate=decoding.translate, times=decoding.times)])
     seeds = [(decoding.seed * 1_000_003 + each.number) * 1_000_003 + each.at for each in group]
     generators = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds]
-    return decode_windows(writer, tokens, memory, torch.tensor(prompts, device=device), decoding, generators)
+    found = decode_windows(writer, tokens, memory, torch.tensor(prompts, device=device), decoding, generators)
+    if not decoding.words:
+        return found
+    sounds = [min(size, each.frames - each.at) // FRAMES_A_STATE for each in group]
+    rows = [Memory(memory.states[row : row + 1]) for row in range(len(group))]
+    return [
+        replace(heard, said_at=_said_at(model, *own, decoding.translate, tokens, heard.ids))
+        for heard, *own in zip(found, rows, sounds, spoken, strict=True)
+    ]
+
+
+def _said_at(
+    model: Whisper,
+    memory: Memory,
+    states: int,
+    language: int | None,
+    translate: bool,
+    tokens: SpeechTokens,
+    ids: Sequence[int],
+) -> tuple[int, ...]:
+    """The state at which each token of a window's text begins, and at which the last one ends: the text is read once more, without times.
+
+    The token before the text tells the first of it, the last token of it what comes after.
+    """
+    text = [number for number in ids if number < tokens.end]
+    if not text or not states:
+        return ()
+    prompt = tokens.prompt(language, translate=translate, times=False)
+    heads = aligning_heads(model, tokens.alignment_heads)
+    return tuple(first_states(model, memory, [*prompt, *text], len(prompt) - 1, heads, states).tolist())
 
 
 def _go_on(each: _Underway, heard: Heard, tokens: SpeechTokens, model: Whisper, decoding: Decoding) -> None:
@@ -143,6 +186,7 @@ def _go_on(each: _Underway, heard: Heard, tokens: SpeechTokens, model: Whisper, 
         each.at += frames
         return
     pieces, states = pieces_of(heard.ids, tokens.first_time, frames // FRAMES_A_STATE)
+    told = 0  # tokens of the text
     for first, last, ids in pieces:
         text_ids = tuple(number for number in ids if number < tokens.end)
         text = model.tokenizer.decode(text_ids).strip()
@@ -150,12 +194,23 @@ def _go_on(each: _Underway, heard: Heard, tokens: SpeechTokens, model: Whisper, 
             start, end = (begin / FRAMES_A_SECOND + state / STATES_A_SECOND for state in (first, last))
             start = min(start, transcript.seconds)
             end = min(max(start, end), transcript.seconds)
-            transcript.segments.append(Segment(start, end, text, text_ids, begin, heard))
+            said_at = [begin / FRAMES_A_SECOND + at / STATES_A_SECOND for at in heard.said_at[told:]]
+            words = _words(text_ids, said_at, model.tokenizer, transcript.seconds) if said_at else ()
+            transcript.segments.append(Segment(start, end, text, text_ids, begin, heard, words))
+        told += len(text_ids)
     each.at += frames if states is None else FRAMES_A_STATE * states
     if decoding.previous:
         written = [number for _, _, ids in pieces for number in ids] if heard.temperature < WARM else []
         kept = [*each.shown, *written] if written else []
         each.shown = kept[-(model.settings.context // 2 - 1) :]
+
+
+def _words(ids: Sequence[int], said_at: Sequence[float], tokenizer: Tokenizer, most: float) -> tuple[Word, ...]:
+    """The words of a text whose tokens begin at these seconds, up to the end of the recording."""
+    return tuple(
+        Word(word, min(said_at[first], most), min(said_at[last + 1], most))
+        for word, first, last in spelled_words(ids, tokenizer)
+    )
 
 
 def pieces_of(

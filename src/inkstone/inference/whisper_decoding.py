@@ -32,6 +32,7 @@ class Decoding:
     language: str | None = None  # its code; None: told from the sound
     translate: bool = False  # into English
     times: bool = True
+    words: bool = False  # whether the times of words are told, too
     beams: int = 1  # texts under way at a time; 1: always the likeliest next token
     length_penalty: float = 1.0  # an exponent, as in `beam_search`
     temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # each taken where the one before did not do
@@ -59,6 +60,7 @@ class Heard:
     compression: float  # bytes of the text for one byte of it compressed
     temperature: float
     no_speech: float  # the chance that nobody speaks
+    said_at: tuple[int, ...] = ()  # of words: the state at which each token of the text begins, and the last one ends
 
     def silent(self, decoding: Decoding) -> bool:
         """Whether nothing is said in the window."""

@@ -1,4 +1,4 @@
-"""Transcription by a Whisper checkpoint: text, language, and segments with their times.
+"""Transcription by a Whisper checkpoint: text, language, segments with their times, and where they are asked for those of words.
 
 It is asked, and scored, as a run that was tuned to transcribe. It writes case and punctuation and numbers as it learned to; where
 answers are scored, both sides are taken as they are spoken (`text/spoken.py`).
@@ -29,13 +29,33 @@ from inkstone.tokens.tokenizer import Tokenizer
 
 ENGLISH = "en"  # all that a Whisper translates into
 DIGITS = 2  # of seconds
+MOST_KEPT = 50_000_000  # samples, 200 MB: 52 minutes of sound
 
 
 class PlainEars(Ears):
-    """Reads recordings and keeps nothing of them: a Whisper has features of its own."""
+    """Reads recordings once: the sound of those that were looked at is kept until it is heard, as far as there is room for it.
+
+    A Whisper has features of its own.
+    """
+
+    def __init__(self, rate: int):
+        super().__init__(rate)
+        self.sounds: dict[str, Float[np.ndarray, " n"]] = {}
+        self.room = MOST_KEPT
 
     def keep(self, identity: str, samples: Float[np.ndarray, " n"], speed: float = 1.0) -> None:
-        """Nothing."""
+        """Keep the sound, if there is room."""
+        if len(samples) <= self.room and identity not in self.sounds:
+            self.sounds[identity] = samples
+            self.room -= len(samples)
+
+    def taken(self, utterance: Utterance) -> Float[np.ndarray, " n"]:
+        """The sound of a recording, which is let go of; read again where it was not kept."""
+        kept = self.sounds.pop(utterance.identity, None)
+        if kept is None:
+            return read_audio(utterance.content or utterance.audio, self.rate).samples
+        self.room += len(kept)
+        return kept
 
 
 class ForeignTranscribe(Transcribe):
@@ -43,10 +63,11 @@ class ForeignTranscribe(Transcribe):
 
     def __init__(self, tokens: SpeechTokens, tokenizer: Tokenizer):
         super().__init__(rate=RATE)
-        self.ears, self.tokens, self.tokenizer, self.decoding = PlainEars(RATE), tokens, tokenizer, Decoding()
+        self.ears: PlainEars = PlainEars(RATE)
+        self.tokens, self.tokenizer, self.decoding = tokens, tokenizer, Decoding()
 
-    def listen(self, language: str | None, to: str | None) -> None:
-        """What language is spoken (none: told from the sound), and which one to write (none: the same).
+    def listen(self, language: str | None, to: str | None, words: bool = False) -> None:
+        """What language is spoken (none: told from the sound), which one to write (none: the same), and whether words have times.
 
         Raises RunError for one that the checkpoint does not know.
         """
@@ -57,7 +78,7 @@ class ForeignTranscribe(Transcribe):
         translate = to == ENGLISH != language
         if translate and self.tokens.translate is None:
             raise RunError("this checkpoint has no token for translation; leave out the language to write")
-        self.decoding = replace(self.decoding, language=language, translate=translate)
+        self.decoding = replace(self.decoding, language=language, translate=translate, words=words)
 
     def answer(self, example: Utterance, outputs: Sequence[Transcript]) -> Answer:
         """Text, language, segments with their times in seconds, the mean probability of a token, and the recording's length."""
@@ -74,6 +95,12 @@ class ForeignTranscribe(Transcribe):
             "confidence": float(np.exp(mean)) if heard else 0.0,
             "seconds": example.seconds,
         }
+        if self.decoding.words:
+            told["words"] = [
+                {"word": word.text, "start": round(word.start, DIGITS), "end": round(word.end, DIGITS)}
+                for segment in found.segments
+                for word in segment.words
+            ]
         if found.languages and found.language is not None:
             told["language_probability"] = found.languages[found.language]
         if not found.segments:
@@ -108,7 +135,7 @@ class WhisperPredictor(Predictor):
 
         def sounds() -> Iterator[Float[np.ndarray, " n"]]:
             for number in numbers:
-                yield read_audio(examples[number].content or examples[number].audio, RATE).samples
+                yield self.task.ears.taken(examples[number])
 
         outputs: list[list[Any]] = [[] for _ in examples]
         for number, transcript in transcribe(self.listener, self.task.tokens, sounds(), self.task.decoding):

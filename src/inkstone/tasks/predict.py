@@ -146,6 +146,7 @@ def predict(
     context: str | Path | None = None,
     to: str | None = None,
     language: str | None = None,
+    words: bool = False,
     device: str = "auto",
 ) -> list[Answer]:
     """What a tuned model says to each input: a text, or what else the task takes (pairs, records, lists of words).
@@ -153,7 +154,8 @@ def predict(
     files: plain text, a line an input; csv, tsv or JSON lines, a record an input, by the columns of the training data.
     context: of a run that answers questions, a file with the text that all inputs, questions then, are about.
     to: of a run that translates into several languages, the one to translate into; of a Whisper, "en" for English.
-    language: of a Whisper, the language that is spoken; none: it tells by itself.
+    language: of a Whisper, the language that is spoken; none: it tells by itself. words: of a Whisper, whether words have times, as those
+    of a run that transcribes always have.
     Each answer holds the keys of the task (`label` and `probabilities` of a classifier), and `input`; `cut` is true of
     an input whose end was left out, since it is longer than the model's context.
     Raises RunError for a folder that was not tuned, TextError for files and inputs that cannot be read.
@@ -169,7 +171,9 @@ def predict(
         about = "\n\n".join(text for frame in read([context]) for text in frame["text"].to_list())
         given = [[question, about] for question in inputs]
     if isinstance(predictor.task, HearsLanguages):
-        predictor.task.listen(language, to)
+        predictor.task.listen(language, to, words)
+    elif words and predictor.task.name != "transcribe":
+        raise RunError(f"{run} was tuned for the task {predictor.task.name}; times of words are of recordings")
     elif language is not None:
         raise RunError(f"{run} knows nothing of spoken languages; leave the language out")
     elif to is not None:
