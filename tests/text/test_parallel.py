@@ -72,7 +72,15 @@ def test_lines_are_broken_at_line_ends_alone(tmp_path):
 def test_a_word_in_both_names_is_no_language(tmp_path):
     one, two = write(tmp_path / "my_source.txt", "Ink."), write(tmp_path / "my_target.txt", "墨。")
     assert sides(one, two) == [((None, "Ink."), (None, "墨。"))]
-    assert sides(one, write(tmp_path / "letters.de.txt", "Tinte.")) == [(("my", "Ink."), ("de", "Tinte."))]
+    one, two = write(tmp_path / "no_1.en", "Ink."), write(tmp_path / "no_1.de", "Tinte.")
+    assert sides(one, two) == [(("en", "Ink."), ("de", "Tinte."))]
+
+
+def test_a_short_word_is_a_language_only_where_a_name_ends(tmp_path):
+    one, two = write(tmp_path / "my_source.txt", "Ink."), write(tmp_path / "letters.de.txt", "Tinte.")
+    assert sides(one, two) == [((None, "Ink."), ("de", "Tinte."))]
+    for name, code in (("is_it.it.txt", "it"), ("it.txt", "it"), ("letters.NO", "no"), ("he_is_my_id.zip.txt", None)):
+        assert language_of_name(name)[0] == code
 
 
 def test_files_in_folders_of_another_system_belong_to_their_folder():

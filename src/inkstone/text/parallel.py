@@ -33,6 +33,9 @@ TARGET_NAMES = ("target", "tgt", "translation", "translated", "译文", "譯文"
 SAMPLE = 200  # records by which columns are told
 PACKED = (".gz", ".xz", ".bz2", ".zst")
 _PART = re.compile(r"[^\W\d_]+")
+# Codes that are words, too, of which names are made: languages only where a name ends, as in letters.it.txt.
+_WORDS = frozenset(("be", "he", "hi", "id", "is", "it", "la", "my", "no"))
+_OF_TEXT = re.compile(r"\.(txt|text|lines|tok|bpe|raw)$", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z][\w ]{0,30}", re.ASCII)  # of a column, as tables have them
 _TMX = re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE tmx\b|<tmx\b)", re.DOTALL)
 
@@ -135,11 +138,14 @@ def unpacked_name(name: str) -> str:
 def language_of_name(name: str) -> tuple[str | None, str]:
     """The language that a file's name tells, the last one in it, and what is left of the name.
 
-    >>> language_of_name("news.en-de.de.gz"), language_of_name("zh.txt"), language_of_name("letters.txt")
-    (('de', 'news.en-de.*'), ('zh', '*.txt'), (None, 'letters.txt'))
+    >>> language_of_name("news.en-de.de.gz"), language_of_name("zh.txt"), language_of_name("is_it_my_text.txt")
+    (('de', 'news.en-de.*'), ('zh', '*.txt'), (None, 'is_it_my_text.txt'))
     """
     plain = unpacked_name(PurePosixPath(name).name)
+    end = len(_OF_TEXT.sub("", plain))
     for match in reversed(list(_PART.finditer(plain))):
+        if match[0].lower() in _WORDS and match.end() < end:
+            continue
         if code := language_code(match[0]):
             return code, f"{plain[: match.start()]}*{plain[match.end() :]}"
     return None, plain
