@@ -12,7 +12,7 @@ the threshold being that which brings the highest F1 on dev.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +30,7 @@ from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.answer_windows import Said, said, windows
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.framing import Frame
+from inkstone.tasks.task_settings import from_settings
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.squad import Asked, asked_of, placed_answer, questions_of_paragraphs, read_questions
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
@@ -96,9 +97,7 @@ class ExtractAnswer:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "ExtractAnswer":
         """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
-        if unknown := settings.keys() - {each.name for each in fields(cls)}:
-            raise RecipeError(f"the task answer has no setting {', '.join(sorted(unknown))}")
-        return cls(**settings)
+        return from_settings(cls, settings)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -11,7 +11,7 @@ With `blend` a classifier by counts is asked, too (`counts_beside.py`), and its 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from inkstone.errors import RecipeError, TextError
+from inkstone.errors import TextError
 from inkstone.evaluation.calibration import believable_temperature, tempered
 from inkstone.evaluation.opinion_pool import fit_share, fit_share_of_several, pooled
 from inkstone.models.headed import Headed, HeadSettings, Pooling
@@ -33,6 +33,7 @@ from inkstone.tasks.classify_scores import label_details, label_measures, label_
 from inkstone.tasks.columns import FIRST_NAMES, SECOND_NAMES, by_name, label_column, named, refuse_other_kind
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.labelled import Labelled
+from inkstone.tasks.task_settings import from_settings, with_tuples
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.augmentation import Neighbours, variants
 from inkstone.text.records import Record, read_records
@@ -82,11 +83,7 @@ class Classify:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Classify":
         """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
-        known = {each.name for each in fields(cls)}
-        if unknown := settings.keys() - known:
-            raise RecipeError(f"the task classify has no setting {', '.join(sorted(unknown))}")
-        given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-        return cls(**given)
+        return from_settings(cls, with_tuples(settings))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -15,7 +15,7 @@ Scored by Spearman's correlation, where pairs have scores; else by how well each
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,6 +31,7 @@ from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.related_texts import Columns, Related, read_related
 from inkstone.tasks.retrieval_places import own_places, places_by_words, rank_correlation, rank_statistics, words_alike
+from inkstone.tasks.task_settings import from_settings
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.text_column import as_text
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
@@ -73,9 +74,7 @@ class Embed:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Embed":
         """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
-        if unknown := settings.keys() - {each.name for each in fields(cls)}:
-            raise RecipeError(f"the task embed has no setting {', '.join(sorted(unknown))}")
-        return cls(**settings)
+        return from_settings(cls, settings)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

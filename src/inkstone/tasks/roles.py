@@ -12,7 +12,7 @@ Sources: Gildea and Jurafsky 2002; Zhou and Xu 2015 and He et al. 2017 (roles as
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,6 +39,7 @@ from inkstone.tasks.role_sentences import (
     role_tags,
 )
 from inkstone.tasks.tagged import words_in_columns
+from inkstone.tasks.task_settings import from_settings, with_tuples
 from inkstone.tasks.understanding import Understanding
 from inkstone.tasks.word_windows import Window, encode_words, windows
 from inkstone.text.predicates import VERB, question_of
@@ -86,11 +87,7 @@ class Roles:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Roles":
         """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
-        known = {each.name for each in fields(cls)}
-        if unknown := settings.keys() - known:
-            raise RecipeError(f"the task roles has no setting {', '.join(sorted(unknown))}")
-        given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-        return cls(**given)
+        return from_settings(cls, with_tuples(settings))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

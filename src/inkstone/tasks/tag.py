@@ -11,7 +11,7 @@ With `blend` a CRF over feature templates is asked, too (`features_beside.py`), 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,6 +45,7 @@ from inkstone.tasks.tagged import (
     words_in_columns,
     words_of,
 )
+from inkstone.tasks.task_settings import from_settings, with_tuples
 from inkstone.tasks.understanding import Understanding
 from inkstone.tasks.word_windows import encode_words, windows
 from inkstone.text.dictionary import dictionary_positions, dictionary_tags
@@ -100,11 +101,7 @@ class Tag:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Tag":
         """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
-        known = {each.name for each in fields(cls)}
-        if unknown := settings.keys() - known:
-            raise RecipeError(f"the task tag has no setting {', '.join(sorted(unknown))}")
-        given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-        return cls(**given)
+        return from_settings(cls, with_tuples(settings))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
