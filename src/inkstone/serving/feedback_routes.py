@@ -26,13 +26,12 @@ class Said(Part):
 
 
 class Marked(Part):
-    """What a person said of an answer: 1 for good, −1 for bad. A good one with another beside it is better than that one."""
+    """What a person said of an answer: that it is good, bad, or better than another one."""
 
-    mark: Literal[1, -1]
+    kind: Literal["up", "down", "better"]
+    messages: list[Said] = Field(min_length=1, max_length=1000)
     answer: Text
-    messages: list[Said] | None = Field(None, max_length=1000)
-    prompt: Text | None = Field(None, description="of a base model, in place of messages")
-    other: Text | None = Field(None, description="another answer to the same, than which a good one is better")
+    other: Text | None = Field(None, description="of `better`, the answer that was not preferred; else it says nothing")
     model: str = Field("", max_length=256)
     other_model: str = Field("", max_length=256)
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -41,19 +40,14 @@ class Marked(Part):
 @router.post("", responses=documented())
 async def keep(asked: Marked, request: Request) -> dict[str, Any]:
     """Keep a mark; once this is answered it is on the disk."""
-    if (asked.messages is None) == (asked.prompt is None):
-        raise ApiError(400, "send either messages or a prompt", param="messages")
-    messages = [{"role": "user", "content": asked.prompt}] if asked.messages is None else asked.messages
-    plain = [message if isinstance(message, dict) else message.model_dump() for message in messages]
-    other = asked.other if asked.mark == 1 and asked.other and asked.other.strip() != asked.answer.strip() else None
-    kind = "better" if other is not None else "up" if asked.mark == 1 else "down"
+    compared = asked.kind == "better"
     mark = checked(
-        kind,
-        plain,
+        asked.kind,
+        [message.model_dump() for message in asked.messages],
         asked.answer,
-        other,
+        asked.other if compared else None,
         model=asked.model,
-        other_model=asked.other_model if other is not None else "",
+        other_model=asked.other_model if compared else "",
         settings=asked.settings,
     )
     return (await asyncio.to_thread(_studio(request).folder.feedback.add, mark)).to_dict()

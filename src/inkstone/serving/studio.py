@@ -20,7 +20,7 @@ from inkstone.serving.text_inspection import inspected
 from inkstone.serving.training_jobs import Job, TrainingJobs
 from inkstone.text.sampling import text_bytes
 from inkstone.training.machine import Machine, measure_machine
-from inkstone.training.preview import preview
+from inkstone.training.preview import checked_recipe, preview
 
 RUNS = Path("runs")  # where models have no folder of their own here
 MOST_REMEMBERED = 32  # texts whose facts are kept
@@ -77,7 +77,9 @@ class Studio:
     def train(self, number: str, minutes: float | None, settings: Mapping[str, Any], name: str | None) -> Job:
         """Begin to train on a text, or let it wait. Raises StudioError, RecipeError."""
         noted, path = self.folder.text(number)
-        return self.jobs.train(path, noted.name, minutes, allowed(settings), name or noted.name.partition(".")[0])
+        chosen = allowed(settings)
+        checked_recipe(minutes, chosen)
+        return self.jobs.train(path, noted.name, minutes, chosen, name or noted.name.partition(".")[0])
 
     def this_machine(self) -> Machine:
         """What this machine can do, measured once."""

@@ -26,10 +26,7 @@ def preview(
 
     Raises RecipeError for settings that cannot hold.
     """
-    recipe = with_settings(Recipe(), settings)
-    if minutes is not None:
-        recipe = with_settings(recipe, [f"train.minutes={minutes}"], "minutes")
-    check(recipe)
+    recipe = checked_recipe(minutes, settings)
     train = recipe.train
     minutes = train.minutes or (None if train.steps else DEFAULT_MINUTES)
     seconds = None if train.steps is not None or minutes is None else SHARE_FOR_TRAINING * 60 * minutes
@@ -61,3 +58,12 @@ def preview(
         why = f"the text will be read {predicted['epochs']:.1f} times"
         choices.append(Choice("dropout", dropout_for(predicted["epochs"]), why))
     return {"choices": [vars(choice) for choice in choices], "predicted": predicted, "minutes": minutes}
+
+
+def checked_recipe(minutes: float | None, settings: Sequence[str]) -> Recipe:
+    """The recipe of so many minutes with these settings. Raises RecipeError for what cannot hold."""
+    recipe = with_settings(Recipe(), settings)
+    if minutes is not None:
+        recipe = with_settings(recipe, [f"train.minutes={minutes}"], "minutes")
+    check(recipe)
+    return recipe
