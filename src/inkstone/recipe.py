@@ -75,6 +75,7 @@ class ModelSection(Section):
     whole_words: bool | None = None  # encoder
     n_decoder_layers: int | None = Field(default=None, ge=1)  # encoder_decoder
     norm: Literal["pre", "post"] | None = None  # encoder_decoder
+    copying: bool | None = None  # encoder_decoder
     positions: Literal["sinusoidal", "learned", "rotary"] | None = None  # encoder_decoder
     body: Literal["lstm", "transformer"] | None = None  # text_vae
     piece: Literal["sentence", "line", "window"] | None = None  # text_vae

@@ -98,6 +98,10 @@ def config_from(settings: EncoderDecoderSettings, dtype: torch.dtype, end: int) 
             f"shared = {s.shared}, tied = {s.tied} is laid out neither as BART (post, learned, True, shared if tied) "
             "nor as Marian (post, sinusoidal, False)"
         )
+    if s.copying:
+        raise RunError(
+            "an encoder-decoder that copies from its source has no layout elsewhere; tune with model.copying=false for one that has"
+        )
     names = {ours: theirs for theirs, ours in _ACTIVATIONS.items()}
     return {
         "architectures": [ARCHITECTURES[kind]],

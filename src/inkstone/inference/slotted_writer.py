@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from inkstone.errors import RunError
 from inkstone.inference.prefill import device_of
 from inkstone.layers.slot_cache import SlotCache
 from inkstone.models.encoder_decoder import EncoderDecoder, Memory, Written
@@ -16,6 +17,8 @@ class SlottedWriter:
 
     def __init__(self, model: EncoderDecoder, slots: int, capacity: int, sources: bool):
         s = model.settings
+        if sources and s.copying:
+            raise RunError("a model that copies from its source is asked by: inkstone predict RUN TEXT")
         self.model, self.slots, self.capacity = model, slots, capacity
         self.tokenizer = model.tokenizer
         self.device = device_of(model)

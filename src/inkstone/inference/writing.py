@@ -178,7 +178,7 @@ def write_batch(
     while True:
         length += 1
         states, state = model.branch(read, state, before + length - 1, visible)
-        scores = writer.logits(states).float().log_softmax(-1)
+        scores = writer.model.with_copies(writer.logits(states), states, read, state).float().log_softmax(-1)
         scores = rules.allowed(scores[..., : rules.vocabulary or model.tokenizer.vocab_size], written)
         values, parents, tokens = best_extensions(scores, totals, rules.looked_at)
         gains = scores[torch.arange(len(number), device=device)[:, None], parents, tokens]

@@ -230,6 +230,14 @@ class Headed(nn.Module):
             torch.cat((first, batch.written[:, :-1]), dim=1), memory=self.body.encode(batch.ids, document)
         )
 
+    def written_logits(self, batch: ExampleBatch) -> Float[Tensor, "b u v"]:
+        """The logits of each token that is to be written, those before it being read, and where the body copies its share in them."""
+        assert isinstance(self.body, WritesText) and batch.written is not None
+        document = None if bool(batch.valid.all()) else torch.where(batch.valid, 0, PADDING)
+        first = torch.full_like(batch.written[:, :1], self.body.first)
+        read = torch.cat((first, batch.written[:, :-1]), dim=1)
+        return self.body(read, memory=self.body.encode(batch.ids, document))
+
     def states_before(
         self, batch: ExampleBatch
     ) -> tuple[Float[Tensor, "n width"], Int[Tensor, " n"], Int[Tensor, " n"]]:
@@ -270,7 +278,7 @@ class Headed(nn.Module):
         if self.head.kind == "ctc":
             return self.heard(batch)[0]
         if self.head.kind == "text":
-            return F.linear(self.written_states(batch), self.body.output_weight)
+            return self.written_logits(batch)
         if self.head.kind == "token":
             return self._scored(self.unit_states(batch))
         states = self.states(batch)
