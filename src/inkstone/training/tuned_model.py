@@ -1,6 +1,7 @@
 """The model that is tuned: the body of a run or a checkpoint, or a fresh one, and on it the head of the task."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,19 @@ from inkstone.training.tuning_plan import (
 SHARE_OF_RATE = 0.2  # of the learning rate, where a model is to stay near itself as it began
 
 
+@dataclass
+class Start:
+    """What a run begins with: a model that is there, or nothing but a tokenizer."""
+
+    texts: list[str]  # of the examples, as the body is to hold them
+    tokenizer: Tokenizer
+    longest: int  # tokens that the body may hold
+    source: Any = None  # the model that is tuned, its head included
+    body: Any = None
+    pooler: Any = None
+    choices: list[Choice] = field(default_factory=list)
+
+
 def tuned_model(
     recipe: Recipe, task: Task, examples: Sequence[Any], folder: Path, resumed: bool
 ) -> tuple[Headed, int, list[Choice]]:
@@ -45,67 +59,76 @@ def tuned_model(
     A tokenizer that is learned is kept in the run's `folder`, where a `resumed` call finds it.
     Raises RunError and CheckpointError for a model that cannot be opened, RecipeError for one that no head can stand on.
     """
-    train, choices, source, pooler = recipe.train, [], None, None
-    if recipe.task.model is not None:
-        source, pooler = load(recipe.task.model, dtype=torch.float32), pooler_of(local_folder(recipe.task.model))
-        body = body_that_fits(source)
-        texts = texts_for(body.family, task, examples)
-        longest = min(LONGEST_CONTEXT, getattr(body.settings, "context", LONGEST_CONTEXT))
-        choices.append(
-            Choice("body", recipe.task.model, f"{body.family}, {body.settings.width} wide, as it was trained")
-        )
-        dropout = 0.0 if isinstance(task, KeepsReference) else None  # or the model would differ from itself as it began
-        body, chosen = with_dropout(body, dropout if recipe.model.dropout is None else recipe.model.dropout)
-        choices += chosen
-        tokenizer = body.tokenizer
-    else:
-        texts = texts_for(recipe.model.family, task, examples)
-        tokenizer = _tokenizer(recipe, texts, folder, resumed, getattr(task, "largest_vocabulary", LARGEST_VOCABULARY))
-        longest = LONGEST_CONTEXT
+    train, fresh = recipe.train, recipe.task.model is None
+    start = _from_the_start(recipe, task, examples, folder, resumed) if fresh else _opened(recipe, task, examples)
     if isinstance(task, NeedsTokens):
-        old = tokenizer
-        tokenizer, new = with_tokens(old, task.tokens)
-        if recipe.task.model is not None and new:
-            names = [name for name in task.tokens if old.backend.token_to_id(name) is None]
-            body = with_more_tokens(body, tokenizer, new[0], [old.encode(name) or [old.end] for name in names])
+        _add_tokens(start, task)
     unlearned: list[int] = []
     if isinstance(task, ReadsByTemplate):
         where = None if recipe.task.model is None else local_folder(recipe.task.model)
-        tokenizer, unlearned = task.converse(tokenizer, where)
+        start.tokenizer, unlearned = task.converse(start.tokenizer, where)
         lengths = task.lengths(examples)
-        longest = longest_conversation(longest if recipe.task.model is None else body.settings)
+        start.longest = longest_conversation(start.longest if fresh else start.body.settings)
     else:
-        lengths = [len(ids) for ids in tokenizer.encode_batch(texts)]
-    probe = Frame.of(tokenizer, 1 << 20)
-    extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
-    kind = body_family(recipe.model.family) if recipe.task.model is None else type(body)
-    any_length = getattr(kind, "longest_input", None)
-    context = (
-        recipe.model.context
-        or any_length
-        or context_for_texts(lengths, extra, longest, getattr(task, "covered", COVERED))
-    )
-    if recipe.task.model is None:
+        lengths = [len(ids) for ids in start.tokenizer.encode_batch(start.texts)]
+    context, choice = _context(recipe, task, start, lengths)
+    if fresh:
         family = recipe.model.family
-        body = fresh_body(recipe, family, tokenizer, len(examples), context)
+        start.body = fresh_body(recipe, family, start.tokenizer, len(examples), context)
         why = f"for {len(examples):,} examples, from the start"
-        choices.append(Choice("body", f"{family}, {body.settings.width} wide", why))
+        start.choices.append(Choice("body", f"{family}, {start.body.settings.width} wide", why))
     if isinstance(task, ReadsByTemplate):
-        body, chosen = made_to_converse(body, tokenizer, context, unlearned, recipe.task.model is None)
-        choices += chosen
-    fresh = recipe.task.model is None
-    holds = (
-        f"reads up to {any_length:,} {getattr(kind, 'reads', 'tokens')}"
-        if any_length
-        else "holds nearly all texts whole"
-    )
-    choices.append(Choice("context", context, GIVEN if recipe.model.context else holds))
-    head, choice = head_for(task.head(), recipe.task, source)
-    model = Headed(body, head).initialise_head(torch.Generator().manual_seed(train.seed))
-    choices += choice + begin_at_head(model, source, pooler)
+        start.body, chosen = made_to_converse(start.body, start.tokenizer, context, unlearned, fresh)
+        start.choices += chosen
+    start.choices.append(choice)
+    head, chosen = head_for(task.head(), recipe.task, start.source)
+    model = Headed(start.body, head).initialise_head(torch.Generator().manual_seed(train.seed))
+    start.choices += chosen + begin_at_head(model, start.source, start.pooler)
     slower = SHARE_OF_RATE if isinstance(task, KeepsReference) and not recipe.task.lora_rank else 1.0
-    choices += choose_rates(train, body, fresh, slower)
-    return model, context, choices
+    return model, context, start.choices + choose_rates(train, start.body, fresh, slower)
+
+
+def _opened(recipe: Recipe, task: Task, examples: Sequence[Any]) -> Start:
+    """The model of a run or a checkpoint."""
+    assert recipe.task.model is not None
+    source, pooler = load(recipe.task.model, dtype=torch.float32), pooler_of(local_folder(recipe.task.model))
+    body = body_that_fits(source)
+    told = f"{body.family}, {body.settings.width} wide, as it was trained"
+    dropout = 0.0 if isinstance(task, KeepsReference) else None  # or the model would differ from itself as it began
+    body, chosen = with_dropout(body, dropout if recipe.model.dropout is None else recipe.model.dropout)
+    longest = min(LONGEST_CONTEXT, getattr(body.settings, "context", LONGEST_CONTEXT))
+    choices = [Choice("body", recipe.task.model, told), *chosen]
+    return Start(texts_for(body.family, task, examples), body.tokenizer, longest, source, body, pooler, choices)
+
+
+def _from_the_start(recipe: Recipe, task: Task, examples: Sequence[Any], folder: Path, resumed: bool) -> Start:
+    """A tokenizer alone."""
+    texts = texts_for(recipe.model.family, task, examples)
+    largest = getattr(task, "largest_vocabulary", LARGEST_VOCABULARY)
+    return Start(texts, _tokenizer(recipe, texts, folder, resumed, largest), LONGEST_CONTEXT)
+
+
+def _add_tokens(start: Start, task: NeedsTokens) -> None:
+    """Give tokenizer and body the tokens of a task that no text is made of."""
+    old = start.tokenizer
+    start.tokenizer, new = with_tokens(old, task.tokens)
+    if start.body is not None and new:
+        names = [name for name in task.tokens if old.backend.token_to_id(name) is None]
+        pieces = [old.encode(name) or [old.end] for name in names]
+        start.body = with_more_tokens(start.body, start.tokenizer, new[0], pieces)
+
+
+def _context(recipe: Recipe, task: Task, start: Start, lengths: Sequence[int]) -> tuple[int, Choice]:
+    """Tokens of the longest input, and the choice of it in words."""
+    probe = Frame.of(start.tokenizer, 1 << 20)
+    extra = len(probe.pair_before) + len(probe.pair_between) + len(probe.pair_after)
+    kind = body_family(recipe.model.family) if start.body is None else type(start.body)
+    any_length, covered = getattr(kind, "longest_input", None), getattr(task, "covered", COVERED)
+    context = recipe.model.context or any_length or context_for_texts(lengths, extra, start.longest, covered)
+    why = "holds nearly all texts whole"
+    if any_length:
+        why = f"reads up to {any_length:,} {getattr(kind, 'reads', 'tokens')}"
+    return context, Choice("context", context, GIVEN if recipe.model.context else why)
 
 
 def choose_rates(train: TrainSection, body: Any, fresh: bool, slower: float = 1.0) -> list[Choice]:
