@@ -45,6 +45,9 @@ LLAMA3 = dict(
     rope_type="llama3", rope_theta=500.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
     original_max_position_embeddings=24,
 )  # fmt: skip
+YARN = dict(rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=24)
+MSCALE = dict(YARN, beta_fast=8.0, beta_slow=2.0, mscale=1.0, mscale_all_dim=0.7, truncate=False)
+DYNAMIC = dict(rope_type="dynamic", rope_theta=10_000.0, factor=2.0)
 LINEAR = dict(rope_type="linear", rope_theta=10_000.0, factor=2.5)
 GPT2 = dict(
     vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=96, bos_token_id=None, eos_token_id=None
@@ -58,6 +61,11 @@ CHECKPOINTS = {
     "llama-tied": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, tie_word_embeddings=True)),
     "llama-llama3": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, rope_parameters=LLAMA3)),
     "llama-linear": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, rope_parameters=LINEAR)),
+    "llama-yarn": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, rope_parameters=YARN)),
+    "qwen2-yarn": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE, rope_parameters=MSCALE)),
+    "llama-dynamic": lambda: LlamaForCausalLM(
+        LlamaConfig(**{**SHAPE, "max_position_embeddings": 24}, rope_parameters=DYNAMIC)
+    ),
     "llama-biases": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, attention_bias=True, mlp_bias=True)),
     "mistral": lambda: MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=None)),
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE)),

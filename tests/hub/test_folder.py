@@ -14,6 +14,7 @@ from inkstone.errors import CheckpointError, RunError
 from inkstone.hub.folder import load, save
 from inkstone.layers.rotary import RotaryScaling
 from inkstone.models.base import LanguageModel
+from inkstone.models.longer_context import SCALINGS, longer_context
 from inkstone.tokens.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 from .checkpoints import (
@@ -92,6 +93,13 @@ OURS = {
     "llama": dict(attention_bias=True, hidden_bias=True, tied=False),
     "llama-llama3": dict(layout="llama", rotary_scaling=RotaryScaling("llama3", 4.0, 1.0, 4.0, 24)),
     "llama-linear": dict(layout="llama", rotary_scaling=RotaryScaling("linear", 3.0, original_context=96)),
+    "llama-dynamic": dict(
+        layout="llama", context=24, rotary_scaling=RotaryScaling("dynamic", 2.0, original_context=24)
+    ),
+    "qwen3-yarn": dict(
+        layout="qwen3", rotary_scaling=RotaryScaling("yarn", 3.0, original_context=24, attention_factor=1.3)
+    ),
+    "llama-yarn": dict(layout="llama", rotary_scaling=RotaryScaling("yarn", 3.0, original_context=24)),
     "gpt2": {},
     "gpt2-untied": dict(layout="gpt2", tied=False, dropout=0.1),
 }
@@ -109,6 +117,33 @@ def test_transformers_opens_what_is_saved(name, tmp_path):
     assert again.settings == ours.settings and again.tokenizer.fingerprint == ours.tokenizer.fingerprint
     for (key, mine), (_, back) in zip(ours.named_parameters(), again.named_parameters(), strict=True):
         assert torch.equal(mine, back), key
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_a_context_that_was_stretched_opens_as_such_in_transformers(scaling, tmp_path):
+    stretched = longer_context(decoder("llama", context=16), 64, scaling)
+    save(stretched, tmp_path)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert theirs.config.max_position_embeddings == 64
+    assert difference(stretched, theirs, some_ids()) < 1e-4
+    assert difference(decoder("llama", context=16), theirs, some_ids()) > 1e-2
+    again = load(tmp_path)
+    assert difference(again, theirs, some_ids()) < 1e-4 and again.settings.context == 64
+
+
+@pytest.mark.parametrize("name", ["mistral", "qwen3-tied", "qwen2"])
+def test_attention_in_a_window_is_read_as_far_as_the_window(name, tmp_path):
+    save_checkpoint(checkpoint(name), tmp_path)
+    on = (
+        {}
+        if name == "mistral"
+        else dict(use_sliding_window=True, max_window_layers=0, layer_types=["sliding_attention"] * 2)
+    )
+    edit_config(tmp_path, sliding_window=24, **on)
+    ours, theirs = load(tmp_path), AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert ours.settings.context == 24
+    assert difference(ours, theirs, some_ids()[:, :24]) < 1e-4
+    assert difference(ours, theirs, some_ids()) > 1e-3  # which is why nothing longer is read at once
 
 
 @pytest.mark.parametrize("name", ["qwen3", "llama", "gpt2"])
@@ -199,8 +234,8 @@ def test_tensors_that_do_not_fit_are_named(change, message, tmp_path):
         ("llama", dict(architectures=None, model_type="t5"), "the architecture is t5"),
         (
             "llama",
-            dict(rope_parameters={"rope_type": "yarn", "factor": 2.0}),
-            "'yarn'; Inkstone has default, linear, llama3",
+            dict(rope_parameters={"rope_type": "longrope", "factor": 2.0}),
+            "'longrope'; Inkstone has default, linear, llama3, dynamic, yarn",
         ),
         (
             "llama",
@@ -213,9 +248,8 @@ def test_tensors_that_do_not_fit_are_named(change, message, tmp_path):
         ("llama", dict(hidden_size="wide"), "hidden_size is 'wide'"),
         ("llama", dict(vocab_size=None), "vocab_size is None"),
         ("llama", dict(vocab_size=100), "tokenizer has .* tokens, but the model only 100"),
-        ("mistral", dict(sliding_window=64), "sliding_window = 64"),
-        ("qwen3-tied", dict(use_sliding_window=True), "use_sliding_window = True"),
-        ("qwen3-tied", dict(layer_types=["sliding_attention"] * 2), "layer_types"),
+        ("mistral", dict(sliding_window=0), "sliding_window is 0"),
+        ("qwen3-tied", dict(layer_types=["linear_attention"] * 2), "layer_types"),
         ("gpt2", dict(activation_function="relu"), "activation_function = 'relu'"),
         ("gpt2", dict(scale_attn_by_inverse_layer_idx=True), "scale_attn_by_inverse_layer_idx = True"),
     ],

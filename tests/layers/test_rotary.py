@@ -3,9 +3,10 @@
 import pytest
 import torch
 from transformers import LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
 
-from inkstone.layers.rotary import KeepsFrequencies, RotaryScaling, frequencies, rotate, rotation
+from inkstone.layers.rotary import KeepsFrequencies, RotaryScaling, frequencies, raised, rotate, rotation
 
 CASES = {
     "default": (None, dict(rope_type="default")),
@@ -18,6 +19,22 @@ CASES = {
             low_freq_factor=1.0,
             high_freq_factor=4.0,
             original_max_position_embeddings=64,
+        ),
+    ),
+    "yarn": (
+        RotaryScaling("yarn", 8.0, original_context=64),
+        dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=64),
+    ),
+    "yarn, all given": (
+        RotaryScaling("yarn", 4.0, original_context=128, fast=8.0, slow=2.0, attention_factor=1.2, whole_pairs=False),
+        dict(
+            rope_type="yarn",
+            factor=4.0,
+            original_max_position_embeddings=128,
+            beta_fast=8.0,
+            beta_slow=2.0,
+            attention_factor=1.2,
+            truncate=False,
         ),
     ),
 }
@@ -34,7 +51,30 @@ def test_frequencies_and_turns_equal_those_of_transformers(name, theta):
     x = torch.randn(2, 3, 50, 32, generator=torch.Generator().manual_seed(0))
     positions = torch.arange(7, 57)[None]
     expected, _ = apply_rotary_pos_emb(x, x, *theirs(x, positions))
-    torch.testing.assert_close(rotate(x, *rotation(omega, 7, 50)), expected, rtol=1e-4, atol=1e-4)
+    gain = 1.0 if scaling is None else scaling.gain
+    assert gain == pytest.approx(theirs.attention_scaling, abs=1e-9)
+    turned = rotate(x, *(part * gain for part in rotation(omega, 7, 50)))
+    torch.testing.assert_close(turned, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [1, 64, 65, 200, 512])
+def test_dynamic_frequencies_equal_those_of_transformers_at_each_length(length):
+    parameters = {"rope_theta": 1000.0, "rope_type": "dynamic", "factor": 2.0}
+    config = LlamaConfig(head_dim=32, rope_parameters=parameters, max_position_embeddings=64)
+    theirs, gain = ROPE_INIT_FUNCTIONS["dynamic"](config, None, seq_len=length)
+    scaling = RotaryScaling("dynamic", 2.0, original_context=64)
+    torch.testing.assert_close(frequencies(32, 1000.0, scaling, length), theirs, rtol=1e-6, atol=0)
+    assert scaling.gain == gain == 1
+
+
+def test_a_raised_theta_is_the_dynamic_one_at_its_full_length():
+    config = LlamaConfig(
+        head_dim=32,
+        rope_parameters={"rope_theta": 1000.0, "rope_type": "dynamic", "factor": 1.0},
+        max_position_embeddings=64,
+    )
+    theirs, _ = ROPE_INIT_FUNCTIONS["dynamic"](config, None, seq_len=256)
+    torch.testing.assert_close(frequencies(32, raised(1000.0, 32, 4.0)), theirs, rtol=1e-6, atol=0)
 
 
 def test_scores_know_only_the_distance():

@@ -41,7 +41,8 @@ def write_ctranslate2(
     `dtype` is that of the stored matrices; "int8" has a scale for each row (Wu et al. 2020, section 3). On a processor
     CTranslate2 computes in float32 or int8, whatever is stored.
 
-    Raises MissingExtraError without the package ctranslate2, RunError for a dtype that it does not store.
+    Raises MissingExtraError without the package ctranslate2, RunError for a dtype that it does not store and for a
+    rotary scaling that is not written.
     """
     try:
         import ctranslate2.specs  # noqa: F401  (is it there?)
@@ -49,6 +50,11 @@ def write_ctranslate2(
         raise MissingExtraError("ctranslate2", "engines", "writing for CTranslate2") from None
     if dtype not in DTYPES:
         raise RunError(f"CTranslate2 stores {', '.join(DTYPES)}, not {dtype}")
+    scaling = model.settings.rotary_scaling if isinstance(model, Decoder) else None
+    if scaling is not None and not scaling.fixed:
+        raise RunError(
+            f"the rotary scaling {scaling.kind!r} is not written for CTranslate2; stretch by linear or ntk, or use --to hf"
+        )
     with torch.no_grad():
         spec = decoder_spec(model) if isinstance(model, Decoder) else encoder_decoder_spec(model)
     spec.validate()

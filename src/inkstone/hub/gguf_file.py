@@ -68,6 +68,11 @@ def write_gguf(
         raise RunError(f"GGUF is written as {', '.join(DTYPES)}, not as {dtype}")
     if model.settings.layout == "qwen3" and model.settings.attention_bias:
         raise RunError("llama.cpp runs Qwen3 without biases only; this model has attention biases")
+    scaling = model.settings.rotary_scaling
+    if scaling is not None and not scaling.fixed:
+        raise RunError(
+            f"the rotary scaling {scaling.kind!r} is not written as GGUF; stretch by linear or ntk, or use --to hf"
+        )
     with whole_file(path) as part:
         writer = gguf.GGUFWriter(part, model.settings.layout)
         _write_settings(writer, model, name, dtype)

@@ -4,6 +4,7 @@ What a configuration asks for and the decoder does not do is refused here by nam
 something it is not.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from inkstone.errors import RunError
 from inkstone.layers.rotary import RotaryScaling
 from inkstone.models.decoder import DecoderSettings
 
-# Mistral without a window is Llama; Qwen2 is Llama with biases on queries, keys and values alone.
+# Mistral within its window is Llama; Qwen2 is Llama with biases on queries, keys and values alone.
 LAYOUTS = {
     "Qwen3ForCausalLM": "qwen3",
     "LlamaForCausalLM": "llama",
@@ -28,7 +29,7 @@ _MODEL_TYPES = {
     "qwen2": "Qwen2ForCausalLM",
     "gpt2": "GPT2LMHeadModel",
 }
-_ROPE_TYPES = ("default", "linear", "llama3")
+_ROPE_TYPES = ("default", "linear", "llama3", "dynamic", "yarn")
 
 
 def architecture_of(config: dict[str, Any], place: Path) -> str:
@@ -52,11 +53,10 @@ def settings_from(config: dict[str, Any], place: Path) -> DecoderSettings:
     if LAYOUTS[architecture] == "gpt2":
         return _gpt2_settings(config, place)
     refuse_other(config, place, "hidden_act", "silu")
-    refuse_other(config, place, "use_sliding_window", False)
-    if architecture == "MistralForCausalLM":
-        refuse_other(config, place, "sliding_window", None)
-    if any(kind != "full_attention" for kind in config.get("layer_types") or []):
-        raise RunError(f"{place}: layer_types names other than full_attention, which Inkstone does not have")
+    if any(kind not in ("full_attention", "sliding_attention") for kind in config.get("layer_types") or []):
+        raise RunError(
+            f"{place}: layer_types names other than full_attention and sliding_attention, which Inkstone does not have"
+        )
     width, n_heads = whole_number(config, place, "hidden_size"), whole_number(config, place, "num_attention_heads")
     theta, scaling = _rotary(config, place)
     return DecoderSettings(
@@ -67,7 +67,7 @@ def settings_from(config: dict[str, Any], place: Path) -> DecoderSettings:
         n_kv_heads=config.get("num_key_value_heads") or n_heads,
         head_width=config.get("head_dim") or width // n_heads,
         hidden=whole_number(config, place, "intermediate_size"),
-        context=whole_number(config, place, "max_position_embeddings"),
+        context=_context(config, place, architecture),
         layout=LAYOUTS[architecture],  # type: ignore[arg-type]
         tied=config.get("tie_word_embeddings", False),
         norm_eps=config.get("rms_norm_eps", 1e-6),
@@ -156,6 +156,12 @@ def _llama_config(s: DecoderSettings) -> dict[str, Any]:
             scaling["low_freq_factor"] = s.rotary_scaling.low
             scaling["high_freq_factor"] = s.rotary_scaling.high
             scaling["original_max_position_embeddings"] = s.rotary_scaling.original_context
+        elif s.rotary_scaling.kind == "yarn":
+            scaling["beta_fast"], scaling["beta_slow"] = s.rotary_scaling.fast, s.rotary_scaling.slow
+            scaling["original_max_position_embeddings"] = s.rotary_scaling.original_context
+            scaling["truncate"] = s.rotary_scaling.whole_pairs
+            if s.rotary_scaling.attention_factor is not None:
+                scaling["attention_factor"] = s.rotary_scaling.attention_factor
     return {
         "architectures": ["Qwen3ForCausalLM" if s.layout == "qwen3" else "LlamaForCausalLM"],
         "model_type": s.layout,
@@ -177,6 +183,21 @@ def _llama_config(s: DecoderSettings) -> dict[str, Any]:
     }
 
 
+def _context(config: dict[str, Any], place: Path, architecture: str) -> int:
+    """Tokens that are read at once: the longest text, or the window of attention where that is shorter.
+
+    A text of at most a window is read as without one. Of a longer one a block would see more than its window through the
+    blocks below, so the window is where our context ends, and what is longer goes on as texts beyond a context do.
+    """
+    longest, kinds = whole_number(config, place, "max_position_embeddings"), config.get("layer_types")
+    # Where the kinds of the layers are not listed, Mistral has its window everywhere, the others where it is switched on.
+    used = architecture == "MistralForCausalLM" or config.get("use_sliding_window", False)
+    used = "sliding_attention" in kinds if kinds else used
+    if not used or config.get("sliding_window") is None:
+        return longest
+    return min(longest, whole_number(config, place, "sliding_window"))
+
+
 def _rotary(config: dict[str, Any], place: Path) -> tuple[float, RotaryScaling | None]:
     values = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
     kind = values.get("rope_type", values.get("type", "default"))
@@ -190,14 +211,31 @@ def _rotary(config: dict[str, Any], place: Path) -> tuple[float, RotaryScaling |
     theta = float(values.get("rope_theta", config.get("rope_theta", 10_000.0)))
     if kind == "default":
         return theta, None
-    original = values.get("original_max_position_embeddings") or whole_number(config, place, "max_position_embeddings")
+    context = whole_number(config, place, "max_position_embeddings")
+    # That of "dynamic" is always the context as the checkpoint names it.
+    original = context if kind == "dynamic" else values.get("original_max_position_embeddings") or context
+    factor = float(values.get("factor") or context / original)
     return theta, RotaryScaling(
         kind=kind,
-        factor=float(values.get("factor", 1.0)),
+        factor=factor,
         low=float(values.get("low_freq_factor", 1.0)),
         high=float(values.get("high_freq_factor", 4.0)),
         original_context=original,
+        fast=float(values.get("beta_fast") or 32),
+        slow=float(values.get("beta_slow") or 1),
+        attention_factor=_attention_factor(values, factor) if kind == "yarn" else None,
+        whole_pairs=bool(values.get("truncate", True)),
     )
+
+
+def _attention_factor(values: dict[str, Any], factor: float) -> float | None:
+    """What "yarn" multiplies cosines and sines by, where the configuration says more than the factor does."""
+    if values.get("attention_factor") is not None:
+        return float(values["attention_factor"])
+    above, below = values.get("mscale"), values.get("mscale_all_dim")
+    if not above or not below or factor <= 1:
+        return None
+    return (0.1 * above * math.log(factor) + 1) / (0.1 * below * math.log(factor) + 1)
 
 
 def whole_number(config: dict[str, Any], place: Path, key: str) -> int:

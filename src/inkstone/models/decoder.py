@@ -252,7 +252,14 @@ class Decoder(KeepsFrequencies):
         self, start: int | Int[Tensor, " b"], length: int
     ) -> tuple[Float[Tensor, "*rows t half"], Float[Tensor, "*rows t half"]]:
         """The rotary cosines and sines of positions start … start+length−1."""
-        return rotation(self.omega, start, length)
+        s, omega = self.settings, self.omega
+        if s.rotary_scaling is None:
+            return rotation(omega, start, length)
+        if s.rotary_scaling.kind == "dynamic":
+            longest = length + (start if isinstance(start, int) else int(start.max()))
+            omega = frequencies(s.head_width, s.rotary_theta, s.rotary_scaling, longest).to(omega.device)
+        cos, sin = rotation(omega, start, length)
+        return cos * s.rotary_scaling.gain, sin * s.rotary_scaling.gain
 
     def forward(self, ids: Int[Tensor, "b t"], document: Int[Tensor, "b t"] | None = None) -> Float[Tensor, "b t v"]:
         """Logits of the token after each position."""
