@@ -4,6 +4,8 @@ import argparse
 import json
 from typing import Any
 
+from inkstone.cli.generate_verb import stretching_arguments
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
@@ -25,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         choices=["float32", "float16", "bfloat16", "q8_0", "q4_0", "int8"],
         help="type of the weights; q8_0 and q4_0 for gguf, int8 for ctranslate2 (default: as stored)",
     )
+    stretching_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -32,7 +35,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from inkstone.hub.export import export
     from inkstone.progress import human_bytes
 
-    path = export(options.run, to=options.to, out=options.out, dtype=options.dtype)
+    path = export(
+        options.run,
+        to=options.to,
+        out=options.out,
+        dtype=options.dtype,
+        context=options.context,
+        rope_scaling=options.rope_scaling,
+    )
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files if file.is_file())
     if not options.json:

@@ -2,10 +2,14 @@
 
 import argparse
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inkstone.inference.continuation import Generated
+
+
+WITHOUT_END = 10**12  # tokens of an endless text, unless it ends itself
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +19,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "prompt", metavar="PROMPT", nargs="?", help="the text to continue; - or nothing: standard input, if it is piped"
     )
     sampling_arguments(parser)
+    precision_argument(parser)
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the model's step for this machine first, where that was not done before; it takes some time, once",
+    )
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="continuations to write; default: 1")
     parser.add_argument("--beams", type=int, default=1, metavar="N", help="beam search with N beams; nothing is drawn")
     parser.add_argument(
@@ -23,6 +33,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-repeat-ngram", type=int, default=0, metavar="N", help="in beam search no N tokens stand twice; 0: off"
     )
+    parser.add_argument(
+        "--draft",
+        metavar="DRAFT",
+        help="guess several tokens and check them at once: lookup (what followed the same words before), ngram (counted from the run's training text), or a smaller run with the same tokenizer",
+    )
+    parser.add_argument("--draft-tokens", type=int, default=4, metavar="N", help="guessed at once, at most; default: 4")
+    parser.add_argument(
+        "--endless",
+        action="store_true",
+        help="past the context keep the first tokens and the last ones in sight; without --max-tokens write until the text ends, or Ctrl-C",
+    )
+    parser.add_argument(
+        "--window", type=int, metavar="N", help="tokens in sight of an endless text; default: the context"
+    )
+    parser.add_argument("--sinks", type=int, metavar="N", help="of these, the first ones; default: 4")
+    stretching_arguments(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json-schema", metavar="FILE", help="write JSON that this schema allows")
     form.add_argument("--regex", metavar="R", help="write what matches this pattern from end to end")
@@ -47,6 +73,28 @@ def sampling_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
+def stretching_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that stretch a model to a longer context."""
+    parser.add_argument(
+        "--context", type=int, metavar="N", help="read N tokens at once, more than the model was trained on"
+    )
+    parser.add_argument(
+        "--rope-scaling",
+        choices=["linear", "ntk", "yarn"],
+        help="how its positions are stretched to --context; default: yarn",
+    )
+
+
+def precision_argument(parser: argparse.ArgumentParser) -> None:
+    """The option for the precision of the weights, the same for every verb that writes text."""
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16", "int8", "int4"),
+        default="auto",
+        help="of the weights: auto leaves their numbers as they are; int8 and int4 are faster on a CPU and lose a little",
+    )
+
+
 def sampling_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Those of the options above that were given."""
     from dataclasses import fields
@@ -63,20 +111,33 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     from inkstone.hub.folder import load
     from inkstone.inference.constrained import constraint_of
+    from inkstone.inference.drafts import draft_of
     from inkstone.inference.generation import generate, sampling_from, stream
+    from inkstone.inference.prefill import context_of
+    from inkstone.inference.quantisation import in_precision
+    from inkstone.inference.speculative import speculation_of
+    from inkstone.inference.window import window_of
+    from inkstone.models.longer_context import stretched_to
     from inkstone.progress import human_count, human_time
 
     prompt = prompt_of(options.prompt)
     settings = sampling_settings(options)
+    if options.endless and options.max_tokens is None:
+        settings["max_tokens"] = WITHOUT_END
     sampling = sampling_from(settings)
     form = {"json_schema": options.json_schema, "regex": options.regex, "choices": options.choices}
     constraint = constraint_of(**form)
-    model = load(options.run, device=options.device)
+    opened = stretched_to(load(options.run, device=options.device), options.context, options.rope_scaling)
+    model = in_precision(opened, options.precision)
+    if options.compile:
+        model = _compiled(model, options)
     began = time.perf_counter()
     if options.beams == 1 and options.samples == 1 and not options.json:
+        speculation = speculation_of(options.draft, options.draft_tokens, model, options.run)
+        wide = window_of(model, context_of(model), **_window(options))
         print(prompt, end="", flush=True)
         done = []
-        for piece in stream(model, prompt, sampling, constraint=constraint):
+        for piece in stream(model, prompt, sampling, constraint=constraint, speculation=speculation, window=wide):
             print(piece.text, end="", flush=True)
             done += [piece.generated] if piece.generated else []
         print()
@@ -88,6 +149,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             beams=options.beams,
             length_penalty=options.length_penalty,
             no_repeat_ngram=options.no_repeat_ngram,
+            draft=draft_of(options.draft, model, options.run) if options.draft else None,
+            draft_tokens=options.draft_tokens,
+            **_window(options),
             **form,
             **settings,
         )
@@ -98,6 +162,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         speed = f"{human_count(tokens / seconds)} tokens/s"
         print(f"{tokens:,} tokens in {human_time(seconds)}, {speed}", file=sys.stderr)
+        if told := _speculated(done):
+            print(told, file=sys.stderr)
         cut = sum(one.finish_reason == "length" for one in done)
         if constraint is not None and cut:
             print(
@@ -111,6 +177,34 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": seconds,
         "tokens_per_second": tokens / seconds,
     }
+
+
+def _window(options: argparse.Namespace) -> dict[str, Any]:
+    return {"endless": options.endless, "window": options.window, "sinks": options.sinks}
+
+
+def _speculated(done: list["Generated"]) -> str:
+    """What a draft was worth; nothing where there was none."""
+    facts = [one.speculated for one in done if one.speculated is not None]
+    drafted = sum(each.drafted for each in facts)
+    if not facts:
+        return ""
+    if not drafted:
+        return "draft: nothing was guessed"
+    told = f"draft: {sum(each.accepted for each in facts) / drafted:.0%} of {drafted:,} guessed tokens stood"
+    faster = facts[-1].speed_up
+    return told if faster is None else f"{told}, {faster:.2f} times the speed of plain steps"
+
+
+def _compiled(model: Any, options: argparse.Namespace) -> Any:
+    from inkstone.inference.single_token import for_generation
+    from inkstone.progress import LiveLine
+
+    live = LiveLine(quiet=options.json)
+    live.show("compiling the step of this model for this machine, once")
+    model = for_generation(model, max(options.samples, options.beams), compiled=True)
+    live.clear()
+    return model
 
 
 def prompt_of(words: str | None) -> str:
@@ -136,5 +230,10 @@ def _facts(one: "Generated") -> dict[str, Any]:
         "log_probability": one.log_probability,
         "log_probabilities": list(one.log_probabilities),
         "finish_reason": one.finish_reason,
+        **(
+            {}
+            if one.speculated is None
+            else {"speculated": {**asdict(one.speculated), "acceptance": one.speculated.acceptance}}
+        ),
         "tokens_per_second": one.tokens_per_second,
     }

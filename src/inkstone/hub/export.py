@@ -19,7 +19,9 @@ from inkstone.models.decoder import Decoder
 from inkstone.models.encoder import Encoder
 from inkstone.models.encoder_decoder import EncoderDecoder
 from inkstone.models.headed import Headed
+from inkstone.models.longer_context import stretched_to
 from inkstone.models.ngram import NGram
+from inkstone.models.quantised_decoder import bits_of, dense
 from inkstone.models.whisper import Whisper
 from inkstone.tokens.chat_template import ChatTemplate
 
@@ -40,7 +42,15 @@ _TOKENIZER_FILES = (
 _PAPERS = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 
 
-def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype: str | None = None) -> Path:
+def export(
+    run: Path | str,
+    to: str = "hf",
+    out: Path | str | None = None,
+    dtype: str | None = None,
+    *,
+    context: int | None = None,
+    rope_scaling: str | None = None,
+) -> Path:
     """Write the model of a run (or of any checkpoint folder) in another program's format; the path written.
 
     - "hf": a folder for transformers, and of a decoder for vLLM and SGLang: config, safetensors, tokenizer, and the model
@@ -56,7 +66,11 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
     there is never overwritten. `dtype` is "float32", "float16" or "bfloat16", of GGUF also "q8_0" or "q4_0" and of CTranslate2
     "int8"; by default as stored.
 
-    Raises RunError for a run that has no model yet, a place that is taken, or a model the format has no room for.
+    With `context` positions are stretched to so many tokens as `rope_scaling` says, "linear", "ntk" or "yarn", the default
+    (`models/longer_context.py`); the configuration that is written says so.
+
+    Raises RunError for a run that has no model yet, a place that is taken, or a model the format has no room for, RecipeError
+    for a context that the model cannot be stretched to.
     """
     if to not in FORMATS:
         raise RunError(f"there is no format {to!r}; {nearest(to, FORMATS)}")
@@ -75,6 +89,12 @@ def export(run: Path | str, to: str = "hf", out: Path | str | None = None, dtype
     if to == "peft":
         return _copied_adapter(folder, out, dtype)
     model = load(folder, dtype=dtype if dtype in FLOATS else "stored")
+    if isinstance(model, Decoder) and bits_of(model) is not None:
+        model = dense(model)  # the integers of other programs are not ours
+    if context is not None or rope_scaling is not None:
+        model = stretched_to(model, context, rope_scaling)
+        assert isinstance(model, Decoder)
+        dtype = dtype or _stored_dtype(model)  # the files of the run will not do as they are
     writer = WRITERS.get((model.family, to))  # type: ignore[attr-defined]
     if writer is None:
         raise RunError(

@@ -27,6 +27,7 @@ from inkstone.inference.single_token import for_generation
 from inkstone.inference.speculative import DRAFT_TOKENS, Speculation, speculation_of
 from inkstone.inference.window import Window, window_of
 from inkstone.models.base import LanguageModel
+from inkstone.models.longer_context import stretched_to
 
 
 def generate(
@@ -48,6 +49,8 @@ def generate(
     endless: bool = False,
     window: int | None = None,
     sinks: int | None = None,
+    context: int | None = None,
+    rope_scaling: str | None = None,
     **settings,
 ) -> list[Generated]:
     """Continue a prompt with a model, or with the one in a run folder.
@@ -67,19 +70,21 @@ def generate(
     are often right; `speculated` of each says how often.
 
     With `endless` a text longer than the context goes on with its first `sinks` tokens and the last ones in sight, `window` in
-    all (by default the context), instead of from its last half (`inference/window.py`).
+    all (by default the context), instead of from its last half (`inference/window.py`). With `context` the model reads so many
+    tokens at once, more than it was trained on: its positions are stretched as `rope_scaling` says, "linear", "ntk" or "yarn",
+    the default (`models/longer_context.py`).
 
     >>> inkstone.generate("runs/mine", "It was", temperature=0.7, max_tokens=50)[0].text  # doctest: +SKIP
 
     Raises SamplingError for a setting that cannot hold, ConstraintError for a form that cannot be kept to, RunError for a
-    folder that is no model.
+    folder that is no model and a draft that does not fit, RecipeError for a context that cannot be.
     """
     sampling = sampling_from(settings)
     constraint = constraint_of(json_schema, regex, choices)
     if beams != 1 and (drawing := sorted(settings.keys() - {"max_tokens", "max_length"})):
         raise SamplingError(f"beam search draws nothing: leave out {', '.join(drawing)}, or beams")
     opened = load(run, device=device) if isinstance(run, str | Path) else run
-    model = in_precision(opened, precision)
+    model = in_precision(stretched_to(opened, context, rope_scaling), precision)
     if beams != 1:
         if draft is not None or endless or window is not None or sinks is not None:
             raise SamplingError(
