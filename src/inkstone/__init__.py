@@ -29,6 +29,7 @@ _HOMES: dict[str, str] = {
     "learn_vectors": "inkstone.vectors.learning",  # the verb `vectors`, which is a folder in Python
     "load": "inkstone.hub.folder",
     "export": "inkstone.hub.export",
+    "quantise": "inkstone.evaluation.quantise",
     "import_model": "inkstone.hub.import_model",  # the verb `import`, a reserved word in Python
     "demo": "inkstone.studies.demo",
     "doctor": "inkstone.training.doctor",

@@ -25,6 +25,7 @@ VERBS = {
     "align": "learn which word translates which from two files of translated lines",
     "report": "write a run's report and model card anew",
     "export": "write a model in another program's format",
+    "quantise": "round the weights of a model to 8 or 4 bits, and say what that costs",
     "import": "bring a checkpoint of others into a run folder",
     "demo": "show an idea on small data: autoencoders on written digits",
     "doctor": "show what this machine has and what Inkstone will use",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from inkstone.cli.generate_verb import sampling_arguments, sampling_settings
+from inkstone.cli.generate_verb import precision_argument, sampling_arguments, sampling_settings
 
 if TYPE_CHECKING:
     from inkstone.inference.conversation import Conversation
@@ -18,13 +18,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder, a checkpoint folder, or a hub name")
     parser.add_argument("--system", metavar="TEXT", help="what stands before the conversation")
     sampling_arguments(parser)
+    precision_argument(parser)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Answer line by line until the input ends; return the turns."""
     from inkstone.inference.conversation import chat
 
-    conversation = chat(options.run, system=options.system, device=options.device, **sampling_settings(options))
+    conversation = chat(
+        options.run,
+        system=options.system,
+        device=options.device,
+        precision=options.precision,
+        **sampling_settings(options),
+    )
     if not options.json:
         kind = "" if conversation.template else "This is a base model: it continues your text. "
         print(f"{kind}{COMMANDS}.", file=sys.stderr)

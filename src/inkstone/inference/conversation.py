@@ -7,6 +7,7 @@ from pathlib import Path
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
 from inkstone.inference.generation import Piece, sampling_from, stream
+from inkstone.inference.quantisation import in_precision
 from inkstone.inference.sampling import Sampling
 from inkstone.inference.single_token import for_generation
 from inkstone.models.base import LanguageModel
@@ -65,16 +66,22 @@ class Conversation:
 
 
 def chat(
-    run: LanguageModel | Path | str, *, system: str | None = None, device: str = "auto", **settings
+    run: LanguageModel | Path | str,
+    *,
+    system: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    **settings,
 ) -> Conversation:
-    """Begin a conversation with a model, or with the one in a run folder; `settings` are those of `Sampling`.
+    """Begin a conversation with a model, or with the one in a run folder; `settings` are those of `Sampling`, `precision` that
+    of the weights (`inference/quantisation.py`).
 
     >>> conversation = inkstone.chat("runs/mine")  # doctest: +SKIP
     >>> conversation.answer("Good morning.")  # doctest: +SKIP
     """
     sampling = sampling_from(settings)
     if not isinstance(run, str | Path):
-        return Conversation(run, sampling, system=system)
+        return Conversation(in_precision(run, precision), sampling, system=system)
     folder = local_folder(run)
-    model = load(folder, device=device)
+    model = in_precision(load(folder, device=device), precision)
     return Conversation(model, sampling, ChatTemplate.of(folder, model.tokenizer), system)

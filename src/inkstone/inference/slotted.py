@@ -11,8 +11,9 @@ from typing import Protocol
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inkstone.errors import RunError
+from inkstone.errors import InkstoneError, RunError
 from inkstone.inference.prefill import context_of
+from inkstone.inference.quantisation import in_precision
 from inkstone.inference.sampling import SamplingError
 from inkstone.inference.slotted_decoder import SlottedDecoder
 from inkstone.inference.slotted_states import SlottedStates
@@ -54,10 +55,16 @@ class Slotted(Protocol):
         ...
 
 
-def slotted(model: LanguageModel | Headed, slots: int, capacity: int, precision: str = "auto") -> Slotted:
+def slotted(
+    model: LanguageModel | Headed, slots: int, capacity: int, precision: str = "auto", compiled: bool = False
+) -> Slotted:
     """A model made ready for so many texts at once, each of at most `capacity` tokens, or its context where that is less.
 
-    Raises RunError for a model that was tuned to answer otherwise than by writing, SamplingError where there is no room.
+    `precision` is that of the weights (`inference/quantisation.py`). A decoder's compiled step is used where one was made
+    before; with `compiled` it is made first.
+
+    Raises RunError for a model that was tuned to answer otherwise than by writing, SamplingError where there is no room,
+    InkstoneError where the step is to be compiled and cannot be.
     """
     if slots < 1 or capacity < 1:
         raise SamplingError(f"slots = {slots} and capacity = {capacity}, but both must be at least 1")
@@ -70,11 +77,17 @@ def slotted(model: LanguageModel | Headed, slots: int, capacity: int, precision:
         body, sources = model.body, model.head.kind == "text"
     else:
         body, sources = model, False
+    body = in_precision(body, precision)  # type: ignore[arg-type]
     if isinstance(body, EncoderDecoder):
         # Sources and their texts may be longer than those it has seen, unless it has learned a vector for each place.
         bound = capacity if sources and body.settings.positions != "learned" else body.settings.context
         return SlottedWriter(body, slots, min(capacity, bound), sources)
     capacity = min(capacity, context_of(body) or capacity)
     if isinstance(body, Decoder):
-        return SlottedDecoder(body, slots, capacity)
+        rows = SlottedDecoder(body, slots, capacity)
+        if compiled:
+            rows.compile()
+        return rows
+    if compiled:
+        raise InkstoneError("only the step of a decoder can be compiled; leave out compiled")
     return SlottedStates(body, slots, capacity)

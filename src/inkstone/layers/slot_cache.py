@@ -66,6 +66,10 @@ class SlotRows(KeyValueCache):
             held.append(self.of(store, self.end))
         return held[0], held[1]
 
+    def laid_out(self) -> tuple[list[Tensor], list[Tensor], Int[Tensor, " b"], Int[Tensor, " b"]]:
+        """As `KeyValueCache.laid_out`, of all slots."""
+        return list(self.store.keys), list(self.store.values), self.slots, self._starts
+
     def of(self, store: Float[Tensor, "slots g capacity d"], end: int) -> Float[Tensor, "b g s d"]:
         """What these slots hold of something before place `end`."""
         store = store[:, :, :end]
