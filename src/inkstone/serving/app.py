@@ -23,6 +23,7 @@ from inkstone.serving import (
     token_routes,
 )
 from inkstone.serving.api_errors import add_handlers
+from inkstone.serving.description import describe
 from inkstone.serving.guard import Guard
 from inkstone.serving.house import House, Served
 from inkstone.serving.settings import ServingSettings
@@ -73,4 +74,5 @@ def build(models: Sequence[Served], settings: ServingSettings) -> FastAPI:
     app.add_middleware(Watch, metrics=house.metrics)  # what is added last stands outermost
     for router in ROUTERS:
         app.include_router(router)
+    describe(app)
     return app

@@ -1,6 +1,7 @@
 """Between the engine, which writes on a thread of its own, and the requests, which wait in the event loop."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -8,6 +9,8 @@ from functools import partial
 from inkstone.inference.requests import Busy, EngineError, Heard, Request, Writing
 from inkstone.serving.api_errors import ApiError
 from inkstone.serving.house import House, ServedLanguage
+
+log = logging.getLogger("inkstone.serving")
 
 
 class Hearing:
@@ -19,6 +22,7 @@ class Hearing:
         self.inbox: asyncio.Queue[tuple[int, Heard]] = asyncio.Queue()
         self.writings: list[Writing] = []
         self.closed = False
+        self.texts = [""] * len(requests)  # what was written, where it is to be logged
 
     async def begin(self) -> "Hearing":
         """Hand all texts to the engine; of several none is written if one is refused.
@@ -60,11 +64,16 @@ class Hearing:
                 raise ApiError(503 if self.house.closing else 500, str(heard.error)) from heard.error
             if heard.error is not None:
                 raise heard.error
+            if self.house.settings.log_content:
+                self.texts[number] += heard.text
             going -= heard.generated is not None
             yield number, heard
 
     def close(self) -> None:
         """Stop writing what is not yet whole."""
+        if self.house.settings.log_content and not self.closed:
+            prompts = [self.model.tokenizer.decode(request.prompt, special=True) for request in self.requests]
+            log.info("%s was asked %r and wrote %r", self.model.name, list(dict.fromkeys(prompts)), self.texts)
         self.closed = True
         for writing in self.writings:
             self.model.engine.cancel(writing)

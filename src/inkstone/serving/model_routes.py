@@ -4,18 +4,19 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from inkstone.serving.answer_responses import documented
 from inkstone.serving.house import Served, ServedLanguage
 
 router = APIRouter(tags=["models"])
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", responses=documented())
 async def models(request: Request) -> dict[str, Any]:
     """All models that are served."""
     return {"object": "list", "data": [described(model) for model in request.app.state.house]}
 
 
-@router.get("/v1/models/{name}")
+@router.get("/v1/models/{name}", responses=documented())
 async def model(name: str, request: Request) -> dict[str, Any]:
     """One of them."""
     return described(request.app.state.house.find(name))
