@@ -16,30 +16,33 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float
-from torch import Generator, Tensor
 
 from inkstone.errors import RecipeError, TextError
 from inkstone.evaluation.field_scores import field_counts, same, scores_by_path
 from inkstone.evaluation.intervals import ratio
 from inkstone.evaluation.label_scores import by_label, f1
-from inkstone.inference.beam_search import beam_search
+from inkstone.inference.beam_search import Hypothesis
 from inkstone.inference.constrained import Constraint, read_schema
-from inkstone.inference.single_token import for_generation
-from inkstone.inference.writing import write_texts
-from inkstone.layers.cross_entropy import linear_cross_entropy
-from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.columns import by_name
-from inkstone.tasks.conversing import ids_of_texts, nats_of_texts
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.record_columns import read_with_records
 from inkstone.tasks.record_yardstick import KnownValues, MostSimilar
 from inkstone.tasks.understanding import Understanding
-from inkstone.tasks.written import Pair, Said, WritingSettings, encoded_pair, source_room, written_ids
+from inkstone.tasks.written import (
+    LEAST_READ,
+    Pair,
+    Said,
+    WritingSettings,
+    continued_pair,
+    encoded_pair,
+    source_room,
+    written_ids,
+)
 from inkstone.text.record_schema import compact, in_order, schema_of, told
 from inkstone.text.text_column import as_text, choose
-from inkstone.tokens.example_batches import Encoded, ExampleBatch
+from inkstone.tokens.example_batches import Encoded
+from inkstone.tokens.tokenizer import Tokenizer
 
 JUDGED = 0.2  # of the training examples, by which the yardstick is chosen
 MOST_JUDGED = 300
@@ -49,7 +52,6 @@ VOCABULARY = 320
 OF_WIDE = (
     1.25  # entries for each character beyond ASCII, its share of the beginnings that characters have in common included
 )
-LEAST_READ = 0.25  # of a decoder's context, that is left for the text however long records are
 
 
 @dataclass
@@ -78,10 +80,6 @@ class Extract(WritingSettings):
             )
         self._train: Understanding | None = None
         self.largest_vocabulary = VOCABULARY
-
-    def suit(self, family: str) -> None:
-        """Take note of what kind of body will write."""
-        self.continues = family != "encoder_decoder"
 
     @cached_property
     def constraint(self) -> Constraint:
@@ -158,16 +156,6 @@ class Extract(WritingSettings):
             raise TextError(f"{place}: {given!r} is no text, and no record with one")
         return Pair(place, given)
 
-    def head(self) -> HeadSettings:
-        """The body's own output."""
-        return HeadSettings("next" if self.continues else "text", dropout=0.0)
-
-    def texts(self, examples: Sequence[Pair]) -> list[str]:
-        """What a body must hold at once: of a decoder text and record together."""
-        if not self.continues:
-            return super().texts(examples)
-        return ["\n".join((example.source, *example.targets)) for example in examples]
-
     def encode(self, examples: Sequence[Pair], frame: Frame) -> list[list[Encoded]]:
         """Each text with its record; of a text that is too long the end is left out, and a record that does not fit as a whole."""
         sources = frame.tokenizer.encode_batch([example.source for example in examples])
@@ -193,56 +181,25 @@ class Extract(WritingSettings):
         return [replace(example, targets=()) for example in examples]
 
     def _continued(self, frame: Frame, source: np.ndarray, target: np.ndarray | None) -> Encoded:
-        end = frame.tokenizer.end
-        least = int(LEAST_READ * frame.context)
+        """As much of the text as leaves room for the record; of a record that does not fit, nothing."""
         wanted = self.longest if target is None else len(target) + 1
-        room = max(least, frame.context - wanted - len(frame.before) - 1)
-        read = [*frame.before, *source[:room].tolist(), end]
-        written = [] if target is None else [*target.tolist(), end]
-        if len(read) + len(written) > frame.context:  # of a record without its end nothing good is learned
-            written = []
-        answers = np.arange(len(read) + len(written)) >= len(read)
-        return Encoded(np.array([*read, *written], dtype=np.int64), answers=answers, cut=len(source) > room)
+        room = max(int(LEAST_READ * frame.context), frame.context - wanted - len(frame.before) - 1)
+        read = min(room, len(source)) + len(frame.before) + 1
+        fits = (
+            target is None or read + len(target) + 1 <= frame.context
+        )  # without its end nothing good is learned of it
+        return continued_pair(frame, source, target if fits else None, room)
 
-    def loss(self, model: Headed, batch: ExampleBatch, generator: Generator) -> Float[Tensor, ""]:
-        """Mean nats of a token of the records."""
-        if not self.continues:
-            return super().loss(model, batch, generator)
-        states, wanted, _ = model.states_before(batch)
-        return linear_cross_entropy(states, model.body.output_weight, wanted)
+    @property
+    def form(self) -> Constraint:
+        """The schema's."""
+        return self.constraint
 
-    def nats(self, model: Headed, batch: ExampleBatch) -> tuple[float, int]:
-        """The nats of the tokens of records, summed, and their number."""
-        if not self.continues:
-            return super().nats(model, batch)
-        each = nats_of_texts(model, batch)[2]
-        return float(each.double().sum()), len(each)
-
-    def outputs(self, model: Headed, batch: ExampleBatch) -> list[Said]:
-        """The likeliest record of each row."""
-        tokenizer = model.tokenizer
-        if self.continues:
-            fast, context = for_generation(model.body, self.beams), model.settings.context
-            found = []
-            for ids, answers in ids_of_texts(batch):
-                read = ids[: answers.index(True)] if any(answers) else ids
-                most = max(1, min(self.longest, context - len(read)))
-                search = {"alpha": self.length_penalty, "no_repeat_ngram": self.no_repeat_ngram}
-                found.append(beam_search(fast, read, self.beams, most, constraint=self.constraint, **search)[0])
-        else:
-            lengths = batch.valid.sum(1).tolist()
-            sources = [row[:length] for row, length in zip(batch.ids.tolist(), lengths, strict=True)]
-            texts = write_texts(
-                model.body, sources, max_tokens=self.longest, beams=self.beams, alpha=self.length_penalty,
-                no_repeat_ngram=self.no_repeat_ngram, constraint=self.constraint,
-            )  # fmt: skip
-            found = [each[0] for each in texts]
-        said = []
-        for hypothesis in found:
-            text = tokenizer.decode(hypothesis.ids)
-            text = text if hypothesis.ended else self.constraint.completed(text.rstrip("�"))
-            said.append(Said(text, float(sum(hypothesis.log_probabilities)), len(hypothesis.ids)))
-        return said
+    def said(self, tokenizer: Tokenizer, hypothesis: Hypothesis) -> Said:
+        """A record as it is written; one that was cut off is closed."""
+        text = tokenizer.decode(hypothesis.ids)
+        text = text if hypothesis.ended else self.constraint.completed(text.rstrip("�"))
+        return Said(text, float(sum(hypothesis.log_probabilities)), len(hypothesis.ids))
 
     def answer(self, example: Pair, outputs: Sequence[Said]) -> Answer:
         """The record, and the mean probability of its tokens."""

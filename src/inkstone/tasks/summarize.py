@@ -19,7 +19,7 @@ from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.columns import by_name, named
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.understanding import Understanding
-from inkstone.tasks.written import Pair, Said, WritingSettings, encoded_pair, source_room, written_ids
+from inkstone.tasks.written import Pair, Said, WritingSettings, written_ids
 from inkstone.text.extractive import lead, textrank
 from inkstone.text.records import Record, read_records
 from inkstone.text.text_column import as_text, choose
@@ -133,12 +133,12 @@ class Summarize(WritingSettings):
         self.learn_length(
             [written_ids(frame, ids) for e, ids in zip(examples, targets, strict=True) if e.targets], frame.context
         )
-        room = source_room(frame)
+        room = self.room(frame)
         encoded = []
         for example, source, target in zip(examples, sources, targets, strict=True):
             pieces = [source] if len(source) <= room else _pieces(example.source, tokenizer, room)
-            inputs = [encoded_pair(frame, pieces[0], target if example.targets else None)]
-            encoded.append(inputs + [encoded_pair(frame, piece, None) for piece in pieces[1:]])
+            inputs = [self.inputs_of_pair(frame, pieces[0], target if example.targets else None)]
+            encoded.append(inputs + [self.inputs_of_pair(frame, piece, None) for piece in pieces[1:]])
         return encoded
 
     def further(self, example: Pair, outputs: Sequence[Said]) -> Pair:

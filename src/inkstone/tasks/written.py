@@ -1,10 +1,11 @@
-"""What every task shares whose answer is a text: an encoder-decoder reads one text and writes another.
+"""What every task shares whose answer is a text: an encoder-decoder reads one text and writes another, or a decoder goes on with it.
 
-    p(written | source) = Πᵢ softmax(E h(first, written₁ … writtenᵢ₋₁; source))[writtenᵢ]
+    p(written | source) = Πᵢ softmax(E h(first, written₁ … writtenᵢ₋₁; source))[writtenᵢ]        of an encoder-decoder
+                          Πᵢ softmax(E h(source, end, written₁ … writtenᵢ₋₁))[writtenᵢ]          of a decoder
 
 The loss is −log p of the right text, a token in the mean, with label smoothing (Szegedy et al. 2016): the right token is to have
-1 − ε, and ε is spread over all. The weights that are kept are those with the lowest loss on dev, without the smoothing. Answers are
-found by beam search (`inference/writing.py`).
+1 − ε, and ε is spread over all. A decoder learns nothing of the source. The weights that are kept are those with the lowest loss on dev, without the smoothing. Answers are
+found by beam search (`inference/writing.py`, `inference/continuing.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,18 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from inkstone.errors import RecipeError, TextError
 from inkstone.inference.beam_search import Hypothesis
+from inkstone.inference.constrained import Constraint
+from inkstone.inference.continuing import continue_texts
 from inkstone.inference.writing import write_texts
 from inkstone.layers.cross_entropy import smoothed_nats
 from inkstone.models.headed import Headed, HeadSettings
+from inkstone.tasks.conversing import ids_of_texts
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.task_settings import from_settings
 from inkstone.tokens.example_batches import Encoded, ExampleBatch
@@ -29,6 +34,7 @@ from inkstone.tokens.tokenizer import Tokenizer
 LONGER = 1.2  # than nearly all texts of the training part: as long a text may be written
 NEARLY_ALL = 0.99
 LEAST_WRITTEN = 8  # tokens
+LEAST_READ = 0.25  # of a decoder's context, that is left for the source however long texts are written
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class WritingSettings:
     no_repeat_ngram: int = 0  # so many tokens may not stand twice in what is written; 0: they may
     smoothing: float = 0.1  # ε of the loss
     longest: int = field(default=0)  # tokens that may be written; 0: not learned yet
+    continues: bool = field(default=False)  # whether the body goes on with the source: a decoder
 
     name: ClassVar[str]
     score: ClassVar[str]
@@ -98,43 +105,59 @@ class WritingSettings:
                 "no text of the training part has one that is to be written of it; there is nothing to learn"
             )
 
+    def suit(self, family: str) -> None:
+        """Take note of what kind of body will write."""
+        self.continues = family == "decoder"
+
     def head(self) -> HeadSettings:
         """The body's own output."""
-        return HeadSettings("text")
+        return HeadSettings("next", dropout=0.0) if self.continues else HeadSettings("text")
 
     def texts(self, examples: Sequence[Pair]) -> list[str]:
-        """Both sides, which share their tokens."""
+        """What a body must hold at once: each side, which share their tokens; of a decoder both together."""
+        if self.continues:
+            return ["\n".join((example.source, *example.targets[:1])) for example in examples]
         return [text for example in examples for text in (example.source, *example.targets)]
 
     def loss(self, model: Headed, batch: ExampleBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         """Mean nats of a token, with smoothing."""
-        assert batch.written_valid is not None
-        each = self._nats_of_tokens(model, batch, self.smoothing)
-        weight = batch.weight[:, None].expand_as(batch.written_valid)[batch.written_valid]
+        each, row = self._nats_of_tokens(model, batch, self.smoothing)
+        weight = batch.weight[row]
         return (each * weight).sum() / weight.sum()
 
     def nats(self, model: Headed, batch: ExampleBatch) -> tuple[float, int]:
         """The nats of the tokens, summed, and their number."""
-        each = self._nats_of_tokens(model, batch, 0.0)
+        each, _ = self._nats_of_tokens(model, batch, 0.0)
         return float(each.double().sum()), len(each)
 
-    def _nats_of_tokens(self, model: Headed, batch: ExampleBatch, smoothing: float) -> Float[Tensor, " n"]:
-        assert batch.written is not None and batch.written_valid is not None
-        states = model.written_states(batch)[batch.written_valid]
-        return smoothed_nats(states, model.body.output_weight, batch.written[batch.written_valid], smoothing)
+    def _nats_of_tokens(
+        self, model: Headed, batch: ExampleBatch, smoothing: float
+    ) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
+        """Those of each token that is to be written, and the example that it is of."""
+        if self.continues:
+            states, wanted, row = model.states_before(batch)
+        else:
+            assert batch.written is not None and batch.written_valid is not None
+            wanted, row = batch.written[batch.written_valid], batch.written_valid.nonzero()[:, 0]
+            if getattr(model.body.settings, "copying", False):
+                logits = model.written_logits(batch)[batch.written_valid]
+                return F.cross_entropy(logits, wanted, reduction="none", label_smoothing=smoothing), row
+            states = model.written_states(batch)[batch.written_valid]
+        return smoothed_nats(states, model.body.output_weight, wanted, smoothing), row
+
+    @property
+    def form(self) -> Constraint | None:
+        """The form that all texts must have which are written."""
+        return None
 
     def outputs(self, model: Headed, batch: ExampleBatch) -> list[Said]:
-        """The best text of each row."""
-        lengths = batch.valid.sum(1).tolist()
-        sources = [row[:length] for row, length in zip(batch.ids.tolist(), lengths, strict=True)]
-        found = write_texts(
-            model.body,
-            sources,
-            max_tokens=self.most_tokens,
-            beams=self.beams,
-            alpha=self.length_penalty,
-            no_repeat_ngram=self.no_repeat_ngram,
-        )
+        """The likeliest text to each row."""
+        write = continue_texts if self.continues else write_texts
+        sources = asked_of_continuing(batch) if self.continues else _sources(batch)
+        found = write(
+            model.body, sources, max_tokens=self.most_tokens, beams=self.beams, alpha=self.length_penalty,
+            no_repeat_ngram=self.no_repeat_ngram, constraint=self.form,
+        )  # fmt: skip
         tokenizer = model.tokenizer
         return [
             self.said(tokenizer, self.best(source, each, tokenizer))
@@ -154,6 +177,22 @@ class WritingSettings:
         text = tokenizer.decode(hypothesis.ids).strip()
         return Said(text, float(sum(hypothesis.log_probabilities)), len(hypothesis.ids))
 
+    def inputs_of_pair(
+        self, frame: Frame, source: Int[np.ndarray, " t"], target: Int[np.ndarray, " t"] | None
+    ) -> Encoded:
+        """The input of a source, and what is to be written of it where that is known."""
+        return (
+            continued_pair(frame, source, target, self.room(frame))
+            if self.continues
+            else encoded_pair(frame, source, target)
+        )
+
+    def room(self, frame: Frame) -> int:
+        """Tokens of a source that fit: of a decoder into what is left beside the longest text that may be written."""
+        if not self.continues:
+            return source_room(frame)
+        return max(int(LEAST_READ * frame.context), frame.context - len(frame.before) - 1 - self.longest)
+
     def learn_length(self, written: Sequence[Int[np.ndarray, " u"]], context: int) -> None:
         """How much may be written: a little more than nearly all texts of the training part have, and no more than the context.
 
@@ -162,7 +201,7 @@ class WritingSettings:
         if not self.longest:
             lengths = [len(ids) for ids in written]
             most = max(LEAST_WRITTEN, round(LONGER * float(np.quantile(lengths, NEARLY_ALL)))) if lengths else 0
-            self.longest = min(most, context)
+            self.longest = min(most, context // 2 if self.continues else context)
 
 
 def source_room(frame: Frame) -> int:
@@ -181,6 +220,27 @@ def encoded_pair(frame: Frame, source: Int[np.ndarray, " t"], target: Int[np.nda
     """The input of a source, and what is to be written of it where that is known."""
     written = None if target is None else written_ids(frame, target)
     return Encoded(written_ids(frame, source), written=written, cut=len(source) > source_room(frame))
+
+
+def continued_pair(
+    frame: Frame, source: Int[np.ndarray, " t"], target: Int[np.ndarray, " t"] | None, room: int
+) -> Encoded:
+    """A source of at most `room` tokens and an end token, then what a decoder is to go on with, cut to what fits."""
+    end = frame.tokenizer.end
+    read = [*frame.before, *source[:room].tolist(), end]
+    written = [] if target is None else [*target[: frame.context - len(read) - 1].tolist(), end]
+    answers = np.arange(len(read) + len(written)) >= len(read)
+    return Encoded(np.array([*read, *written], dtype=np.int64), answers=answers, cut=len(source) > room)
+
+
+def asked_of_continuing(batch: ExampleBatch) -> list[list[int]]:
+    """The ids of each text of a packed batch, up to where it is to be written."""
+    return [ids[: answers.index(True)] if any(answers) else ids for ids, answers in ids_of_texts(batch)]
+
+
+def _sources(batch: ExampleBatch) -> list[list[int]]:
+    lengths = batch.valid.sum(1).tolist()
+    return [row[:length] for row, length in zip(batch.ids.tolist(), lengths, strict=True)]
 
 
 def _around(frame: Frame) -> tuple[tuple[int, ...], tuple[int, ...]]:
