@@ -128,6 +128,23 @@ def test_help_needs_no_heavy_import():
     assert not {"torch", "polars", "numpy", "tokenizers", "transformers", "pydantic"} & set(ended.stdout.split())
 
 
+def test_writing_waits_for_nothing_that_only_training_needs():
+    """A person waits for the first token, and most of that wait are imports."""
+    looked = "import sys, inkstone.cli.generate_verb, inkstone.inference.generation; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", looked], check=True, capture_output=True, text=True)
+    unneeded = {
+        "polars",
+        "pydantic",
+        "rjieba",
+        "simplemma",
+        "sentencex",
+        "transformers",
+        "matplotlib",
+        "torch._inductor",
+    }
+    assert not unneeded & set(ended.stdout.split())
+
+
 @pytest.mark.parametrize("path", sorted((SOURCE / "cli").glob("*_verb.py")), ids=lambda path: path.stem)
 def test_a_verb_shows_its_options_without_heavy_imports(path):
     looked = (

@@ -20,7 +20,6 @@ from inkstone.files import write_json
 from inkstone.hub.own_layout import save_own
 from inkstone.models import body_family
 from inkstone.models.headed import Headed, HeadSettings
-from inkstone.run import Run
 from inkstone.tokens.tokenizer import Tokenizer
 
 MODEL_TYPE = "inkstone-headed"
@@ -70,6 +69,8 @@ def load_headed(
     """
     place, weights = folder / "config.json", folder / "model.safetensors"
     if not weights.exists():
+        from inkstone.run import Run  # with it comes the recipe, which a folder that opens does not need
+
         raise RunError(f"{folder} has no model.safetensors; the run has not ended: `{Run(folder).resuming()}`")
     try:
         body, head = config["body"], config["head"]

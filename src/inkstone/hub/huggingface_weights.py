@@ -19,7 +19,6 @@ from torch import Tensor
 
 from inkstone.errors import CheckpointError, RunError
 from inkstone.models.decoder import DecoderSettings
-from inkstone.run import Run
 
 _LLAMA = {
     "embedding": ("model.embed_tokens",),
@@ -206,6 +205,8 @@ def weight_files(folder: Path) -> list[Path]:
             f"AutoModelForCausalLM.from_pretrained({str(folder)!r}).save_pretrained('NEW FOLDER')"
         )
     if any(folder.glob("checkpoints/*")):
+        from inkstone.run import Run  # with it comes the recipe, which a folder that opens does not need
+
         raise RunError(
             f"{folder} is a run that has not ended: it has checkpoints but no model.safetensors yet; "
             f"let it end, or go on with it by `{Run(folder).resuming()}`"

@@ -17,7 +17,6 @@ from inkstone.errors import CheckpointError, RecipeError, RunError
 from inkstone.files import whole_file
 from inkstone.models import family
 from inkstone.models.base import CountedModel
-from inkstone.run import Run
 from inkstone.tokens.tokenizer import Tokenizer
 
 PREFIX = "inkstone-"
@@ -52,6 +51,8 @@ def load_own(
     """
     place, weights = folder / "config.json", folder / "model.safetensors"
     if not weights.exists():
+        from inkstone.run import Run  # with it comes the recipe, which a folder that opens does not need
+
         raise RunError(f"{folder} has no model.safetensors; the run has not ended: `{Run(folder).resuming()}`")
     values = config.get("settings")
     try:

@@ -2,16 +2,13 @@
 
 Text is taken apart by script. A run of Chinese characters is segmented by rjieba (a dictionary and a hidden Markov model
 for what it lacks); all else by the default word boundaries of Unicode (UAX 29), as the library `regex` implements
-them. Punctuation, blanks, symbols and emoji are no words.
+them. Punctuation, blanks, symbols and emoji are no words. The tables are large, and loaded when they are first asked for.
 """
 
 from collections.abc import Iterable
 from functools import cache
 
 import regex
-import rjieba
-import sentencex
-import simplemma
 
 # A Chinese run, or what reaches from a letter or digit (with the underscores before it) to the next word boundary.
 _WORD = regex.compile(r"(?V1w)(?P<han>\p{Han}+)|_*[\p{Alphabetic}\p{N}].*?\b")
@@ -29,6 +26,8 @@ def words(text: str, language: str | None = None) -> list[str]:
     >>> words("我来到北京清华大学，用iPhone。")
     ['我', '来到', '北京', '清华大学', '用', 'iPhone']
     """
+    import rjieba
+
     found: list[str] = []
     segment = list if language in _WITHOUT_WORDS else rjieba.cut
     for match in _WORD.finditer(text):
@@ -51,6 +50,8 @@ def sentences(text: str, language: str | None = None) -> list[str]:
     >>> sentences("他说：“好。”然后走了。")
     ['他说：“好。”', '然后走了。']
     """
+    import sentencex
+
     language = language or ("zh" if _HAN.search(text, 0, 100) else "en")
     blocks = text.splitlines() if language in ("zh", "ja") else [text]
     cut = (sentence.strip() for block in blocks for sentence in sentencex.segment(language, block))  # pyright: ignore[reportAttributeAccessIssue]
@@ -71,6 +72,8 @@ def lemmas(words: Iterable[str], language: str | None = "en") -> list[str]:
 
 @cache
 def _has_lemmas(language: str) -> bool:
+    import simplemma
+
     try:
         simplemma.lemmatize("a", language)
     except ValueError:
@@ -80,4 +83,6 @@ def _has_lemmas(language: str) -> bool:
 
 def lemma(word: str, language: str) -> str:
     """The dictionary form of one word; `language` must be one that simplemma knows."""
+    import simplemma
+
     return simplemma.lemmatize(word, language)

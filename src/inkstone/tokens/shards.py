@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import polars as pl
 
 from inkstone.errors import CheckpointError, TextError
 from inkstone.files import sha256, whole_folder
-from inkstone.text.document import kept
 from inkstone.tokens.tokenizer import Tokenizer, whole_characters
+
+if TYPE_CHECKING:  # what reads shards, or only names them, need not wait for it
+    import polars as pl
 
 FORMAT = "inkstone-shards-1"
 BATCH_BYTES = 4 << 20  # of text, tokenised at once: enough for every core, little for the memory
@@ -102,7 +103,7 @@ class ShardWriter:
 
 
 def write_shards(
-    documents: Iterable[pl.DataFrame | list[str]],
+    documents: "Iterable[pl.DataFrame | list[str]]",
     tokenizer: Tokenizer,
     folder: Path | str,
     *,
@@ -139,13 +140,15 @@ def write_shards(
     return TokenShards(Path(folder), verify=False)
 
 
-def _text_batches(documents: Iterable[pl.DataFrame | list[str]]) -> Iterator[tuple[list[str], list[int], int]]:
+def _text_batches(documents: "Iterable[pl.DataFrame | list[str]]") -> Iterator[tuple[list[str], list[int], int]]:
     """Texts in batches of about BATCH_BYTES, their UTF-8 sizes, and the characters that had to be replaced."""
+    from inkstone.text.document import kept
+
     texts: list[str] = []
     sizes: list[int] = []
     replaced = waiting = 0
     for group in documents:
-        for text in kept(group)["text"].to_list() if isinstance(group, pl.DataFrame) else group:
+        for text in group if isinstance(group, list) else kept(group)["text"].to_list():
             if not text:
                 continue
             whole, count = whole_characters(text)
