@@ -1,142 +1,215 @@
-"""How many tokens a second does generation write? Ours and `transformers.generate` in turn, from the same weights.
+"""How many tokens a second does generation write, and prompts are read? Ours and its peers, each in its best setting, in turn.
 
     python benchmarks/generation.py --pairs 5
+    python benchmarks/generation.py --shapes qwen3-30m --only 'llama.cpp q8_0' 'inkstone*int8' --cells 1 --pairs 3
 
-A random model of about 30 million weights in the Qwen3 layout is saved as a folder, which both open. Each continues a prompt
-of 64 tokens by 256 likeliest tokens with a key/value cache, for one text and for eight; reading the prompt is in the
-time. The peer runs as it does by default (a cache that grows), with its static cache, and with --compiled with the
-static cache and its forward pass compiled, the compilation itself not counted. In bfloat16 a chip without units for it
-is slow, so there fewer tokens are written unless it has them.
+Random weights of set shapes (`random_models.py`) go to every engine: ours as run folders, transformers as they are, llama.cpp
+as GGUF, CTranslate2 as its folders, vLLM where the command is found. Every contestant and number format is a process of its
+own (`peers/generators.py`). A cell is a number of texts, each with a prompt of its own of 64 tokens, continued greedily by 128
+tokens, the reading of the prompts in the time; the cell "prefill" reads a prompt of 512 tokens and writes one. All contestants
+of a cell run in turn, so many rounds; a ratio is the median over the rounds of those to ours of the same number format.
+
+The last column is what part of the time reading the weights alone would take: bytes of the matrices a token is multiplied with,
+over the speed at which this machine reads as many bytes again and again (measured here). It is shown for one text at a time.
 """
 
 import argparse
+import fnmatch
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
-import transformers
 
-from inkstone.hub.folder import load, save
-from inkstone.inference.generation import stream
-from inkstone.inference.sampling import Sampling
-from inkstone.models.decoder import Decoder, DecoderSettings
-from inkstone.tokens.learning import learn_tokenizer
-from inkstone.training.machine import matmul_rate
-from results import write_result
+from random_models import SHAPES, random_folder, random_prompts
+from results import FOLDER, write_result
 
-SETTINGS = DecoderSettings(8192, 512, 8, 8, 4, 64, 1536, 1024)
-Writer = Callable[[int], list[int]]  # writes so many tokens, gives those of the first text
-
-
-def random_folder(folder: Path) -> int:
-    """Save a model in which no matrix is zero, and return how many weights it has."""
-    tokenizer = learn_tokenizer(iter(["ink"]), "byte-bpe", 260)
-    tokenizer.backend.add_tokens([f"token {number}" for number in range(tokenizer.vocab_size, SETTINGS.vocab_size)])
-    generator = torch.Generator().manual_seed(0)
-    model = Decoder(SETTINGS, type(tokenizer)(tokenizer.backend, end=tokenizer.end)).initialise(generator)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.02)
-    save(model, folder)
-    return model.n_parameters()
+HERE = Path(__file__).parent
+PREFILL = "prefill"
+# Contestants with their number formats. The first of each format is what the others are set against.
+CONTESTANTS = [
+    *((f"inkstone{way}", form) for form in ("float32", "bfloat16", "int8", "int4") for way in ("", ", compiled")),
+    *((f"transformers{way}", form) for form in ("float32", "bfloat16") for way in ("", ", static cache", ", compiled")),
+    *(("llama.cpp", form) for form in ("float32", "bfloat16", "q8_0", "q4_0")),
+    *(("ctranslate2", form) for form in ("float32", "bfloat16", "int8")),
+    *(("vllm", form) for form in ("float32", "bfloat16")),
+]
+WAYS = {"transformers, static cache": "transformers, static"}  # as `peers/generators.py` calls them
+BITS = {"q8_0": "int8", "q4_0": "int4"}  # of ours, against which these are set
 
 
-def ours(folder: Path, form: str, prompt: list[int], batch: int) -> Writer:
-    """The generator that `inkstone generate` streams from."""
-    model = load(folder, dtype=form)
+@dataclass
+class Contestant:
+    """A process that writes."""
 
-    def write(tokens: int) -> list[int]:
-        sampling = Sampling(temperature=0, max_tokens=tokens)
-        pieces = [piece for piece in stream(model, prompt, sampling, batch, ends=()) if piece.generated]
-        return list(pieces[0].generated.ids) if pieces[0].generated else []
+    who: str
+    form: str
+    process: subprocess.Popen
+    bytes: float
 
-    return write
+    def write(self, prompts: list[list[int]], tokens: int) -> tuple[float, list[list[int]]]:
+        """Seconds, and the texts."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"prompts": prompts, "tokens": tokens}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.who} {self.form} ended with {self.process.wait()}")
+        answer = json.loads(line)
+        if any(len(text) != tokens for text in answer["texts"]) or len(answer["texts"]) != len(prompts):
+            raise RuntimeError(f"{self.who} {self.form} wrote {[len(text) for text in answer['texts']]} tokens")
+        return answer["seconds"], answer["texts"]
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
 
-def peer(folder: Path, form: str, prompt: list[int], batch: int, cache: str, compiled: bool) -> Writer:
-    """`transformers.generate` with one kind of cache."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, form)).eval()
-    model.generation_config.eos_token_id = None
-    if compiled:
-        model.forward = torch.compile(model.forward)
-    ids = torch.tensor([prompt]).expand(batch, -1)
-    options = {} if cache == "dynamic" else {"cache_implementation": cache}
+def started(who: str, form: str, folder: Path, threads: int, rows: int, notes: list[str]) -> Contestant | None:
+    """The process of a contestant; None, and a note, where it cannot be had."""
+    command = [sys.executable, str(HERE / "peers" / "generators.py"), WAYS.get(who, who), form, str(folder)]
+    command += ["--threads", str(threads), "--rows", str(rows)]
+    log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (the process writes into it as long as it runs)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    answer = json.loads(line) if line else {"ready": False, "reason": "it ended while it was opening the model"}
+    if answer["ready"]:
+        return Contestant(who, form, process, answer["bytes"])
+    process.wait()
+    log.seek(0)
+    note = f"{who}, {form}: {answer['reason']}"
+    print(note, *([] if line else log.read().splitlines()[-5:]), sep="\n", file=sys.stderr)
+    if note not in notes:
+        notes.append(note)
+    return None
 
-    def write(tokens: int) -> list[int]:
-        mask = torch.ones_like(ids)
-        rows = model.generate(
-            ids, attention_mask=mask, max_new_tokens=tokens, do_sample=False, pad_token_id=0, **options
-        )
-        return rows[0, len(prompt) :].tolist()
 
-    return write
+@cache
+def read_speed(size: int, threads: int) -> float:
+    """Bytes a second at which as many bytes are read again and again: the fastest of a few ways."""
+    torch.set_num_threads(threads)
+    numbers = torch.ones(max(1024, size // 4))
+    matrix = numbers[: len(numbers) // 1024 * 1024].view(-1, 1024)
+    vector = torch.ones(1024)
+    best = 0.0
+    for read in (numbers.sum, lambda: torch.dot(numbers, numbers), lambda: matrix @ vector):
+        read()
+        for _ in range(5):
+            began, n = time.perf_counter(), 0
+            while time.perf_counter() - began < 0.1:
+                read()
+                n += 1
+            best = max(best, n * 4 * len(numbers) / (time.perf_counter() - began))
+    return best
+
+
+def cell_rows(
+    shape: str, cell: str, contestants: list[Contestant], options: argparse.Namespace, notes: list[str]
+) -> list[list]:
+    """One cell of a shape: all contestants in turn."""
+    rows, length, tokens = (
+        (1, options.long_prompt, 1) if cell == PREFILL else (int(cell), options.prompt, options.tokens)
+    )
+    prompts = random_prompts(rows, length)
+    texts: dict[tuple[str, str], list[list[int]]] = {}
+    for each in contestants[:]:
+        try:  # the first round compiles, allocates and warms, and is not counted
+            texts[each.who, each.form] = each.write(prompts, tokens)[1]
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            notes.append(f"{shape}, {cell}: {error}")
+            contestants.remove(each)
+    times: dict[tuple[str, str], list[float]] = {(each.who, each.form): [] for each in contestants}
+    for _ in range(options.pairs):
+        for each in contestants:
+            times[each.who, each.form].append(each.write(prompts, tokens)[0])
+            time.sleep(options.rest)
+    ours = texts.get(("inkstone", "float32"))
+    done = []
+    for each in contestants:
+        key = each.who, each.form
+        seconds = statistics.median(times[key])
+        rate = (length if cell == PREFILL else rows * tokens) / seconds
+        base = times.get(("inkstone", BITS.get(each.form, each.form)))
+        ratio = None
+        if base and each.who != "inkstone":
+            ratio = round(statistics.median(other / own for other, own in zip(times[key], base, strict=True)), 2)
+        share = None
+        if cell == "1":
+            share = round(100 * tokens * each.bytes / read_speed(int(each.bytes), options.threads) / seconds)
+        done.append([shape, cell, each.who, each.form, round(rate, 1), ratio, share])
+        print(*done[-1], sep="\t", flush=True)
+        if each.form == "float32" and ours and key != ("inkstone", "float32") and any(map(any, texts[key])):
+            same = sum(a == b for a, b in zip(ours, texts[key], strict=True))
+            if same < rows and cell != PREFILL:
+                notes.append(f"{shape}, {cell}: {each.who} writes {same} of {rows} texts as ours does, float32")
+    return done
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--prompt", type=int, default=64, help="tokens of the prompt")
-    parser.add_argument("--tokens", type=int, default=256, help="tokens to write")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--formats", nargs="+", choices=("float32", "bfloat16"), default=["float32", "bfloat16"])
-    parser.add_argument("--compiled", action="store_true", help="also the peer compiled (adds some minutes)")
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "generation.json"))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=SHAPES)
+    parser.add_argument("--cells", nargs="+", default=["1", "8", "32", PREFILL], metavar="CELL")
+    parser.add_argument("--only", nargs="+", metavar="WHO FORMAT", help="contestants as 'llama.cpp q8_0'; * for any")
+    parser.add_argument("--pairs", type=int, default=5, help="rounds")
+    parser.add_argument("--prompt", type=int, default=64, help="tokens of a prompt")
+    parser.add_argument("--tokens", type=int, default=128, help="tokens to write")
+    parser.add_argument("--long-prompt", type=int, default=512, help="tokens of the prompt of prefill")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--rest", type=float, default=0.1, help="seconds between two, in which thread pools fall asleep"
+    )
+    parser.add_argument("--out", type=Path, default=FOLDER / "generation.json")
     options = parser.parse_args()
-    transformers.utils.logging.set_verbosity_error()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    slow = matmul_rate(torch.bfloat16, "cpu", 1.0) < matmul_rate(torch.float32, "cpu", 1.0)
-    prompt = torch.randint(0, 256, (options.prompt,), generator=torch.Generator().manual_seed(1)).tolist()
-    rows = []
-    notes = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        weights = random_folder(folder)
-        for form in options.formats:
-            tokens = min(options.tokens, 32) if form == "bfloat16" and slow else options.tokens
-            for batch in options.batches:
-                writers: dict[str, Writer] = {
-                    "inkstone": ours(folder, form, prompt, batch),
-                    "transformers": peer(folder, form, prompt, batch, "dynamic", False),
-                    "transformers, static cache": peer(folder, form, prompt, batch, "static", False),
-                }
-                if options.compiled:
-                    writers["transformers, compiled"] = peer(folder, form, prompt, batch, "static", True)
-                # The number of tokens sets the size of a static cache, so the first round has it too.
-                texts = {who: write(tokens) for who, write in writers.items()}
-                same = all(text == texts["inkstone"] for text in texts.values())
-                if not same:
-                    notes.append(f"{form}, {batch} texts: the tokens differ, as rounding decides between likely ones")
-                times: dict[str, list[float]] = {who: [] for who in writers}
-                for _ in range(options.pairs):
-                    for who, write in writers.items():
-                        begin = time.perf_counter()
-                        write(tokens)
-                        times[who].append(time.perf_counter() - begin)
-                for who, seconds in times.items():
-                    ratios = [mine / other for mine, other in zip(times["inkstone"], seconds, strict=True)]
-                    rate = batch * tokens / statistics.median(seconds)
-                    ratio = None if who == "inkstone" else round(1 / statistics.median(ratios), 2)
-                    rows.append([form, batch, who, round(rate, 1), ratio])
-                    print(*rows[-1], sep="\t", flush=True)
+    chosen = [
+        pair for pair in CONTESTANTS if any(fnmatch.fnmatch(" ".join(pair), only) for only in options.only or ["*"])
+    ]
+    rows: list[list] = []
+    notes: list[str] = []
+    weights = {}
+    for shape in options.shapes:
+        with tempfile.TemporaryDirectory() as name:
+            weights[shape] = random_folder(shape, Path(name))
+            for cell in options.cells:
+                at_once = 1 if cell == PREFILL else int(cell)
+                found = [started(*pair, Path(name), options.threads, at_once, notes) for pair in chosen]
+                contestants = [each for each in found if each is not None]
+                try:
+                    rows += cell_rows(shape, cell, contestants, options, notes)
+                finally:
+                    for each in contestants:
+                        each.close()
     write_result(
-        Path(options.out),
-        question="How many tokens a second does generation write, greedily, with a cache?",
-        columns=["number format", "texts at once", "who", "tokens a second", "inkstone is faster by"],
+        options.out,
+        question="How many tokens a second does generation write, greedily, and how many of a prompt are read?",
+        columns=[
+            "model",
+            "texts at once",
+            "who",
+            "number format",
+            "tokens a second",
+            "inkstone is faster by",
+            "% of reading speed",
+        ],
         rows=rows,
         notes=[
-            f"Qwen3 layout, {weights / 1e6:.1f} M weights, prompt of {options.prompt} tokens, {options.tokens} new ones; "
-            f"{options.pairs} rounds in turn, medians; {torch.get_num_threads()} threads",
-            "several texts continue one prompt, which ours reads once and the peer once for each",
-            *(
-                [f"this chip has no units for bfloat16: {min(options.tokens, 32)} new tokens there"]
-                if slow and "bfloat16" in options.formats
-                else []
-            ),
+            "random weights: " + ", ".join(f"{shape} {count / 1e6:.1f} M" for shape, count in weights.items()),
+            f"prompts of {options.prompt} tokens, each another, and {options.tokens} new ones; prefill: {options.long_prompt} and "
+            f"one; {options.pairs} rounds in turn, medians; {options.threads} threads",
+            "of one text `inkstone generate`, of several the engine of `inkstone serve`; ratios are to ours, not compiled, of the same "
+            "number format, q8_0 to int8 and q4_0 to int4",
             *notes,
         ],
     )
