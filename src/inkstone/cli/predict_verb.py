@@ -25,6 +25,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--language", metavar="LANGUAGE", help="of a Whisper: the language that is spoken; by default it tells"
     )
     parser.add_argument("--words", action="store_true", help="of a Whisper: the time of each word, too")
+    parser.add_argument(
+        "--long",
+        choices=["cut", "split"],
+        default="cut",
+        help="of a text longer than the context: cut leaves its end out, split reads it in windows and joins what is said to "
+        "them, for runs that classify or embed; default: cut",
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
@@ -52,6 +59,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         to=options.to,
         language=options.language,
         words=options.words,
+        long=options.long,
         device=options.device,
     )
     if options.out and options.out.lower().endswith(".conllu"):
@@ -63,6 +71,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         write_text(Path(options.out), "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers))
     if cut := sum("cut" in answer for answer in answers):
         print(f"inkstone: of {cut:,} of the inputs the end was left out: the context is too short", file=sys.stderr)
+        if options.long == "cut" and any("probabilities" in answer or "vector" in answer for answer in answers):
+            print("inkstone: --long split reads them to the end, in windows", file=sys.stderr)
     if not options.json and (answers or options.out):
         print(
             f"{len(answers):,} answer{'s' * (len(answers) != 1)} in {options.out}"

@@ -232,6 +232,15 @@ class Varies(Protocol):
 
 
 @runtime_checkable
+class JoinsWindows(Protocol):
+    """A task that can read a text that is too long in windows (`Frame.split`), and join what the model says to them."""
+
+    def joined(self, windows: Sequence[Encoded], outputs: Sequence[Any]) -> list[Any]:
+        """The outputs of one example as if it had fit."""
+        ...
+
+
+@runtime_checkable
 class AsksBeside(Protocol):
     """A task that may have a second model in the run's folder, which is asked beside the tuned one."""
 

@@ -169,7 +169,7 @@ class Classify:
         return [example.text for example in examples]
 
     def encode(self, examples: Sequence[Labelled], frame: Frame) -> list[list[Encoded]]:
-        """One input each, cut to the context."""
+        """One input each, cut to the context; or windows of a text that does not fit, with `frame.split`. Pairs are cut."""
         first = frame.tokenizer.encode_batch([example.first for example in examples])
         second = frame.tokenizer.encode_batch([example.second or "" for example in examples])
         place = {name: number for number, name in enumerate(self.labels)}
@@ -184,6 +184,9 @@ class Classify:
             elif known:
                 target = np.array(known[0])
             cut = frame.cuts(a, None if example.second is None else b)
+            if cut and frame.split and example.second is None:
+                encoded.append([Encoded(row, target=target, weight=float(new)) for row, new in frame.windows(a)])
+                continue
             encoded.append([Encoded(ids, types, target=target, cut=cut)])
         return encoded
 
@@ -202,6 +205,15 @@ class Classify:
     def outputs(self, model: Headed, batch: ExampleBatch) -> list[np.ndarray]:
         """The score of each label."""
         return list(model(batch).float().cpu().numpy())
+
+    def joined(self, windows: Sequence[Encoded], outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Scores of a text from those of its windows i, of wᵢ new tokens each:  Σ wᵢ log pᵢ / Σ wᵢ, or of log-odds where labels
+        are several.
+        """
+        scores = np.stack(outputs).astype(np.float64)
+        if not self.several:
+            scores -= np.logaddexp.reduce(scores, axis=1, keepdims=True)
+        return [np.average(scores, axis=0, weights=[window.weight for window in windows]).astype(np.float32)]
 
     def yardstick(
         self, train: Sequence[Labelled], parts: Sequence[Sequence[Labelled]], seed: int

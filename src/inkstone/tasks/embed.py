@@ -118,7 +118,8 @@ class Embed:
         return list(dict.fromkeys(text for example in examples for text in example.texts))
 
     def encode(self, examples: Sequence[Related], frame: Frame) -> list[list[Encoded]]:
-        """One input each: its texts one after another, each in the frame of a single one, and where each begins.
+        """One input each: its texts one after another, each in the frame of a single one, and where each begins. With
+        `frame.split`, where a text does not fit, an input for each window of each text.
 
         The target is the score, or the number of each text, so that the same one can be told where it stands twice.
         """
@@ -135,6 +136,15 @@ class Embed:
             starts = np.cumsum([0, *(len(row) for row in rows[:-1])])
             target = np.array(own) if example.score is None else np.array(example.score, dtype=np.float32)
             cut = any(frame.cuts(tokens[number]) for number in own)
+            if cut and frame.split:
+                encoded.append(
+                    [
+                        Encoded(row, units=np.zeros(1, dtype=np.int64), target=target, weight=float(new), part=part)
+                        for part, number in enumerate(own)
+                        for row, new in frame.windows(tokens[number])
+                    ]
+                )
+                continue
             encoded.append([Encoded(np.concatenate(rows), units=starts, target=target, cut=cut)])
         return encoded
 
@@ -161,6 +171,15 @@ class Embed:
         texts, rows = apart(batch, batch.units.shape[1])
         vectors = model(texts).float().cpu().numpy()
         return np.split(vectors, np.cumsum(np.bincount(rows.cpu().numpy(), minlength=len(batch.ids)))[:-1])
+
+    def joined(self, windows: Sequence[Encoded], outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The vector of each text from those of its windows: their mean, weighted by new tokens, brought to length one."""
+        texts = []
+        for part in dict.fromkeys(window.part for window in windows):
+            own = [(w.weight, v[0]) for w, v in zip(windows, outputs, strict=True) if w.part == part]
+            mean = np.average([vector for _, vector in own], axis=0, weights=[max(weight, 1) for weight, _ in own])
+            texts.append((mean / max(np.linalg.norm(mean), 1e-12)).astype(np.float32))
+        return [np.stack(texts)]
 
     def answer(self, example: Related, outputs: Sequence[np.ndarray]) -> Answer:
         """The vector; of several texts their vectors, and how alike the first two are."""

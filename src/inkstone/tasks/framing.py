@@ -12,6 +12,8 @@ import numpy as np
 from inkstone.errors import RecipeError
 from inkstone.tokens.tokenizer import Tokenizer
 
+OVERLAP = 0.25  # of a window: tokens of the one before
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -25,6 +27,7 @@ class Frame:
     pair_between: tuple[int, ...]
     pair_after: tuple[int, ...]
     second_type: int  # of the second text's tokens; the first are of type 0
+    split: bool = False  # whether a text that does not fit is read in windows, by tasks that join what is said of them
     reads_focus: bool = False  # whether the model that reads them knows `Encoded.focus`
 
     @classmethod
@@ -38,7 +41,7 @@ class Frame:
         inside = range(len(pair_before), len(mask) - len(rest))
         between = tuple(double.ids[at] for at in inside if mask[at])
         second = double.type_ids[len(mask) - len(rest) - 1]
-        frame = cls(tokenizer, context, before, after, pair_before, between, rest, second, reads_focus)
+        frame = cls(tokenizer, context, before, after, pair_before, between, rest, second, reads_focus=reads_focus)
         if context - max(len(before) + len(after), len(pair_before) + len(between) + len(rest)) < 4:
             raise RecipeError(f"a context of {context} tokens leaves no room for a text; set a larger model.context")
         return frame
@@ -61,6 +64,21 @@ class Frame:
         """The input of one text, cut at its end where it is too long; never empty."""
         row = np.concatenate([self.before, np.asarray(ids)[: self.room], self.after]).astype(np.int64)
         return (row if len(row) else np.array([self.tokenizer.end])), None
+
+    def windows(self, ids: Sequence[int] | np.ndarray) -> list[tuple[np.ndarray, int]]:
+        """The inputs of one text that may not fit, each with the number of its tokens that no input before has.
+
+        Each but the first begins with tokens of the one before, `OVERLAP` of what fits, so that what stands at a border is
+        read with what is around it.
+        """
+        ids = np.asarray(ids)
+        overlap = int(OVERLAP * self.room)
+        found, read = [(self.single(ids)[0], min(len(ids), self.room))], self.room
+        while read < len(ids):
+            window = ids[read - overlap : read - overlap + self.room]
+            found.append((self.single(window)[0], len(window) - overlap))
+            read += len(window) - overlap
+        return found
 
     def pair(
         self, first: Sequence[int] | np.ndarray, second: Sequence[int] | np.ndarray

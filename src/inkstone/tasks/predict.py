@@ -1,6 +1,7 @@
 """`inkstone predict`: what a model that was tuned for a task says to texts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from inkstone.tasks.base import (
     GaugedByLoss,
     HearsLanguages,
     HidesAnswers,
+    JoinsWindows,
     ReadsByTemplate,
     ReadsInputs,
     Task,
@@ -82,6 +84,19 @@ class Predictor:
             task.open_beside(folder)
         return cls(model, task, context)
 
+    def read_long(self, long: str) -> None:
+        """What happens to texts longer than the context: "cut" leaves out their ends, "split" reads them in windows.
+
+        Raises RunError for another word, and for a task that cannot join what is said to windows.
+        """
+        if long not in ("cut", "split"):
+            raise RunError(f"long = {long!r}, but must be 'cut' or 'split'")
+        if long == "split" and not isinstance(self.task, JoinsWindows):
+            raise RunError(
+                f"the task {self.task.name} has no windows to split long texts into; they are for runs that classify or embed"
+            )
+        self.frame = replace(self.frame, split=long == "split")
+
     def answers(self, examples: Sequence[Any]) -> list[Answer]:
         """What the model says to each example, in their order."""
         outputs = self.outputs(examples)
@@ -135,6 +150,11 @@ class Predictor:
                 outputs[row] = output
         found = iter(outputs)
         given = [[next(found) for _ in of_one] for of_one in parts]
+        if self.frame.split and isinstance(self.task, JoinsWindows):
+            given = [
+                of_one if len(of_one) == 1 else self.task.joined(windows, of_one)
+                for windows, of_one in zip(parts, given, strict=True)
+            ]
         return self.task.beside(examples, given) if isinstance(self.task, AsksBeside) else given
 
 
@@ -147,6 +167,7 @@ def predict(
     to: str | None = None,
     language: str | None = None,
     words: bool = False,
+    long: str = "cut",
     device: str = "auto",
 ) -> list[Answer]:
     """What a tuned model says to each input: a text, or what else the task takes (pairs, records, lists of words).
@@ -157,10 +178,13 @@ def predict(
     language: of a Whisper, the language that is spoken; none: it tells by itself. words: of a Whisper, whether words have times, as those
     of a run that transcribes always have.
     Each answer holds the keys of the task (`label` and `probabilities` of a classifier), and `input`; `cut` is true of
-    an input whose end was left out, since it is longer than the model's context.
+    an input whose end was left out, since it is longer than the model's context. With `long` = "split" a run that classifies
+    or embeds reads such a text in windows that overlap, and joins what it says to them; tags, answers and summaries of texts of any
+    length do so by themselves, and a run that can do neither is refused.
     Raises RunError for a folder that was not tuned, TextError for files and inputs that cannot be read.
     """
     predictor = Predictor.load(run, device)
+    predictor.read_long(long)
     inputs = [*inputs, *(given for file in files for given in inputs_of(file, predictor.task))]
     given = inputs
     if context is not None:

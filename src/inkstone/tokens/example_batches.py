@@ -41,6 +41,7 @@ class Encoded:
     cut: bool = False  # whether something of the text is left out, since it is longer than the context
     answers: Bool[np.ndarray, " t"] | None = None  # which of `ids` are to be written, those before them being read
     sequence: Int[np.ndarray, " t"] | None = None  # which text a token is of, where `ids` are several: 0, 1, ...
+    part: int = 0  # of an example with several texts: which of them this is a window of
     reference: Float[np.ndarray, " s"] | None = None  # log-probability of the answers of each, by the model as it began
 
     @property
