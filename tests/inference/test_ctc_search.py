@@ -5,9 +5,10 @@ from itertools import product
 import numpy as np
 import pytest
 
+from inkstone.inference import ctc_search
 from inkstone.inference.ctc_alignment import align
 from inkstone.inference.ctc_search import greedy, prefix_beam_search
-from inkstone.inference.language_fusion import LanguageFusion
+from inkstone.inference.language_fusion import LEAST_KEPT, LanguageFusion
 from inkstone.inference.sampling import SamplingError
 from inkstone.models import family
 from inkstone.text.spoken import words_of
@@ -104,10 +105,41 @@ def test_the_model_is_asked_about_whole_words_and_their_chain_is_the_text(langua
 def test_a_text_of_any_length_is_asked_about(language):
     """As that of a long recording, which has more words than functions may call one another."""
     model, _ = language
-    fusion = LanguageFusion(model)
+    fusion = LanguageFusion(model, most=10**9)
     words = words_of("ab ba " * 550)
     assert fusion.log_chance(words) == fusion.known[words].log_chance < fusion.log_chance(words[:-1]) < 0
     assert len(fusion.known) == len(words) + 1
+
+
+def test_of_long_texts_few_states_are_kept_and_what_was_forgotten_is_read_again(language):
+    model, _ = language
+    fusion, words = LanguageFusion(model, most=500), words_of("ab ba " * 100)
+    whole = LanguageFusion(model, most=10**9)
+    for end in range(1, len(words) + 1):
+        assert fusion.log_chance(words[:end]) == whole.log_chance(words[:end])
+    assert len(fusion.known) <= 2 * LEAST_KEPT < len(whole.known)
+    assert fusion.log_chance(words[:3]) == whole.log_chance(words[:3])  # which is forgotten by now
+
+
+def test_beginnings_that_nothing_goes_on_from_are_let_go_of_and_nothing_is_found_otherwise(monkeypatch):
+    scores, sweep, left = frames(200, 12, 0, 2.0), ctc_search._sweep, []
+
+    def swept(live):
+        sweep(live)
+        at = next(iter(live))
+        while at.before is not None:
+            at = at.before
+        below, found = [at], 0
+        while below:
+            found += 1
+            below += below.pop().following.values()
+        left.append((found, sum(len(prefix.ids()) + 1 for prefix in live)))
+
+    whole = prefix_beam_search(scores[:60], 0, 4)
+    monkeypatch.setattr(ctc_search, "_sweep", swept)
+    monkeypatch.setattr(ctc_search, "SWEPT", 4)
+    assert prefix_beam_search(scores[:60], 0, 4) == whole  # no sweep came there before
+    assert len(left) == 15 and all(found <= most for found, most in left)
 
 
 def test_fused_search_finds_what_rescoring_all_texts_finds(language):

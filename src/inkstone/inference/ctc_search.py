@@ -12,7 +12,7 @@ Source: Graves et al. 2006; Hannun, Maas, Jurafsky & Ng 2014, algorithm 1.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from inkstone.text.spoken import begins_word
 NEVER = -math.inf
 UNLIKELY = -9.0  # nats: a token that is less likely at a frame is not looked at there
 MOST_TOKENS = 24  # looked at, at a frame
+SWEPT = 64  # frames, after which beginnings are let go of that nothing under way goes on from
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def prefix_beam_search(
     spelling = None if fusion is None else tokenizer.spelling
     root = _Prefix(blank, None)
     live: dict[_Prefix, tuple[float, float]] = {root: (0.0, NEVER)}  # log p of paths that end in the blank, in a token
-    for row in log_probabilities:
+    for number, row in enumerate(log_probabilities, 1):
         tokens = _looked_at(row, blank, unlikely, most_tokens)
         silent = float(row[blank])
         grown: dict[_Prefix, tuple[float, float]] = {}
@@ -111,8 +112,22 @@ def prefix_beam_search(
             best = sorted(grown, key=lambda prefix: -(_added(*grown[prefix]) + prefix.worth))[:beams]
             grown = {prefix: grown[prefix] for prefix in best}
         live = grown
+        if number % SWEPT == 0:
+            _sweep(live)
     found = [_heard(prefix, _added(*chances), fusion) for prefix, chances in live.items()]
     return sorted(found, key=lambda heard: -heard.score)
+
+
+def _sweep(live: Collection[_Prefix]) -> None:
+    """Forget all beginnings but those that are live and those that they go on from: else a long recording fills the memory."""
+    kept: set[_Prefix] = set()
+    for prefix in live:
+        at: _Prefix | None = prefix
+        while at is not None and at not in kept:
+            kept.add(at)
+            at = at.before
+    for prefix in kept:
+        prefix.following = {token: each for token, each in prefix.following.items() if each in kept}
 
 
 def _looked_at(

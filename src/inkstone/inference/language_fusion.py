@@ -21,6 +21,8 @@ from inkstone.inference.prefill import context_of, device_of
 from inkstone.models.base import LanguageModel
 
 LINE_END = "\n"
+MOST_KEPT = 50_000  # tokens that all states together have read: of a decoder, each of them has keys and values
+LEAST_KEPT = 64  # beginnings, however long
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class LanguageFusion:
     alpha: float = 0.5
     beta: float = 0.0
     lines: bool = False
+    most: int = MOST_KEPT
     known: dict[tuple[str, ...], Beginning] = field(default_factory=dict, compare=False, repr=False)
 
     def weighted(self, alpha: float, beta: float) -> "LanguageFusion":
@@ -69,11 +72,18 @@ class LanguageFusion:
         read = len(words)
         while read and words[:read] not in self.known:
             read -= 1
-        if words[:read] not in self.known:
-            self.known[()] = self._first()
+        found = self.known.pop(words[:read], None) or self._first()
+        self.known[words[:read]] = found  # the last one is what was asked about last
         for number in range(read, len(words)):
-            self.known[words[: number + 1]] = self._read(self.known[words[:number]], words[number])
-        return self.known[words]
+            found = self.known[words[: number + 1]] = self._read(found, words[number])
+        self._forget_the_oldest()
+        return found
+
+    def _forget_the_oldest(self) -> None:
+        """Of what was asked about long ago the state is let go of; where it is asked about again, it is made again."""
+        held = sum(len(each.read) for each in self.known.values()) if len(self.known) % LEAST_KEPT == 0 else 0
+        while held > self.most and len(self.known) > LEAST_KEPT:
+            held -= len(self.known.pop(next(iter(self.known))).read)
 
     @torch.inference_mode()
     def _first(self) -> Beginning:
