@@ -59,6 +59,21 @@ def test_bad_recordings_are_refused_by_name_and_doubtful_ones_kept(tmp_path):
     assert any("s of sound: recordings of 0.3 s in the median" in notice for notice in understanding.notices)
 
 
+def test_of_parts_that_are_scored_what_is_too_short_for_its_transcript_stays_and_counts(tmp_path):
+    soundfile.write(tmp_path / "0.wav", sound(), RATE)
+    (tmp_path / "list.tsv").write_text(f"audio\ttext\n0.wav\t{'abcd ' * 30}\n0.wav\tab\n", encoding="utf-8")
+    understanding = Understanding("test", [str(tmp_path / "list.tsv")])
+    task = Transcribe()
+    found = task.read(understanding.sources, understanding)
+    assert [each.fits for each in found] == [False, True] and not understanding.refused
+    assert "too short for all that its transcript says, so that it cannot be right" in understanding.mended
+    tokenizer = learn_tokenizer(["abcd"], "character", 300)
+    (long,), (short,) = task.encode(found, Frame.of(tokenizer, 3000))
+    assert long.written is None and short.written is not None
+    measures = task.measures(found, [{"text": "ab"}, {"text": "ab"}])
+    assert measures["WER"].statistics.tolist() == [[30.0, 30.0], [0.0, 1.0]]
+
+
 def test_a_list_of_which_most_cannot_be_heard_is_refused(tmp_path):
     soundfile.write(tmp_path / "0.wav", sound(), RATE)
     with pytest.raises(TextError, match="2 rows that cannot be used: 2 rows left out: no such file"):

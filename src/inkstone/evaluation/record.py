@@ -12,6 +12,7 @@ from inkstone.run import Run
 
 STAGES = (
     "text", "data", "tokenizer", "machine", "plan", "training", "evaluation", "cost", "outcome", "origin", "adaptation",
+    "fusion",
 )  # fmt: skip
 LONGEST_STRING = 20_000  # characters; nothing in a report needs more
 

@@ -45,6 +45,7 @@ class Utterance:
     speed: float = 1.0  # at which it is played
     silence: str | None = None  # why nothing can be heard in it
     content: bytes | None = field(default=None, repr=False, compare=False)  # of a file that lies on no disk
+    fits: bool = True  # whether the transcript can be said in so short a time
 
     @property
     def text(self) -> str:
@@ -153,9 +154,12 @@ class Ears:
             understanding.refuse(place, str(error))
             return None
         states = (sound.seconds / SHIFT + 2 * EDGE) / FRAMES_A_TOKEN
-        if len(said) + sum(one == other for one, other in pairwise(said)) > states:
+        fits = len(said) + sum(one == other for one, other in pairwise(said)) <= states
+        if not fits and understanding.part == "train":
             understanding.refuse(place, "too short for all that its transcript says")
             return None
+        if not fits:  # in what is scored it counts, as wrong as it will be
+            understanding.mend(place, "too short for all that its transcript says, so that it cannot be right")
         if sound.seconds > LONGEST * SHIFT - 2 * EDGE * SHIFT:
             reason = f"longer than {LONGEST * SHIFT:.0f} s: it is scored in pieces, but not learned from; cut it between sentences"
             understanding.mend(place, reason)
@@ -164,7 +168,7 @@ class Ears:
         who = listed.speaker
         return Utterance(
             place, str(listed.audio), said, round(sound.seconds, 4), self._identity(sound), sound.file_rate, who,
-            who if grouped else None,
+            who if grouped else None, fits=fits,
         )  # fmt: skip
 
     def _identity(self, sound: Sound) -> str:

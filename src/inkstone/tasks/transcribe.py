@@ -31,6 +31,7 @@ from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.fused_language import (
+    ROUNDS,
     choose_weights,
     keep_language_model,
     learned_lines,
@@ -48,7 +49,6 @@ from inkstone.tokens.tokenizer import Tokenizer
 SCORE = "word accuracy"
 LANGUAGE = "language"  # the folder of the language model in that of the run
 BEAMS_TO_CHOOSE = 16  # texts of each recording by which the weights of the language model are chosen
-MOST_KEPT = 20_000  # beginnings of texts that the language model remembers
 NO_TOKENS = np.zeros(0, dtype=np.int64)
 
 
@@ -82,6 +82,7 @@ class Transcribe:
     lines: bool | None = field(
         default=None
     )  # whether the language model learned lines of a text; None: not settled yet
+    language_folder: str = field(default=LANGUAGE)  # where in the run's folder it lies
 
     name: ClassVar[str] = "transcribe"
     score: ClassVar[str] = SCORE
@@ -112,6 +113,12 @@ class Transcribe:
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
         return {**asdict(self), "speeds": list(self.speeds)}
+
+    @property
+    def passes_to_settle(self) -> int:
+        """How many times as long as answering takes it takes to choose the weights of a language model; without one, nothing is chosen."""
+        wider = max(1, BEAMS_TO_CHOOSE // self.beams)
+        return 0 if self.language_model is None else ROUNDS * wider
 
     @property
     def columns(self) -> Columns:
@@ -167,7 +174,8 @@ class Transcribe:
             if example.transcript is None:  # else who is asked again and again would keep all that was ever heard
                 self.ears.forget(example)
             pieces = [features[begin:end] for begin, end in piece_bounds(len(features), frame.context)]
-            written = ids.astype(np.int64) if example.transcript and len(pieces) == 1 else None
+            known = example.transcript and example.fits and len(pieces) == 1
+            written = ids.astype(np.int64) if known else None
             encoded.append([Encoded(NO_TOKENS, features=piece, written=written) for piece in pieces])
         return encoded
 
@@ -282,7 +290,7 @@ class Transcribe:
     def open_beside(self, folder: Path) -> None:
         """Let the language model listen in, if there is one."""
         if self.language_model is not None:
-            model = open_language_model(folder / LANGUAGE)
+            model = open_language_model(folder / self.language_folder)
             self.fusion = LanguageFusion(model, self.alpha or 0.0, self.beta or 0.0, bool(self.lines))
 
     def beside(self, examples: Sequence[Utterance], outputs: list[list[Any]]) -> list[list[Any]]:
@@ -302,7 +310,4 @@ class Transcribe:
         """Texts, the best first."""
         if self.beams == 1 and fusion is None:
             return [greedy(scores, tokenizer.end)]
-        found = prefix_beam_search(scores, tokenizer.end, beams or self.beams, tokenizer=tokenizer, fusion=fusion)
-        if fusion is not None and len(fusion.known) > MOST_KEPT:
-            fusion.forget()
-        return found
+        return prefix_beam_search(scores, tokenizer.end, beams or self.beams, tokenizer=tokenizer, fusion=fusion)
