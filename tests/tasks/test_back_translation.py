@@ -1,5 +1,7 @@
 """Back-translation: pairs made of text in the target language, by a model that translates the other way."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from inkstone.tasks.framing import Frame
 from inkstone.tasks.parallel_pairs import Translated
 from inkstone.tasks.summarize import Summarize
 from inkstone.tasks.translate import Translate
+from inkstone.tasks.understanding import Understanding
 from inkstone.tokens.added_tokens import with_tokens
 from inkstone.tokens.learning import learn_tokenizer
 
@@ -70,12 +73,38 @@ def test_the_run_and_the_text_belong_together():
             Translate(**given)
 
 
-def test_made_pairs_are_learned_with_a_token_before_their_source(text):
+def test_sentences_of_parts_that_are_scored_are_left_out(text, tmp_path):
+    left_out = ["der stein  ist NASS. Und kalt."]
+    pairs = made_pairs("runs/de-en", text, (("en", "de"),), left_out)
+    assert [pair.targets for pair in pairs] == [("Die Tusche trocknet.",)]
+    files = [str(tmp_path / f"{part}.{code}") for part in ("train", "test") for code in ("en", "de")]
+    for file, line in zip(files, ("Ink.", "Die Tusche trocknet.", "A stone.", "Der Stein ist nass."), strict=True):
+        Path(file).write_text(line + "\n", encoding="utf-8")
+    task = Translate(back_translation="runs/de-en", monolingual=text)
+    train, _ = (task.read(files[at : at + 2], Understanding(part, files)) for part, at in (("train", 0), ("test", 2)))
+    task.learn(train)
+    assert [pair.targets for pair in task.made(tmp_path)] == [("Die Tusche trocknet.",)]
+
+
+def test_pairs_are_made_once_for_a_run(text, tmp_path, monkeypatch):
+    task = Translate(back_translation="runs/de-en", monolingual=text, learned=(("en", "de"),))
+    made = task.made(tmp_path)
+    asked = []
+    monkeypatch.setattr(Reverse, "load", classmethod(lambda cls, run: asked.append(run) or cls()))
+    assert task.made(tmp_path) == made and not asked
+    Path(text[0]).write_text("Die Feder ist neu.\n", encoding="utf-8")  # another text
+    assert [pair.targets for pair in task.made(tmp_path)] == [("Die Feder ist neu.",)] and len(asked) == 1
+    (tmp_path / "back_translation.jsonl").write_text("torn", encoding="utf-8")
+    assert len(task.made(tmp_path)) == 1 and len(asked) == 2
+
+
+def test_made_pairs_are_learned_with_a_token_before_their_source(text, tmp_path):
     task = Translate(back_translation="runs/de-en", monolingual=text, learned=(("en", "de"),), placeholders=0.0)
     assert task.tokens == (MADE,)
     tokenizer = with_tokens(learn_tokenizer(["Die Tusche trocknet."] * 3, "byte-bpe", 300), task.tokens)[0]
     pair = Translated("f:1", "The ink dries.", ("Die Tusche trocknet.",), None, "en", "de")
-    made = task.varied([pair], np.random.default_rng(0), None)
+    made = task.made(tmp_path)
+    assert len(made) == 2 and task.varied([pair], np.random.default_rng(0), None) == []
     assert len(made) == 2 and all(each.made for each in made)
     (real,), (one,), _ = task.encode([pair, *made], Frame.of(tokenizer, 64))
     token = tokenizer.backend.token_to_id(MADE)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -178,6 +179,21 @@ def test_it_learns_what_was_preferred(base, tmp_path, objective, lora):
         assert isinstance(told["answer"], str)
         assert Predictor.load(tmp_path / "run").task.reference == str(base.resolve())
         assert (tmp_path / "run" / "adapter").exists() == lora
+
+
+def test_the_model_as_it_began_is_found_where_both_were_moved_and_where_the_run_alone_was(base, tmp_path):
+    train = written(tmp_path / "train.jsonl", 20, 1)
+    shutil.copytree(base, tmp_path / "here" / "base")
+    run = tmp_path / "here" / "runs" / "one"
+    settings = [*STEPS, "train.steps=2", "task.yardstick=false"]
+    tune("prefer", [train], model=tmp_path / "here" / "base", settings=settings, out=run, quiet=True)
+    figures = score(run, [train], device="cpu")["figures"]
+    shutil.copytree(run, tmp_path / "alone")
+    assert score(tmp_path / "alone", [train], device="cpu")["figures"] == figures
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert score(tmp_path / "there" / "runs" / "one", [train], device="cpu")["figures"] == figures
+    with pytest.raises(RunError, match="need the model as it began"):
+        score(tmp_path / "alone", [train], device="cpu")
 
 
 @pytest.mark.parametrize("lora", [False, True])

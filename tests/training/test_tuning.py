@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from inkstone.errors import Interrupted, RecipeError, RunError
 from inkstone.recipe import Recipe, with_settings
 from inkstone.run import Run
 from inkstone.tasks.classify import Classify
+from inkstone.tasks.transcribe import Transcribe
 from inkstone.training import machine, tuning, tuning_plan, tuning_run
 from inkstone.training.loop import Loop
 from inkstone.training.tuned_scores import seconds_of_scoring
@@ -443,7 +445,7 @@ def test_where_scoring_takes_long_more_of_the_minutes_is_kept_for_it(scoring, le
     assert stages.left() == pytest.approx(left, abs=1)
 
 
-def test_the_seconds_of_scoring_are_those_of_all_examples_with_dev_read_twice_where_something_is_settled():
+def test_the_seconds_of_scoring_are_those_of_all_examples_with_dev_read_twice_where_something_is_settled(tmp_path):
     class Asked:
         task = Classify()
 
@@ -456,4 +458,33 @@ def test_the_seconds_of_scoring_are_those_of_all_examples_with_dev_read_twice_wh
         def scored(self):
             return {"dev": self.dev, "test": range(40)}
 
-    assert seconds_of_scoring(Asked(), Read()) == pytest.approx(0.004 * 160, rel=0.5)  # type: ignore[arg-type]
+    assert seconds_of_scoring(Asked(), Read(), tmp_path) == pytest.approx(0.004 * 160, rel=0.5)  # type: ignore[arg-type]
+
+
+def test_the_seconds_of_scoring_are_of_the_model_and_of_what_is_asked_beside_it(tmp_path):
+    class Asked:
+        task: Transcribe
+        seen: ClassVar[list] = []
+
+        def answers(self, examples):
+            self.seen.append(self.task.fusion)
+            time.sleep(0.004 * len(examples))
+
+    class Read:
+        dev = range(60)
+
+        def scored(self):
+            return {"dev": self.dev}
+
+    asked, opened = Asked(), []
+
+    class Listening(Transcribe):
+        def open_beside(self, folder):
+            opened.append(folder)
+            self.fusion = "a language model"
+
+    asked.task = Listening(language_model="lm")
+    seconds = seconds_of_scoring(asked, Read(), tmp_path)  # type: ignore[arg-type]
+    assert opened == [tmp_path] and set(asked.seen) == {"a language model"} and asked.task.fusion is None
+    # Choosing its weights on dev takes two passes with twice as many texts under way.
+    assert seconds == pytest.approx(0.004 * 60 * 5, rel=0.5)

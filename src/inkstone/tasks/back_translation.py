@@ -5,11 +5,15 @@ model learns from the pairs without learning to expect sources of that kind. The
 sources that are smoother than any text, and helps less (Edunov et al. 2018).
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+import hashlib
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from inkstone.errors import RecipeError, TextError
+from inkstone.files import write_text
 from inkstone.tasks.parallel_pairs import Translated
 from inkstone.tasks.understanding import languages_of
 from inkstone.text.reading import read
@@ -20,10 +24,13 @@ SAMPLE = 5  # texts that the language is told by
 SAMPLE_CHARACTERS = 2000
 
 
-def made_pairs(run: str, files: Sequence[str], learned: Sequence[tuple[str, str]]) -> list[Translated]:
+def made_pairs(
+    run: str, files: Sequence[str], learned: Sequence[tuple[str, str]], left_out: Collection[str] = ()
+) -> list[Translated]:
     """A pair for each different sentence of the files, its source written by the model of a run that translates back.
 
-    `learned`: the directions, (source, target), that the pairs are for. Raises TextError where the files hold no sentence, RecipeError
+    `learned`: the directions, (source, target), that the pairs are for. Sentences that are the same as one of `left_out` (up to case and
+    blanks), as targets of dev and test, are not learned from. Raises TextError where the files hold no sentence, RecipeError
     where they are in no target language, or the run does not translate from theirs.
     """
     from inkstone.tasks.predict import Predictor
@@ -31,7 +38,14 @@ def made_pairs(run: str, files: Sequence[str], learned: Sequence[tuple[str, str]
 
     texts = [text for frame in read(list(files)) for text in frame["text"].to_list()]
     language = _language(texts, {target for _, target in learned}, files)
-    found = dict.fromkeys(each for text in texts for line in text.split("\n") for each in sentences(line, language))
+    barred = {plain(each) for text in left_out for each in (text, *sentences(text, language))}
+    found = dict.fromkeys(
+        each
+        for text in texts
+        for line in text.split("\n")
+        for each in sentences(line, language)
+        if plain(each) not in barred
+    )
     if not found:
         raise TextError(f"task.monolingual: no sentence in {', '.join(files)}")
     predictor = Predictor.load(run)
@@ -54,6 +68,26 @@ def made_pairs(run: str, files: Sequence[str], learned: Sequence[tuple[str, str]
             if made := answer["translation"].strip():
                 pairs.append(Translated(each.place, made, (each.source,), None, source, target, made=True))
     return pairs
+
+
+def kept_pairs(path: Path, make: Callable[[], list[Translated]], *made_of: Any) -> list[Translated]:
+    """The pairs in a file, or those that are made and kept there; those that were `made_of` something else are made anew."""
+    digest = hashlib.sha256(repr(made_of).encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        first, *lines = path.read_text(encoding="utf-8").splitlines()
+        if json.loads(first) == {"made_of": digest}:
+            return [Translated(**{**(row := json.loads(line)), "targets": tuple(row["targets"])}) for line in lines]
+    except (OSError, ValueError, TypeError):
+        pass
+    pairs = make()
+    rows = [{"made_of": digest}, *(asdict(pair) for pair in pairs)]
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return pairs
+
+
+def plain(text: str) -> str:
+    """A text without differences of case and blanks."""
+    return " ".join(text.casefold().split())
 
 
 def _language(texts: Sequence[str], targets: set[str], files: Sequence[str]) -> str:

@@ -183,6 +183,10 @@ class KeepsReference(Protocol):
         """The inputs with what the model says of them before its first step, where that is not at hand later."""
         ...
 
+    def kept_in(self, folder: Path) -> dict[str, Any]:
+        """As `to_dict`, for the folder of a run, which may be moved together with the model that it began as."""
+        ...
+
 
 @runtime_checkable
 class DoesSoFromTheStart(Protocol):
@@ -228,6 +232,15 @@ class Varies(Protocol):
         self, examples: Sequence[Any], generator: np.random.Generator, neighbours: Neighbours | None
     ) -> list[Any]:
         """New examples from old ones, as many as the task's settings ask for; `neighbours` gives words near a word."""
+        ...
+
+
+@runtime_checkable
+class MakesExamples(Protocol):
+    """A task that makes training examples beside those of the files, which takes long: once for a run."""
+
+    def made(self, folder: Path) -> list[Any]:
+        """Those that lie in the run's folder, or new ones, which are kept there."""
         ...
 
 
@@ -300,8 +313,8 @@ class SuitsBody(Protocol):
 class HearsLanguages(Protocol):
     """A task that hears recordings in several languages, and may write them in another."""
 
-    def listen(self, language: str | None, to: str | None) -> None:
-        """Which language is spoken (none: told from the sound), and which one to write (none: the same)."""
+    def listen(self, language: str | None, to: str | None, words: bool = False) -> None:
+        """Which language is spoken (none: told from the sound), which one to write (none: the same), and whether words have times."""
         ...
 
 

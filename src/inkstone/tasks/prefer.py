@@ -11,6 +11,8 @@ How far the model has gone is the mean over the tokens of both answers of  KL(π
 vocabulary. The contexts are those of the answers in the file, not of answers drawn from π: there the distance can be larger.
 """
 
+import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,6 +63,7 @@ class Prefer(ConversingSettings):
     objective: Objective = "dpo"
     beta: float = 0.1  # how dear it is to leave the model as it began; of ORPO how much the preference counts
     reference: str | None = None  # the model as it began: a folder
+    nearby: str | None = None  # the same from the folder of the run, which may be moved together with it
 
     name: ClassVar[str] = "prefer"
     score: ClassVar[str] = "reward accuracy"
@@ -75,6 +78,7 @@ class Prefer(ConversingSettings):
         if not self.beta > 0:
             raise RecipeError(f"task.beta = {self.beta}, but must be above 0")
         self._opened: Headed | None = None
+        self._home: Path | None = None  # the folder of the run that is asked
 
     @staticmethod
     def reads(record: Mapping[str, Any]) -> bool:
@@ -100,8 +104,25 @@ class Prefer(ConversingSettings):
             raise RecipeError(
                 "prefer needs a model that answers already; tune one with: inkstone tune chat DATA, and give it by --from RUN"
             )
+        self._home = folder
         self.reference = self.reference or str(folder.resolve())
         return super().converse(tokenizer, folder)
+
+    def kept_in(self, folder: Path) -> dict[str, Any]:
+        """As JSON holds it in the folder of a run: with the way from there to the model as it began."""
+        assert self.reference is not None
+        with contextlib.suppress(ValueError):  # on another drive there is none
+            self.nearby = os.path.relpath(self.reference, folder.resolve())
+        return self.to_dict()
+
+    def _reference_folder(self) -> Path:
+        """Where the model as it began lies: beside the run as it did, or else where it was."""
+        assert self.reference is not None
+        if self._home is not None and self.nearby is not None:
+            nearby = (self._home.resolve() / self.nearby).resolve()
+            if (nearby / "config.json").exists():
+                return nearby
+        return Path(self.reference)
 
     def learns_whole(self) -> bool:
         """Only where nothing is compared with the model as it began, of which the rows of tokens are a part."""
@@ -215,16 +236,16 @@ class Prefer(ConversingSettings):
     def _reference_model(self, model: Headed) -> Headed:
         """The model as it began, opened once; while another learns it is never asked for."""
         if self._opened is None:
-            assert self.reference is not None
+            place = self._reference_folder()
             try:
-                body: Any = load(self.reference, dtype=torch.float32)
+                body: Any = load(place, dtype=torch.float32)
             except InkstoneError as error:
                 raise RunError(
                     f"the figures of preferences need the model as it began, and it cannot be opened: {error}"
                 ) from None
             body = getattr(body, "body", body)
-            beginning = type(self)(objective=self.objective, reference=self.reference)
-            tokenizer, unlearned = beginning.converse(body.tokenizer, Path(self.reference))
+            beginning = type(self)(objective=self.objective)
+            tokenizer, unlearned = beginning.converse(body.tokenizer, place)
             if unlearned:
                 body = resized(body, tokenizer, body.settings.context, unlearned)
             self._opened = Headed(body, self.head()).to(next(model.parameters()).device).eval()

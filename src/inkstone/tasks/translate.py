@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from jaxtyping import Int
 
 from inkstone.errors import RecipeError, TextError
 from inkstone.evaluation.translation_scores import (
@@ -22,7 +23,7 @@ from inkstone.evaluation.translation_scores import (
     signatures,
 )
 from inkstone.inference.beam_search import Hypothesis
-from inkstone.tasks.back_translation import MADE, made_pairs
+from inkstone.tasks.back_translation import MADE, kept_pairs, made_pairs
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.columns import by_name
 from inkstone.tasks.framing import Frame
@@ -42,7 +43,7 @@ from inkstone.tasks.translation_text import (
     text_of,
 )
 from inkstone.tasks.understanding import Understanding, languages_of
-from inkstone.tasks.written import LEAST_WRITTEN, Said, WritingSettings, encoded_pair, source_room, written_ids
+from inkstone.tasks.written import LEAST_WRITTEN, Said, WritingSettings, source_room, written_ids
 from inkstone.text.augmentation import Neighbours
 from inkstone.text.language_codes import language_code
 from inkstone.text.parallel import SOURCE_NAMES, Columns, read_parallel, unpacked_name
@@ -59,6 +60,7 @@ TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson")
 SAMPLE = 2000  # training pairs whose sentences are counted
 SEVERAL = 0.25  # of them with more than one sentence, from which on sentences are translated together
 NEARLY_ALL = 0.95  # of the sources are no longer than what is translated at once
+MADE_PAIRS = "back_translation.jsonl"  # in the folder of a run
 MOST_TIMES = 3  # as many tokens as its source that a translation may have
 
 
@@ -103,6 +105,7 @@ class Translate(WritingSettings):
             raise RecipeError(f"task.source_language and task.target_language are both {self.source_language!r}")
         if self.directions not in ("one", "both"):
             raise RecipeError(f"task.directions = {self.directions!r}, but must be one or both")
+        self._scored: set[str] = set()  # what is to be written in the parts that were read but not learned from
         if not 0 <= self.placeholders <= 1:
             raise RecipeError(f"task.placeholders = {self.placeholders}, but must be a share from 0 to 1")
 
@@ -134,6 +137,7 @@ class Translate(WritingSettings):
         understanding.notices.insert(0, f"from {told}")
         understanding.look_at([pair.source for pair in found])
         understanding.close(len(found))
+        self._scored |= {target for pair in found for target in pair.targets}
         return found
 
     def _in_direction(self, pairs: Sequence[Translated], understanding: Understanding) -> list[Translated]:
@@ -220,6 +224,7 @@ class Translate(WritingSettings):
         Raises TextError where there is no pair.
         """
         super().learn(examples)
+        self._scored -= {target for pair in examples for target in pair.targets}
         sample = examples[:: max(1, len(examples) // SAMPLE)]
         several = sum(len(sentences(pair.source, pair.language)) > 1 for pair in sample)
         if not self.together and several > SEVERAL * len(sample):
@@ -227,7 +232,7 @@ class Translate(WritingSettings):
 
     def encode(self, examples: Sequence[Translated], frame: Frame) -> list[list[Encoded]]:
         """A pair as it is, or nothing of one that does not fit; a text without a translation in its pieces."""
-        tokenizer, room = frame.tokenizer, source_room(frame)
+        tokenizer = frame.tokenizer
         masks = bool(mask_ids(tokenizer))
         pieces = [
             self._pair(each, masks) if each.targets else [p for line in self._lines(each) for p in line if p.asked]
@@ -236,19 +241,33 @@ class Translate(WritingSettings):
         found = iter(ids_of([piece for own in pieces for piece in own], tokenizer))
         tags = {each: [tokenizer.backend.token_to_id(target_token(each))] for each in self.targets[1:] and self.targets}
         made = [tokenizer.backend.token_to_id(MADE)]
-        encoded: list[list[Encoded]] = []
-        lengths = []
+        ids: list[list[Int[np.ndarray, " t"]]] = []
         for example, own in zip(examples, pieces, strict=True):
             tag = np.array(tags.get(str(example.to), []) + made * example.made, dtype=np.int64)
-            if not example.targets:
-                encoded.append([encoded_pair(frame, np.concatenate((tag, next(found))), None) for _ in own])
-                continue
-            source, target = np.concatenate((tag, next(found))), next(found)
-            lengths.append(written_ids(frame, target))
-            fits = len(source) <= room and len(target) <= room
-            encoded.append([encoded_pair(frame, source, target)] if fits else [])
-        self.learn_length(lengths, frame.context)
-        return encoded
+            if example.targets:
+                ids.append([np.concatenate((tag, next(found))), next(found)])
+            else:
+                ids.append([np.concatenate((tag, next(found))) for _ in own])
+        known = [each[1] for example, each in zip(examples, ids, strict=True) if example.targets]
+        self.learn_length([written_ids(frame, target) for target in known], frame.context)
+        return [
+            self._encoded_pair(frame, *own)
+            if example.targets
+            else [self.inputs_of_pair(frame, each, None) for each in own]
+            for example, own in zip(examples, ids, strict=True)
+        ]
+
+    def _encoded_pair(
+        self, frame: Frame, source: Int[np.ndarray, " t"], target: Int[np.ndarray, " t"]
+    ) -> list[Encoded]:
+        """The input of a pair; nothing of one that does not fit."""
+        if self.continues:
+            fits = (
+                len(source) <= self.room(frame) and len(frame.before) + len(source) + len(target) + 2 <= frame.context
+            )
+        else:
+            fits = max(len(source), len(target)) <= source_room(frame)
+        return [self.inputs_of_pair(frame, source, target)] if fits else []
 
     def _pair(self, example: Translated, masks: bool) -> list[Piece]:
         """Source and target, in which the placeholders that both have are tokens."""
@@ -333,9 +352,19 @@ class Translate(WritingSettings):
     def varied(
         self, examples: Sequence[Translated], generator: np.random.Generator, neighbours: Neighbours | None
     ) -> list[Translated]:
-        """Pairs made by back-translation, and such with placeholders put in on both sides, to practise keeping them."""
-        made = made_pairs(self.back_translation, self.monolingual, self.learned) if self.back_translation else []
-        return [*made, *practised(examples, self.placeholders, generator)]
+        """Pairs with placeholders put in on both sides, to practise keeping them."""
+        return practised(examples, self.placeholders, generator)
+
+    def made(self, folder: Path) -> list[Translated]:
+        """Pairs made by back-translation, of text that no other part holds; those that lie in the run's folder already."""
+        if self.back_translation is None:
+            return []
+        run, files, learned = self.back_translation, self.monolingual, self.learned
+        sizes = [(file, Path(file).stat().st_size) for file in files if Path(file).is_file()]
+        left_out = sorted(self._scored)
+        return kept_pairs(
+            folder / MADE_PAIRS, lambda: made_pairs(run, files, learned, left_out), run, files, sizes, learned, left_out
+        )
 
     def yardstick(
         self, train: Sequence[Translated], parts: Sequence[Sequence[Translated]], seed: int

@@ -2,12 +2,22 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from pathlib import Path
 from typing import Any
 
 from inkstone.evaluation.report import report as write_report
 from inkstone.evaluation.task_report import ERRORS
 from inkstone.run import Run
-from inkstone.tasks.base import Answer, DoesSoFromTheStart, GaugedByLoss, HasDetails, SettlesOnDev, Task
+from inkstone.tasks.base import (
+    Answer,
+    AsksBeside,
+    DoesSoFromTheStart,
+    GaugedByLoss,
+    HasDetails,
+    SettlesOnDev,
+    Task,
+)
 from inkstone.tasks.errors import write_errors
 from inkstone.tasks.parts import Parts
 from inkstone.tasks.predict import Predictor
@@ -17,13 +27,15 @@ SCORED_FIRST = 24  # examples by which the seconds of scoring are told
 SCORED_NEXT = 240  # where those take long: a batch of many costs less for each of them
 
 
-def seconds_of_scoring(predictor: Predictor, parts: Parts, rough_below: float = 0.0) -> float:
+def seconds_of_scoring(predictor: Predictor, parts: Parts, folder: Path, rough_below: float = 0.0) -> float:
     """How long the final scores of dev and test will take, by a few examples of both; below so many seconds a rough number serves.
 
-    A model that has learned nothing writes as much as it may, one that has learned about as much as the right texts have.
+    `folder`: of the run, where a second model may lie, which will be asked, too. A model that has learned nothing writes as much as it may, one that has learned about as much as the right texts have.
     """
     scored = [example for examples in parts.scored().values() for example in examples]
-    settling = len(parts.dev) if isinstance(predictor.task, SettlesOnDev) else 0
+    predictor = with_all_voices(predictor, folder)
+    passes = getattr(predictor.task, "passes_to_settle", 1)
+    settling = passes * len(parts.dev) if isinstance(predictor.task, SettlesOnDev) else 0
     seconds = 0.0
     for asked in (SCORED_FIRST, SCORED_NEXT):
         some = scored[:: max(1, len(scored) // asked)]
@@ -36,12 +48,26 @@ def seconds_of_scoring(predictor: Predictor, parts: Parts, rough_below: float = 
     return seconds
 
 
+def with_all_voices(predictor: Predictor, folder: Path) -> Predictor:
+    """The model as it will be asked in the end, with what is asked beside it; the predictor that is given stays as it is."""
+    if not isinstance(predictor.task, AsksBeside):
+        return predictor
+    asked = copy(predictor)
+    asked.task = copy(predictor.task)
+    asked.task.open_beside(folder)
+    return asked
+
+
 def share_that_is_written(predictor: Predictor, examples: Sequence[Any]) -> float:
     """How much of the longest text that a task may write the longest right one is; 1 where it writes none."""
     longest = getattr(predictor.task, "longest", 0)
     if not isinstance(predictor.task, GaugedByLoss) or not longest:
         return 1.0
-    written = [len(encoded.written) for encoded in predictor.taught(examples) if encoded.written is not None]
+    written = [
+        int(encoded.answers.sum()) if encoded.written is None and encoded.answers is not None else len(encoded.written)
+        for encoded in predictor.taught(examples)
+        if encoded.written is not None or encoded.answers is not None
+    ]
     return min(1.0, max(written, default=longest) / longest)
 
 

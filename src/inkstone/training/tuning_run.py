@@ -26,6 +26,7 @@ from inkstone.tasks.base import (
     HasYardstick,
     HidesAnswers,
     KeepsReference,
+    MakesExamples,
     ReadsByTemplate,
     SettlesOnDev,
     Task,
@@ -184,7 +185,8 @@ class TuningRun:
         predictor, inputs, choices = self.prepare(parts, device)
         if self.recipe.train.steps is None:
             total = (self.recipe.train.minutes or DEFAULT_MINUTES) * 60
-            self.at_the_end = seconds_of_scoring(predictor, parts, rough_below=SHARE_AT_THE_END * total)
+            rough_below = SHARE_AT_THE_END * total
+            self.at_the_end = seconds_of_scoring(predictor, parts, self.run.folder, rough_below)
         asked = self.recipe.task.yardstick and self.recipe.task.model
         if asked and isinstance(self.task, DoesSoFromTheStart):
             if "yardstick" in (facts := self.run.facts()):
@@ -239,9 +241,11 @@ class TuningRun:
         predictor = Predictor(model, self.task, context)
         self.line.show("tokenising the examples", force=True)
         examples = parts.train
+        if isinstance(self.task, MakesExamples):
+            examples = examples + self.task.made(self.run.folder)
         if isinstance(self.task, Varies):
             generator = np.random.default_rng([train.seed, VARYING])
-            examples = examples + self.task.varied(examples, generator, neighbours_in(train.vectors))
+            examples = examples + self.task.varied(parts.train, generator, neighbours_in(train.vectors))
         encoded_examples = self.task.encode(examples, predictor.frame)
         self.notice_cut(parts, "train", places_of_cut(parts.train, encoded_examples[: len(parts.train)]), context)
         inputs = [encoded for of_one in encoded_examples for encoded in of_one]
@@ -340,7 +344,8 @@ class TuningRun:
             self.task.open_beside(self.run.folder)
         if isinstance(self.task, SettlesOnDev):
             self.task.settle(dev, predictor.outputs(dev))
-        described = {"name": self.task.name, "context": predictor.frame.context, **self.task.to_dict()}
+        kept = self.task.kept_in(self.run.folder) if isinstance(self.task, KeepsReference) else self.task.to_dict()
+        described = {"name": self.task.name, "context": predictor.frame.context, **kept}
         if isinstance(self.task, ReadsByTemplate):
             save_conversing(model.body, self.run.folder, self.task.template_of(), described)
         else:
