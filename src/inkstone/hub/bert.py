@@ -171,7 +171,10 @@ def write_folder(
         save_file(tensors, part, metadata={"format": "pt"})
     model.tokenizer.save(folder)
     path = folder / "tokenizer_config.json"
-    described = json.loads(path.read_text(encoding="utf-8")) | of_tokenizer
+    described = json.loads(path.read_text(encoding="utf-8"))
+    if config["model_type"] == "bert":  # or transformers leaves the segments of pairs out
+        described["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    described |= of_tokenizer
     if model.settings.mask is None and model.tokenizer.vocab_size == model.settings.vocab_size:
         backend = tokenizers.Tokenizer.from_str(model.tokenizer.backend.to_str())
         backend.add_special_tokens([MASKS[0], *special])
