@@ -27,6 +27,7 @@ def some(seed: int = 1):
     return logits, states, read, source, tokens
 
 
+@torch.no_grad()
 def test_each_place_of_the_source_adds_to_the_probability_of_its_token():
     made, (logits, states, read, source, tokens) = layer(), some()
     found = made(logits, states, read, made.remember(source, tokens)).softmax(-1)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from inkstone.models.encoder_decoder import EncoderDecoder, EncoderDecoderSettin
 from inkstone.tasks.predict import predict
 from inkstone.tokens.learning import learn_tokenizer
 from inkstone.training.tuning import tune
+from tasks.test_summarize import story
 
 TOKENIZER = learn_tokenizer(["The ink is ground on a stone. 墨在砚上磨。"] * 3, "byte-bpe", 300)
 SOURCES = [TOKENIZER.encode(text) for text in ("The ink is ground", "墨在砚上", "on a stone, on a stone")]
@@ -63,9 +65,7 @@ def test_texts_to_several_sources_are_those_to_each_alone(beams):
 
 
 def test_it_is_tuned_asked_and_not_exported(tmp_path):
-    rows = [
-        {"text": f"Mark that the seal is {word}.", "summary": f"{word} seal"} for word in ("red", "green", "old") * 9
-    ]
+    rows = [dict(zip(("text", "summary"), story(np.random.default_rng(n)), strict=True)) for n in range(60)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     settings = [
         "model.copying=true",
