@@ -30,8 +30,11 @@ def draw_each(scores: Float[Tensor, "b v"], writings: Sequence[Writing], slots: 
 
     What goes wrong with a row is its `error`, and its token means nothing.
     """
-    for place in (~scores.amax(-1).isfinite()).nonzero()[:, 0].tolist():
-        writings[place].error = InkstoneError("the model's probabilities are not numbers; its weights are damaged")
+    damaged = ~scores.amax(-1).isfinite()
+    if bool(damaged.any()):
+        scores = scores.masked_fill(damaged[:, None], 0.0)
+        for place in damaged.nonzero()[:, 0].tolist():
+            writings[place].error = InkstoneError("the model's probabilities are not numbers; its weights are damaged")
     scores = _penalised(_ruled(scores, writings), writings, slots)
     settings = [writing.request.sampling for writing in writings]
     temperatures = torch.tensor([s.temperature for s in settings], dtype=torch.float64)

@@ -105,6 +105,10 @@ class Engine:
             self._draw(torch.cat(scores))
         return self.busy
 
+    def forget(self) -> None:
+        """What slots hold of texts that are over is not used again: the weights have changed. Not while it is busy."""
+        self.slots.forget()
+
     def end_all(self, error: InkstoneError) -> None:
         """Every request, waiting or under way, ends with this error."""
         while (writing := self.queue.next(self.under_way)) is not None:
@@ -127,6 +131,9 @@ class Engine:
         for name, ids in (("prompt", prompt), ("bias", np.array(list(request.bias), dtype=np.int64))):
             if len(ids) and not (ids.min() >= 0 and ids.max() < tokenizer.vocab_size):
                 raise SamplingError(f"the {name} names a token outside the vocabulary of {tokenizer.vocab_size}")
+        for name, value in (("sample", request.sample), ("alternatives", request.alternatives)):
+            if value < 0:
+                raise SamplingError(f"{name} = {value}, but must be 0 or more")
         own = 0 if model.apart else len(prompt)
         ends = frozenset({tokenizer.end}) if request.ends is None else request.ends
         form = None if request.constraint is None else request.constraint.begin(tokenizer, ends)

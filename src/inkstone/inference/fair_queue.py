@@ -1,7 +1,7 @@
 """Who is next: fair turns between clients, first come first served within each.
 
-The next slot goes to the client that has the fewest texts under way, and among those with as few to the one whose turn is
-longest ago. So a client with a hundred requests takes what others leave, and one with a single request waits for one slot.
+The next slot goes to the client that has the fewest texts under way, and among those with as few to the one that has waited
+longest since it came or had a turn. So a client with a hundred requests takes what others leave, and one with a single request waits for one slot.
 """
 
 import threading
@@ -16,7 +16,7 @@ class FairQueue:
     def __init__(self, longest: int):
         self.longest = longest
         self.lock = threading.Lock()
-        self.turns: dict[str, deque[Writing]] = {}  # of clients that wait, whose turn is longest ago first
+        self.turns: dict[str, deque[Writing]] = {}  # of clients that wait, in the order of their turns
         self.waiting = 0
 
     def __len__(self) -> int:
