@@ -24,7 +24,7 @@ from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.sizing import vocabulary_for
 
 MOST_BYTES = 24 << 20  # of text that is looked at
-SECONDS = 20.0  # for the reading; the process has three times as long
+SECONDS = 20.0  # for the reading; the process has six times as long
 MOST_GROUPS = 30  # of duplicates that are shown
 MOST_OF_GROUP = 8
 BEGINNING = 160  # characters of a document that are shown
@@ -141,7 +141,7 @@ def _tokens(texts: list[str], kept_bytes: int, folder: Path | None) -> dict[str,
     }
 
 
-def inspected(file: Path, name: str, tokenizer: Path | None = None, seconds: float = 3 * SECONDS) -> dict[str, Any]:
+def inspected(file: Path, name: str, tokenizer: Path | None = None, seconds: float = 6 * SECONDS) -> dict[str, Any]:
     """`inspect_text` in a process of its own. Raises InkstoneError with its reason, and where it takes longer than `seconds`."""
     command = [sys.executable, "-m", "inkstone.serving.text_inspection", str(file), "--name", name]
     command += [] if tokenizer is None else ["--tokenizer", str(tokenizer)]
