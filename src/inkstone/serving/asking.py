@@ -1,7 +1,7 @@
 """From what a client asks to what the engine is given: sampling, room, bias, and the checks that need the model."""
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from inkstone.inference.constrained import Constraint
@@ -71,17 +71,29 @@ def sampling_of(asked: Writes, room: int, settings: ServingSettings, max_tokens:
     )
 
 
+def check_length(texts: Iterable[str], model: ServedLanguage, settings: ServingSettings, param: str) -> None:
+    """Raises ApiError for a text that must have too many tokens, however they are cut: to cut it would take long."""
+    most = min(model.capacity - 1, settings.most_prompt_tokens)
+    least = sum(len(text) for text in texts) // model.longest_token
+    if least > most:
+        raise _too_long(f"at least {least:,}", most, model, param)
+
+
 def room_after(prompt: Sequence[int], model: ServedLanguage, settings: ServingSettings, param: str) -> int:
     """Tokens that can be written after a prompt. Raises ApiError where there is room for none."""
     most = min(model.capacity - 1, settings.most_prompt_tokens)
     if len(prompt) > most:
-        raise ApiError(
-            400,
-            f"{param}: {len(prompt):,} tokens, but {model.name!r} takes at most {most:,}, so that there is room for an answer",
-            param=param,
-            code="context_length_exceeded",
-        )
+        raise _too_long(f"{len(prompt):,}", most, model, param)
     return model.capacity - len(prompt)
+
+
+def _too_long(tokens: str, most: int, model: ServedLanguage, param: str) -> ApiError:
+    return ApiError(
+        400,
+        f"{param}: {tokens} tokens, but {model.name!r} takes at most {most:,}, so that there is room for an answer",
+        param=param,
+        code="context_length_exceeded",
+    )
 
 
 def known_tokens(ids: Sequence[int], tokenizer: Tokenizer, param: str) -> list[int]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from inkstone.inference.constrained import Constraint
 from inkstone.serving.answer_responses import JsonAnswer, documented
 from inkstone.serving.api_errors import ApiError
-from inkstone.serving.asking import texts_to_write
+from inkstone.serving.asking import check_length, texts_to_write
 from inkstone.serving.conversing import conversation_ids, form_of, template_of
 from inkstone.serving.hearing import Hearing
 from inkstone.serving.house import House, ServedLanguage
@@ -74,6 +74,9 @@ class ChatCompletions:
     def _prepare(self) -> Constraint | None:
         """Write the conversation down; the form that the answer is to have."""
         self.tools = ToolUse.of(self.asked, self.template)
+        check_length(
+            (words for each in self.asked.messages for words in each.words), self.model, self.house.settings, "messages"
+        )
         self.prompt = conversation_ids(self.asked, self.template, self.tools.definitions if self.tools else None)
         if self.tools is None:
             return form_of(self.asked.response_format)

@@ -14,7 +14,7 @@ from inkstone.inference.requests import Heard
 from inkstone.models.encoder_decoder import EncoderDecoder
 from inkstone.serving.answer_responses import JsonAnswer, documented
 from inkstone.serving.api_errors import ApiError
-from inkstone.serving.asking import known_tokens, room_after, texts_to_write
+from inkstone.serving.asking import check_length, known_tokens, room_after, texts_to_write
 from inkstone.serving.hearing import Hearing
 from inkstone.serving.house import House, ServedLanguage
 from inkstone.serving.prompt_scores import scored_prompt
@@ -82,6 +82,8 @@ class Completions:
         given: Any = self.asked.prompt
         several = isinstance(given, list) and not isinstance(given[0], int)
         tokenizer = self.model.tokenizer
+        for each in given if several else [given]:
+            check_length([each] if isinstance(each, str) else [], self.model, self.house.settings, "prompt")
         return [
             prompt_ids(self.model.model, each if isinstance(each, str) else known_tokens(each, tokenizer, "prompt"))
             for each in (given if several else [given])

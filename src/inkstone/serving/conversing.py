@@ -45,9 +45,7 @@ def conversation_ids(asked: ChatRequest, template: ChatTemplate, tools: list[dic
 def as_template_has_it(message: ChatMessage) -> dict[str, Any]:
     """A message as templates read it: its parts as one text, the arguments of calls as objects."""
     told = message.model_dump(exclude_none=True, exclude={"refusal"})
-    if isinstance(message.content, list):
-        told["content"] = "".join(part.text for part in message.content)
-    told.setdefault("content", "")
+    told["content"] = "".join(message.words)
     for call in told.get("tool_calls", ()):
         call.pop("index", None)
         try:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from inkstone.errors import nearest
@@ -39,6 +40,12 @@ class ServedLanguage:
     def capacity(self) -> int:
         """Tokens of a prompt and what is written after it."""
         return self.engine.capacity
+
+    @cached_property
+    def longest_token(self) -> int:
+        """Bytes that one token can stand for."""
+        vocabulary = self.tokenizer.backend.get_vocab(with_added_tokens=True)
+        return max(len(token.encode()) for token in vocabulary)
 
     def close(self, finish: bool = True) -> None:
         """Stop the engine; with `finish`, once what is under way is written."""

@@ -117,6 +117,13 @@ class ChatMessage(Part):
     refusal: str | None = None
     reasoning_content: str | None = None
 
+    @property
+    def words(self) -> list[str]:
+        """The texts of its content."""
+        if isinstance(self.content, list):
+            return [part.text for part in self.content]
+        return [self.content or ""]
+
 
 class FunctionTool(Part):
     """A function that may be called."""
