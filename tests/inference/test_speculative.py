@@ -36,6 +36,7 @@ FILTERS = {
     "top_p": {"top_p": 0.7},
     "min_p": {"min_p": 0.4},
     "penalty": {"repetition_penalty": 2.0},
+    "written": {"presence_penalty": 0.3, "frequency_penalty": 0.4},
     "all": {"temperature": 0.8, "top_k": 3, "top_p": 0.95, "min_p": 0.05, "repetition_penalty": 1.3},
 }
 
@@ -49,7 +50,7 @@ def exact(model: Markov, first: list[int], sampling: Sampling) -> dict[tuple[int
             found[written] = probability
             return
         read = torch.tensor([[*first, *written]])
-        p = sampling.warp(model.table[read[:, -1]], read)[0].softmax(-1)
+        p = sampling.warp(model.table[read[:, -1]], read, len(first))[0].softmax(-1)
         for token, share in enumerate(p.tolist()):
             if share > 0:
                 go((*written, token), probability * share)
@@ -180,7 +181,15 @@ def spoken(model, prompt, draft, samples=1, tokens=3, **settings):
 
 
 @pytest.mark.parametrize("samples", [1, 3])
-@pytest.mark.parametrize("options", [{}, {"repetition_penalty": 1.02}, {"min_p": 0.1, "top_k": 9}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"repetition_penalty": 1.02},
+        {"frequency_penalty": 0.3, "presence_penalty": -0.2},
+        {"min_p": 0.1, "top_k": 9},
+    ],
+)
 def test_with_look_up_the_text_is_that_of_the_same_seed(samples, options):
     model = decoder()
     settings = {"temperature": 0.7, "seed": 5, "max_tokens": 60, **options}

@@ -25,7 +25,6 @@ from inkstone.inference.sampling import Sampling
 from inkstone.inference.single_token import for_generation
 from inkstone.models.base import LanguageModel
 from inkstone.models.ngram import NGram, NGramSettings
-from inkstone.run import Run
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
 
@@ -60,8 +59,8 @@ class Drafter(Protocol):
 class Draft(Protocol):
     """A way of guessing, which begins anew with each text."""
 
-    def begin(self) -> Drafter:
-        """The drafter of one text."""
+    def begin(self, prompt: int = 0) -> Drafter:
+        """The drafter of one text that goes on from a prompt of so many tokens."""
         ...
 
 
@@ -72,7 +71,7 @@ class LookUp:
     longest: int = LONGEST_MATCH
     shortest: int = SHORTEST_MATCH
 
-    def begin(self) -> "LookUpDrafter":
+    def begin(self, prompt: int = 0) -> "LookUpDrafter":
         """The drafter of one text."""
         return LookUpDrafter(self.longest, self.shortest)
 
@@ -105,16 +104,17 @@ class ModelDraft:
     def __init__(self, model: LanguageModel):
         self.model = for_generation(model, 1)
 
-    def begin(self) -> "ModelDrafter":
+    def begin(self, prompt: int = 0) -> "ModelDrafter":
         """The drafter of one text."""
-        return ModelDrafter(self.model)
+        return ModelDrafter(self.model, prompt)
 
 
 class ModelDrafter:
     """The draft's state after the text, from which each guess sets out."""
 
-    def __init__(self, model: LanguageModel):
-        self.model, self.context, self.device = model, context_of(model), device_of(model)
+    def __init__(self, model: LanguageModel, prompt: int):
+        self.model, self.prompt = model, prompt
+        self.context, self.device = context_of(model), device_of(model)
         self.state: Any = None
         self.read = 0
 
@@ -122,15 +122,13 @@ class ModelDrafter:
         """Tokens that are drawn as `sampling` says, or the likeliest at temperature 0; fewer where its context is short."""
         most = most if self.context is None else min(most, max(1, self.context // 4))
         scores = self._read(text, most)
-        written = (
-            torch.tensor([list(text)]) if sampling.repetition_penalty != 1 else torch.zeros(1, 0, dtype=torch.long)
-        )
+        written = torch.tensor([list(text)]) if sampling.looks_back else torch.zeros(1, 0, dtype=torch.long)
         cuttable, length = hasattr(self.state, "truncate"), self.state.length
         state = self.state if cuttable or most == 1 else self.state.select(torch.zeros(1, dtype=torch.long))
         ids: list[int] = []
         drawn_from: list[Tensor] = []
         while True:
-            warped = sampling.warp(scores, written)
+            warped = sampling.warp(scores, written, self.prompt)
             uniform = torch.tensor([random.random()], dtype=torch.float64)
             chosen = sampling.draw(warped, uniform)
             ids.append(int(chosen))
@@ -192,6 +190,8 @@ def same_tokens(one: Tokenizer, other: Tokenizer) -> bool:
 
 def counted(run: Path, tokenizer: Tokenizer, most: int = COUNTED_TOKENS, order: int = COUNTED_ORDER) -> NGram:
     """An n-gram of the first `most` tokens that a run was trained on. Raises RunError where the run has not kept them."""
+    from inkstone.run import Run  # with it comes the recipe, for which those who only write need not wait
+
     folder = Run(run).train_shards
     if not folder.is_dir():
         raise RunError(

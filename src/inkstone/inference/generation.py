@@ -181,7 +181,7 @@ def stream(
         if len(going) < len(rows):
             kept = torch.tensor(going)
             rows, read, state = [rows[place] for place in going], read[kept], state.select(kept)
-        if window is not None and sampling.repetition_penalty == 1:
+        if window is not None and not sampling.looks_back:
             read = read[:, -1:]  # nothing of the rest is asked for again, and it would grow without end
         scores, state = advance(model, read, state, window)
 

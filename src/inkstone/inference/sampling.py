@@ -60,6 +60,11 @@ class Sampling:
             raise SamplingError(f"stop = {self.stop!r}, but must be several texts: stop=({self.stop!r},)")
         _check("stop", self.stop, all(self.stop), "texts of at least one character")
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether what was read or written changes what comes next, beyond what the model makes of it."""
+        return self.repetition_penalty != 1 or bool(self.presence_penalty or self.frequency_penalty)
+
     def warp(self, scores: Float[Tensor, "b v"], read: Int[Tensor, "b t"], prompt: int = 0) -> Float[Tensor, "b v"]:
         """All filters in turn, except that temperature 0 leaves its work to `draw`.
 

@@ -74,7 +74,7 @@ class Text:
     """One text on its way: all its ids, its drafter, and what came of the guesses."""
 
     def __init__(self, row: Row, first: Sequence[int], drafter: Drafter, seed: int):
-        self.row, self.drafter = row, drafter
+        self.row, self.drafter, self.prompt = row, drafter, len(first)
         self.ids = list(first)
         # Apart from the row's own, which a draft must not disturb.
         self.random = np.random.default_rng([seed, row.sample, 1])
@@ -120,13 +120,6 @@ class Text:
     def _warped(
         self, guess: Proposal, scores: Float[Tensor, "n v"], sampling: Sampling, ends: Collection[int]
     ) -> Float[Tensor, "n v"]:
-        read = torch.zeros(len(scores), 0, dtype=torch.long)
-        if sampling.repetition_penalty != 1:
-            # A token that comes twice in `read` counts once, so the last one fills the rows that are shorter.
-            text = torch.tensor([*self.ids, *guess.ids])
-            places = torch.arange(len(text)).expand(len(scores), -1)
-            last = len(self.ids) - 1 + torch.arange(len(scores))[:, None]
-            read = text[torch.minimum(places, last)]
         if self.row.form is not None:
             forms = [self.row.form.copy()]
             for number in guess.ids[: len(scores) - 1]:
@@ -134,7 +127,11 @@ class Text:
                     break
                 forms.append(forms[-1].then(number))
             scores = torch.cat((constrained(scores[: len(forms)], forms), scores[len(forms) :]))
-        return sampling.warp(scores, read)
+        if not sampling.looks_back:
+            return sampling.warp(scores, torch.zeros(len(scores), 0, dtype=torch.long))
+        text, read = torch.tensor([[*self.ids, *guess.ids]]), len(self.ids)
+        each = [sampling.warp(own, text[:, : read + at], self.prompt) for at, own in enumerate(scores.split(1))]
+        return torch.cat(each)
 
     def _kept(self, guess: Proposal, p: Float[Tensor, "n v"], sampling: Sampling) -> list[int]:
         """Tokens drawn from p, as far as the guesses are the same, and the one that is not."""
@@ -178,7 +175,7 @@ def write(
     """Continue a prompt in each of `rows`, as `generation.stream` does, with the help of a draft."""
     began = perf_counter()
     pace = Pace(speculation.tokens, speculation.always)
-    texts = [Text(row, first, speculation.draft.begin(), sampling.seed) for row in rows]
+    texts = [Text(row, first, speculation.draft.begin(len(first)), sampling.seed) for row in rows]
     device, vocabulary, nothing = device_of(model), model.tokenizer.vocab_size, Proposal([])
     scores, state = prefill(model, torch.tensor([first]), window)
     state = state.select(torch.zeros(len(rows), dtype=torch.long))
