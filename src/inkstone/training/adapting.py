@@ -15,12 +15,12 @@ from typing import Any
 
 from inkstone.environment import pick_device
 from inkstone.errors import RecipeError
-from inkstone.files import clear_unfinished
 from inkstone.progress import LiveLine
-from inkstone.recipe import Recipe, TaskSection, load_recipe, with_settings
+from inkstone.recipe import Recipe, TaskSection
 from inkstone.run import Run
 from inkstone.tasks.parts import of_part
 from inkstone.training.adaptation import OF_MODEL, Adaptation
+from inkstone.training.opening import gone_on_with, recipe_of
 from inkstone.training.placing import new_run
 from inkstone.training.pretraining import DEFAULT_MINUTES
 from inkstone.training.supervision import supervised
@@ -55,22 +55,14 @@ def adapt(
     line = LiveLine(quiet=quiet)
     if resume is not None:
         run = Run.open(resume)
-        with run.claimed():
-            clear_unfinished(run.folder)
+        with gone_on_with(run):
             return _adapt(run, run.recipe(), began, line, resumed=True)
-    chosen = with_settings(load_recipe(Path(recipe)) if recipe else Recipe(), settings)
-    for option, setting, value in (
-        ("--minutes", "train.minutes", minutes),
-        ("--from", "task.model", None if model is None else str(model)),
-    ):
-        if value is not None:
-            chosen = with_settings(chosen, [f"{setting}={value}"], option)
+    options = [("--minutes", "train.minutes", minutes), ("--from", "task.model", model)]
+    chosen = recipe_of(recipe, settings, options, DEFAULT_MINUTES)
     if text:
         chosen.text.sources = [str(source) for source in text]
     if held_out:
         chosen.text.held_out_sources = of_part(held_out, "valid")
-    if chosen.train.minutes is None and chosen.train.steps is None:
-        chosen.train.minutes = DEFAULT_MINUTES
     check(chosen)
     with new_run(out, chosen, fresh) as run:
         return _adapt(run, chosen, began, line, resumed=False)

@@ -16,12 +16,12 @@ from inkstone.evaluation.affordable import affordable
 from inkstone.evaluation.evaluate import window_of
 from inkstone.evaluation.likelihood import score
 from inkstone.evaluation.report import report as write_report
-from inkstone.files import clear_unfinished, write_json
+from inkstone.files import write_json
 from inkstone.hub.folder import load, save
 from inkstone.models import family as family_of
 from inkstone.models.base import CountedModel
 from inkstone.progress import LiveLine, human_count, human_time
-from inkstone.recipe import Recipe, load_recipe, with_settings
+from inkstone.recipe import Recipe
 from inkstone.run import Run, is_training
 from inkstone.tasks.language_modelling import training_loss
 from inkstone.text.sources import STANDARD_INPUT
@@ -34,6 +34,7 @@ from inkstone.training.fitting import batches_of, begin, count, facts_of
 from inkstone.training.interruption import Interruption
 from inkstone.training.loop import Loop
 from inkstone.training.machine import Machine, measure_machine
+from inkstone.training.opening import gone_on_with, recipe_of
 from inkstone.training.placing import let_go, new_run
 from inkstone.training.planner import Plan, make_plan, plan_counts, predict_bits_per_byte
 from inkstone.training.preparing import prepare, prepared
@@ -84,21 +85,14 @@ def train(
         run = Run.open(resume)
         if not is_training(run.recipe()):
             raise RunError(f"{run.folder} is no run of `inkstone train`; go on with it by `{run.resuming()}`")
-        with run.claimed():
-            clear_unfinished(run.folder)
+        with gone_on_with(run):
             return _train(run, run.recipe(), began, line, resumed=True)
-    chosen = load_recipe(Path(recipe)) if recipe else Recipe()
-    chosen = with_settings(chosen, settings)
-    if minutes is not None:
-        chosen = with_settings(chosen, [f"train.minutes={minutes}"], "--minutes")
-    if family is not None:
-        chosen = with_settings(chosen, [f"model.family={family}"], "--family")
+    options = [("--minutes", "train.minutes", minutes), ("--family", "model.family", family)]
+    chosen = recipe_of(recipe, settings, options, DEFAULT_MINUTES)
     if text or not chosen.text.sources:
         chosen.text.sources = [str(source) for source in text] or [DEFAULT_SOURCE]
     if held_out:
         chosen.text.held_out_sources = [str(source) for source in held_out]
-    if chosen.train.minutes is None and chosen.train.steps is None:
-        chosen.train.minutes = DEFAULT_MINUTES
     check(chosen)
     with new_run(out, chosen, fresh) as run:
         return _train(run, chosen, began, line, resumed=False)

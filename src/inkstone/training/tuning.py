@@ -7,16 +7,16 @@ from typing import Any
 
 from inkstone.environment import pick_device
 from inkstone.errors import RecipeError, RunError
-from inkstone.files import clear_unfinished
 from inkstone.models import body_family
 from inkstone.progress import LiveLine
-from inkstone.recipe import Recipe, load_recipe, with_settings
+from inkstone.recipe import Recipe, load_recipe
 from inkstone.run import TRAINING, Run, is_training
 from inkstone.tasks import TASKS, task_class
 from inkstone.tasks.base import Task
 from inkstone.tasks.parts import dev_beside, of_part
 from inkstone.text.datasets import PREFIX
 from inkstone.training.adapting import adapt
+from inkstone.training.opening import gone_on_with, recipe_of
 from inkstone.training.placing import new_run
 from inkstone.training.supervision import supervised
 from inkstone.training.tuning_run import DEFAULT_MINUTES, TuningRun, Watch
@@ -56,73 +56,77 @@ def tune(
     if resume is not None:
         if any((task, data, model, dev, test, family, recipe, settings, fresh)) or minutes or out is not None:
             raise RecipeError("--resume goes on with a run as it is; give no task, no DATA and no settings beside it")
-        run = Run.open(resume)
-        if run.recipe().task.name == TRAINING and not is_training(run.recipe()):
-            return adapt(resume=resume, quiet=quiet, began=began)
-        if is_training(run.recipe()):
-            raise RunError(f"{run.folder} is no run of `inkstone tune`; go on with it by `{run.resuming()}`")
-        with run.claimed():
-            clear_unfinished(run.folder)
-            return _tune(run, run.recipe(), began, line, watch, resumed=True)
+        return _resumed(Run.open(resume), began, line, quiet, watch)
     if task == TRAINING:
         if watch is not None or family or test:
             raise RecipeError(
                 "language-modelling goes on with the model of --from, and is scored on text: it takes no --family and no --test "
                 "(inkstone eval RUN TEXT), and settings are not searched for it"
             )
-        return adapt(
-            data,
-            model=model,
-            held_out=dev,
-            minutes=minutes,
-            out=out,
-            recipe=recipe,
-            settings=settings,
-            fresh=fresh,
-            quiet=quiet,
-            began=began,
-        )
+        to = {"out": out, "recipe": recipe, "settings": settings, "fresh": fresh, "quiet": quiet, "began": began}
+        return adapt(data, model=model, held_out=dev, minutes=minutes, **to)
     if task and task not in TASKS and (task.startswith(PREFIX) or Path(task).exists()):
         raise RecipeError(
             f"the task is missing: inkstone tune TASK {' '.join([task, *map(str, data)])}, where TASK is one of {', '.join(TASKS)}"
         )
-    written = load_recipe(Path(recipe)) if recipe else Recipe()
-    named = family or "family" in written.model.model_fields_set or any(s.startswith("model.family=") for s in settings)
-    chosen = with_settings(written, settings)
-    for option, setting, value in (
+    options = [
         ("--minutes", "train.minutes", minutes),
         ("--family", "model.family", family),
-        ("--from", "task.model", None if model is None else str(model)),
+        ("--from", "task.model", model),
         ("TASK", "task.name", task or None),
-    ):
-        if value is not None:
-            chosen = with_settings(chosen, [f"{setting}={value}"], option)
-    if data:
-        chosen.text.sources = [str(source) for source in data]
-    if dev:
-        chosen.text.held_out_sources = of_part(dev, "valid")
-    elif not chosen.text.held_out_sources and chosen.text.held_out is None:
-        chosen.text.held_out_sources = dev_beside(chosen.text.sources)
-    if test:
-        chosen.text.test_sources = of_part(test, "test")
-    if chosen.train.minutes is None and chosen.train.steps is None:
-        chosen.train.minutes = DEFAULT_MINUTES
-    if not chosen.text.sources:
-        raise RecipeError(
-            f"tune needs examples: inkstone tune TASK DATA, where TASK is one of {', '.join(TASKS)}, and DATA files of examples"
-        )
-    kind = task_of(chosen)
-    if not named:
-        chosen.model.family = kind.body
-    if chosen.task.model is None:
-        for name, value in kind.body_settings.items():
-            if getattr(chosen.model, name) is None:
-                setattr(chosen.model, name, value)
-    if "kind" not in written.tokenizer.model_fields_set and not any(s.startswith("tokenizer.kind=") for s in settings):
-        chosen.tokenizer.kind = getattr(body_family(chosen.model.family), "tokenizer_kind", chosen.tokenizer.kind)
+    ]
+    chosen = recipe_of(recipe, settings, options, DEFAULT_MINUTES)
+    _name_parts(chosen, data, dev, test)
+    written = load_recipe(Path(recipe)) if recipe else Recipe()
+    _fill_in(chosen, written, [*settings, *(["model.family="] if family else [])])
     pick_device(chosen.train.device)
     with new_run(out, chosen, fresh) as run:
         return _tune(run, chosen, began, line, watch, resumed=False)
+
+
+def _resumed(run: Run, began: float, line: LiveLine, quiet: bool, watch: Watch | None) -> dict[str, Any]:
+    """Go on with a run. Raises RunError for one of `inkstone train`."""
+    if run.recipe().task.name == TRAINING and not is_training(run.recipe()):
+        return adapt(resume=run.folder, quiet=quiet, began=began)
+    if is_training(run.recipe()):
+        raise RunError(f"{run.folder} is no run of `inkstone tune`; go on with it by `{run.resuming()}`")
+    with gone_on_with(run):
+        return _tune(run, run.recipe(), began, line, watch, resumed=True)
+
+
+def _name_parts(recipe: Recipe, data: Sequence[str], dev: Sequence[str], test: Sequence[str]) -> None:
+    """Write into a recipe where the examples of each part are. Raises RecipeError where there are none to learn from."""
+    text = recipe.text
+    if data:
+        text.sources = [str(source) for source in data]
+    if dev:
+        text.held_out_sources = of_part(dev, "valid")
+    elif not text.held_out_sources and text.held_out is None:
+        text.held_out_sources = dev_beside(text.sources)
+    if test:
+        text.test_sources = of_part(test, "test")
+    if not text.sources:
+        raise RecipeError(
+            f"tune needs examples: inkstone tune TASK DATA, where TASK is one of {', '.join(TASKS)}, and DATA files of examples"
+        )
+
+
+def _fill_in(recipe: Recipe, written: Recipe, settings: Sequence[str]) -> None:
+    """Let the task choose family, settings and tokenizer of its body, where neither the file of the recipe nor a setting says them."""
+
+    def open_is(section: Any, key: str, named: str) -> bool:
+        return key not in section.model_fields_set and not any(each.startswith(f"{named}=") for each in settings)
+
+    kind = task_of(recipe)
+    if open_is(written.model, "family", "model.family"):
+        recipe.model.family = kind.body
+    if recipe.task.model is None:
+        known = body_family(recipe.model.family).Settings.__dataclass_fields__
+        for name, value in kind.body_settings.items():
+            if getattr(recipe.model, name) is None and name in known:
+                setattr(recipe.model, name, value)
+    if open_is(written.tokenizer, "kind", "tokenizer.kind"):
+        recipe.tokenizer.kind = getattr(body_family(recipe.model.family), "tokenizer_kind", recipe.tokenizer.kind)
 
 
 def task_of(recipe: Recipe) -> Task:
