@@ -113,7 +113,8 @@ async function open() {
   for (const link of document.querySelectorAll("#pages a")) {
     if (link.dataset.page === name) {
       link.setAttribute("aria-current", "page");
-      link.scrollIntoView({ block: "nearest", inline: "center" });
+      const row = link.parentElement; // scrollIntoView would also make Tab begin there
+      row.scrollLeft = link.offsetLeft - row.offsetLeft - (row.clientWidth - link.clientWidth) / 2;
     } else link.removeAttribute("aria-current");
   }
   document.title = t("page title", { page: t(name) });

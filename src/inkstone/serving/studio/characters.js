@@ -2,7 +2,6 @@
 // until their characters are whole: one token to be seen, as likely as all of its parts together.
 
 const BYTES = /\\x([89a-f][0-9a-f])/g;
-const MOST_PARTS = 12; // bytes that are no text at all would be waited for without end
 
 /** Whether a token's text spells bytes out. */
 export function isPart(text) {
@@ -13,7 +12,7 @@ export function isPart(text) {
 export function joiner() {
   let parts = [];
   const take = () => {
-    const taken = parts.length === 1 ? parts[0] : together(parts);
+    const taken = parts.length === 1 && !isPart(parts[0].text) ? parts[0] : together(parts);
     parts = [];
     return taken;
   };
@@ -21,7 +20,7 @@ export function joiner() {
     const found = [];
     for (const token of tokens) {
       parts.push(token);
-      if (decoded(parts.map((each) => each.text), true) !== null || parts.length >= MOST_PARTS) found.push(take());
+      if (!unfinished(parts.map((each) => each.text).join(""))) found.push(take());
     }
     if (last && parts.length) found.push(take());
     return found;
@@ -33,16 +32,28 @@ function together(parts) {
   const logs = parts.map((each) => each.logProbability);
   return {
     ...parts[0],
-    text: decoded(parts.map((each) => each.text), false),
+    text: new TextDecoder().decode(spelled(parts.map((each) => each.text).join(""))),
     logProbability: logs.includes(null) ? null : logs.reduce((sum, each) => sum + each, 0),
     parts: parts.length,
   };
 }
 
-/** The text of tokens with their bytes put in place; null where it ends within a character and only whole ones are wanted. */
-function decoded(texts, whole) {
-  const text = texts.join("");
-  if (!isPart(text)) return text;
+/** Whether a text ends within a character that can still be made whole. Bytes that are no text at all are not waited for. */
+function unfinished(text) {
+  if (!isPart(text)) return false;
+  const bytes = spelled(text);
+  const strict = { fatal: true };
+  try {
+    new TextDecoder("utf-8", strict).decode(bytes, { stream: true });
+  } catch { return false; }
+  try {
+    new TextDecoder("utf-8", strict).decode(bytes);
+    return false;
+  } catch { return true; }
+}
+
+/** The bytes of a text, those that it spells out put in place. */
+function spelled(text) {
   const encoder = new TextEncoder();
   const bytes = [];
   let at = 0;
@@ -51,7 +62,5 @@ function decoded(texts, whole) {
     at = found.index + found[0].length;
   }
   bytes.push(...encoder.encode(text.slice(at)));
-  try {
-    return new TextDecoder("utf-8", { fatal: whole }).decode(new Uint8Array(bytes));
-  } catch { return null; }
+  return new Uint8Array(bytes);
 }

@@ -58,8 +58,8 @@ export async function show(root, context) {
     el("h1", { text: () => t("title") }),
     el("div.pickers", {}, sides.map((side) => el("div", {}, side.picker, side.about))), note,
     field,
-    el("div.row.apart", {}, el("div.row", {}, go, el("label.check", {}, blind, el("span", { text: () => t("blind") }))),
-      el("details", {}, el("summary", { text: () => t("how it writes") }), controls)),
+    el("div.row", {}, go, el("label.check", {}, blind, el("span", { text: () => t("blind") }))),
+    el("details", {}, el("summary", { text: () => t("how it writes") }), controls),
     answers, table);
   runs(context, table).catch(fail);
 
