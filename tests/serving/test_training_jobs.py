@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from inkstone.cli import parser_for
 from inkstone.recipe import Recipe
 from inkstone.run import Run
 from inkstone.serving import training_jobs
@@ -118,6 +119,18 @@ def test_a_stopped_run_is_gone_on_with_and_a_finished_one_is_not(jobs, folder):
     assert jobs.log(again.id).split()[:2] == ["train", "--resume"]
     with pytest.raises(StudioError, match="is finished"):
         jobs.resume(folder.root / "long")
+
+
+def test_a_run_learns_from_the_marks_of_the_folder(jobs, folder):
+    Run.create(folder.root / "chat", Recipe())
+    job = jobs.adapt(folder.root / "chat", 3, regenerate=True)
+    until(lambda: state(jobs, job) == "finished")
+    assert job.run == "chat-adapted" and job.about == {"base": "chat", "minutes": 3}
+    assert jobs.log(job.id).split() == [
+        "adapt", str(folder.root / "chat"), "--from", str(folder.root / "feedback.sqlite"), "--out", str(folder.root / "chat-adapted"),
+        "--minutes", "3", "--regenerate",
+    ]  # fmt: skip
+    assert parser_for("adapt").parse_args(job.arguments).marks == str(folder.feedback.path)
 
 
 def test_a_server_that_ends_stops_what_trains(folder):

@@ -28,10 +28,12 @@ WORDS = {
     403: "The page that asks is of another origin",
     404: "There is no such model",
     408: "The time of a request is over",
+    409: "It is there, or in use, already",
     413: "The request is too large",
     429: "Too many requests; Retry-After says when to ask again",
     500: "An error of the server",
     503: "The server has no room, or is about to stop",
+    507: "The disk is full",
 }
 
 
