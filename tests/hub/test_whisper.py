@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSpeechSeq2Seq
+from transformers import AutoModelForSpeechSeq2Seq, GenerationConfig
 
 from hub.checkpoints import edit_config
 from hub.whisper_checkpoints import LANGUAGES, STATES, whisper_checkpoint
@@ -74,6 +74,30 @@ def test_a_whisper_of_ours_opens_in_transformers_and_comes_back(tmp_path):
     back = load(tmp_path / "out")
     assert back.settings == settings  # type: ignore[attr-defined]
     torch.testing.assert_close(back(ids, memory=back.encode(features)).log_softmax(-1), expected, rtol=0, atol=1e-4)  # type: ignore
+
+
+def test_a_checkpoint_is_written_with_how_it_is_to_write(tmp_path):
+    theirs = whisper_checkpoint(tmp_path / "given")
+    ours, tokens = load(tmp_path / "given"), tokens_of(tmp_path / "given")
+    whisper.write(ours, tmp_path / "out", tokens)  # type: ignore[arg-type]
+    assert tokens_of(tmp_path / "out") == tokens
+    given, written = (GenerationConfig.from_pretrained(tmp_path / name).to_dict() for name in ("given", "out"))
+    assert {key for key in given.keys() | written.keys() if given.get(key) != written.get(key)} <= {
+        "transformers_version"
+    }
+    opened = AutoModelForSpeechSeq2Seq.from_pretrained(tmp_path / "out").eval()
+    features = some_features(1)
+    how = dict(language="de", task="transcribe", return_timestamps=True)
+    assert opened.generate(features, **how).tolist() == theirs.generate(features, **how).tolist()
+    (tmp_path / "out" / "generation_config.json").unlink()
+    whisper.write(ours, tmp_path / "again")  # by the names of the tokens alone; so few are taken for English
+    named = tokens_of(tmp_path / "again")
+    assert (named.languages, named.no_times, named.previous, named.suppressed) == (
+        {},
+        tokens.no_times,
+        tokens.previous,
+        (),
+    )
 
 
 @torch.no_grad()

@@ -145,8 +145,11 @@ def to_foreign(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not name.endswith(_KEY_BIAS)}
 
 
-def write(model: Whisper, folder: Path) -> None:
-    """Write a Whisper and its tokenizer as a checkpoint; config.json as the last."""
+def write(model: Whisper, folder: Path, tokens: SpeechTokens | None = None) -> None:
+    """Write a Whisper and its tokenizer as a checkpoint, with how it is to write; config.json as the last.
+
+    `tokens`: those of the checkpoint that it was; by default as the tokenizer names them.
+    """
     config = config_from(model.settings, model.embedding.weight.dtype, model.tokenizer.end)
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / "model.safetensors") as part:
@@ -158,7 +161,39 @@ def write(model: Whisper, folder: Path) -> None:
         folder / "preprocessor_config.json",
         {"feature_extractor_type": "WhisperFeatureExtractor", **features, "chunk_length": _whole(seconds)},
     )
+    try:
+        tokens = tokens or speech_tokens(folder, config, model.tokenizer)
+    except RunError:  # a tokenizer of text alone
+        tokens = None
+    write_json(folder / "generation_config.json", generation_config(model, tokens))
     write_json(folder / "config.json", config)
+
+
+def generation_config(model: Whisper, tokens: SpeechTokens | None) -> dict[str, Any]:
+    """generation_config.json: where a text begins and ends, the tokens that are no text, and the heads that follow the speech."""
+    end = model.tokenizer.end
+    ids = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, "decoder_start_token_id": model.first}
+    how: dict[str, Any] = {**ids, "max_length": model.settings.context, "return_timestamps": False}
+    if tokens is None:
+        return how
+    tasks = {"transcribe": tokens.transcribe, "translate": tokens.translate}
+    how |= {
+        "no_timestamps_token_id": tokens.no_times,
+        "is_multilingual": bool(tokens.languages),
+        "suppress_tokens": list(tokens.suppressed),
+        "begin_suppress_tokens": list(tokens.suppressed_first),
+    }
+    if tokens.languages:
+        how["lang_to_id"] = {f"<|{name}|>": number for name, number in tokens.languages.items()}
+        how["task_to_id"] = {name: number for name, number in tasks.items() if number is not None}
+    for key, value in (
+        ("prev_sot_token_id", tokens.previous),
+        ("max_initial_timestamp_index", tokens.latest_first_time),
+        ("alignment_heads", [list(pair) for pair in tokens.alignment_heads] or None),
+    ):
+        if value is not None:
+            how[key] = value
+    return how
 
 
 def speech_tokens(folder: Path, config: Mapping[str, Any], tokenizer: Tokenizer) -> SpeechTokens:
