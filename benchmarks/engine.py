@@ -17,13 +17,13 @@ from pathlib import Path
 
 import torch
 
-from generation import random_folder
 from inkstone.hub.folder import load
 from inkstone.inference.engine import Engine, Request
 from inkstone.inference.generation import stream
 from inkstone.inference.sampling import Sampling
 from inkstone.inference.slotted import slotted
 from inkstone.models.decoder import Decoder
+from random_models import SHAPES, random_folder
 from results import write_result
 
 Texts = list[tuple[int, ...]]
@@ -95,6 +95,7 @@ WAYS = {"one after another": one_by_one, "batch at once": batch_at_once, "the en
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--shape", choices=list(SHAPES), default=next(iter(SHAPES)))
     parser.add_argument("--requests", type=int, default=64)
     parser.add_argument("--slots", type=int, default=16)
     parser.add_argument("--prompt", type=int, default=256, help="tokens of the longest prompt")
@@ -107,7 +108,7 @@ def main() -> None:
     tokens = sum(each.sampling.max_tokens for each in requests)
     notes = []
     with tempfile.TemporaryDirectory() as name:
-        weights = random_folder(Path(name))
+        weights = random_folder(options.shape, Path(name))
         model = load(name, device=options.device)
         assert isinstance(model, Decoder)
         first = {who: write(model, requests, options.slots) for who, write in WAYS.items()}
