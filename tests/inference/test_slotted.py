@@ -6,6 +6,7 @@ import torch
 from inkstone.errors import RunError
 from inkstone.inference.sampling import SamplingError
 from inkstone.inference.slotted import slotted
+from inkstone.layers.rotary import RotaryScaling
 from inkstone.models import FAMILIES
 from inkstone.models.base import JoinsRows
 from inkstone.models.encoder_decoder import EncoderDecoder, EncoderDecoderSettings
@@ -97,6 +98,20 @@ def test_decoders_of_grouped_queries_over_a_whole_context(layout):
     texts.step(0, 1, 2, 3)
     texts.step(3, 1, 0)
     assert len(texts.held[1]) == 96
+
+
+def test_frequencies_that_depend_on_the_length_are_those_of_each_row():
+    scaling = RotaryScaling("dynamic", 4.0, original_context=8)
+    model = decoder(rotary_scaling=scaling)
+    together, apart = (slotted(model, 2, 64) for _ in range(2))
+    lengths = (3, 30)
+    for rows in (together, apart):
+        for slot, n in enumerate(lengths):
+            rows.read(slot, [5 + slot] * n, 0)
+    found = together.step(torch.tensor([9, 9]), torch.tensor([0, 1]), torch.tensor(lengths))
+    for slot, n in enumerate(lengths):
+        alone_ = apart.step(torch.tensor([9]), torch.tensor([slot]), torch.tensor([n]))
+        torch.testing.assert_close(found[slot], alone_[0], atol=1e-5, rtol=1e-5)
 
 
 JOIN = {"ngram", "hmm", "neural_ngram", "recurrent", "convolutional"}

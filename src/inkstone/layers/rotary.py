@@ -109,9 +109,12 @@ class KeepsFrequencies(nn.Module):
 
 
 def rotation(
-    omega: Float[Tensor, " half"], start: int | Int[Tensor, " b"], length: int
+    omega: Float[Tensor, "*each half"], start: int | Int[Tensor, " b"], length: int
 ) -> tuple[Float[Tensor, "*rows t half"], Float[Tensor, "*rows t half"]]:
-    """Cosines and sines of the angles at positions start … start+length−1; a start for each row gives (b, 1, t, half)."""
+    """Cosines and sines of the angles at positions start … start+length−1; a start for each row gives (b, 1, t, half).
+
+    Rows that have frequencies of their own give them as (b, 1, 1, half).
+    """
     positions = torch.arange(length, device=omega.device, dtype=torch.float32)
     if isinstance(start, int):
         positions = positions + start

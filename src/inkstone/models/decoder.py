@@ -256,8 +256,10 @@ class Decoder(KeepsFrequencies):
         if s.rotary_scaling is None:
             return rotation(omega, start, length)
         if s.rotary_scaling.kind == "dynamic":
-            longest = length + (start if isinstance(start, int) else int(start.max()))
-            omega = frequencies(s.head_width, s.rotary_theta, s.rotary_scaling, longest).to(omega.device)
+            # Each row by its own length, so that it does not depend on those beside it.
+            starts = [start] if isinstance(start, int) else start.tolist()
+            each = [frequencies(s.head_width, s.rotary_theta, s.rotary_scaling, length + first) for first in starts]
+            omega = (each[0] if isinstance(start, int) else torch.stack(each)[:, None, None]).to(omega.device)
         cos, sin = rotation(omega, start, length)
         return cos * s.rotary_scaling.gain, sin * s.rotary_scaling.gain
 
