@@ -91,10 +91,18 @@ def test_precisions_differ_by_little(run, capsys):
         (["quantise", "{rounded}"], "rounded to"),
         (["quantise", "{run}", "--out", "{rounded}"], "already exists"),
         (["quantise", "{rounded}", "--text", "held-out", "--out", "new"], "held-out"),
-        (["generate", "{run}", "a", "--precision", "int8", "--device", "nowhere"], "nowhere"),
+        (
+            ["tune", "classify", "{examples}", "--from", "{rounded}", "--minutes", "0.2", "--out", "{out}"],
+            "cannot learn",
+        ),
+        (["serve", "{run}", "--engine", "vllm", "--precision", "int8"], "engine_dtype"),
     ],
 )
-def test_what_cannot_be_is_said(run, rounded, words, said, capsys):
-    words = [word.format(run=run, rounded=rounded) for word in words]
+def test_what_cannot_be_is_said(run, rounded, words, said, tmp_path, capsys):
+    (tmp_path / "examples.csv").write_text(
+        "text,label\n" + "".join(f"ink {number},a\nstone {number},b\n" for number in range(30))
+    )
+    places = {"run": run, "rounded": rounded, "examples": tmp_path / "examples.csv", "out": tmp_path / "out"}
+    words = [word.format(**places) for word in words]
     assert main(words) == 2
     assert said in capsys.readouterr().err

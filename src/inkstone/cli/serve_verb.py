@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from inkstone.cli.generate_verb import precision_argument
+
 # Options that are settings of the server under the same name: kind, metavar, help.
 NUMBERS: dict[str, tuple[type, str, str]] = {
     "port": (int, "N", "0: any that is free; default: 8000"),
@@ -45,6 +47,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TYPE",
         help="of the weights there: float32, float16, bfloat16; q8_0 or q4_0 of llama.cpp, int8 of ctranslate2",
     )
+    precision_argument(parser)
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the models' steps for this machine, once, while they already answer",
+    )
     parser.add_argument("--device", help="cpu, cuda or auto, the default: a GPU where there is one")
 
 
@@ -63,6 +71,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "studio": options.studio,
         "engine": options.engine,
         "engine_dtype": options.engine_dtype,
+        "precision": options.precision,
+        "compile": options.compile or None,
         "device": options.device,
     }
     return serve(options.runs, **{name: value for name, value in settings.items() if value is not None})

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from inkstone.environment import usable_threads
 from inkstone.errors import InkstoneError
@@ -75,7 +76,8 @@ class StepRunner:
     """An artefact in memory. Its functions take tensors as the graph's arguments are flattened, and check nothing."""
 
     def __init__(self, folder: Path):
-        loader = torch._C._aoti.AOTIModelPackageLoader  # the Python around it imports the compiler, which takes seconds
+        # The Python around it would import the compiler, which takes seconds.
+        loader = torch._C._aoti.AOTIModelPackageLoader  # type: ignore[attr-defined]
         self.blocks, self.head = (loader(str(folder / part), "model", False, 1, -1).run for part in PARTS)
 
 
@@ -132,8 +134,8 @@ def build_apart(plan: StepPlan) -> subprocess.Popen:
     """Compile a step in a process of its own, after all others in its claim on the processor."""
     command = [sys.executable, "-m", "inkstone.inference.compiled_step", plan.to_json()]
     nice = ["nice", "-n", "10"] if shutil.which("nice") else []
-    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen([*nice, *command], text=True, **silent)  # type: ignore[call-overload]
+    nothing = subprocess.DEVNULL
+    return subprocess.Popen([*nice, *command], stdin=nothing, stdout=nothing, stderr=nothing)
 
 
 def _package(graph: torch.nn.Module, arguments: tuple, shapes: tuple, path: Path) -> None:
@@ -222,7 +224,7 @@ def _example(kind: str, n: int, k: int) -> tuple[Tensor, ...]:
 
 
 def _fixed(tree: Any) -> Any:
-    return torch.utils._pytree.tree_map(lambda tensor: {}, tree)
+    return tree_map(lambda tensor: {}, tree)
 
 
 @cache

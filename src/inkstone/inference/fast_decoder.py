@@ -8,6 +8,7 @@ Weights that are stored as bfloat16, and were widened on opening, are read as bf
 many bytes come from memory.
 """
 
+import atexit
 import subprocess
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from inkstone.inference.compiled_step import StepPlan, StepRunner, build_apart, compiler, find
 from inkstone.inference.step_graph import Kinds
@@ -67,6 +69,7 @@ class FastDecoder:
             for single in (True, False)
             if self._step_for(1 if single else 2) is None
         ]
+        atexit.register(self.close)
 
     def close(self) -> None:
         """Stop what compiles beside."""
@@ -101,10 +104,11 @@ class _BoundStep:
     def __init__(self, runner: StepRunner, plan: StepPlan, model: Decoder):
         self.runner, self.blocks = runner, plan.blocks
         self.embedding, self.positions, self.omega = model.embedding, model.positions, model.omega
-        leaves = torch.utils._pytree.tree_leaves
         weights = [_weights(block, plan) for block in model.blocks]  # type: ignore[arg-type]
-        self.parts = [leaves(weights[first : first + plan.blocks]) for first in range(0, len(weights), plan.blocks)]
-        self.output = leaves((_norm(model.norm), _matrix(_output(model), plan.head)))
+        self.parts = [
+            tree_leaves(weights[first : first + plan.blocks]) for first in range(0, len(weights), plan.blocks)
+        ]
+        self.output = tree_leaves((_norm(model.norm), _matrix(_output(model), plan.head)))
         self.places = torch.arange(64)
 
     def __call__(self, ids: Int[Tensor, " b"], state: KeyValueCache) -> Float[Tensor, "b v"]:

@@ -51,11 +51,11 @@ def teach_compiler() -> None:
     def _(x, weight, scale, zeros, one, zero):
         for tensor in (scale, zeros, one, zero):
             tensor.realize()
-        return TensorBox.create(
-            mkldnn_ir.QLinearPointwisePT2E.create(
-                x, one, zero, weight, scale, zeros, None, 1.0, 0, torch.float32, "none", [], ""
-            )
+        no_bias: Any = None
+        product = mkldnn_ir.QLinearPointwisePT2E.create(
+            x, one, zero, weight, scale, zeros, no_bias, 1.0, 0, torch.float32, "none", [], ""
         )
+        return TensorBox.create(product)
 
 
 _keep: list[Any] = []  # a library is forgotten with its object

@@ -39,6 +39,8 @@ class PackedLinear(nn.Module):
 class PackedDecoder(Decoder):
     """A quantised `Decoder` whose products are packed. It shares all tensors with the one that it is made from."""
 
+    output: PackedLinear
+
     @classmethod
     def of(cls, model: Decoder) -> "PackedDecoder":
         """Pack a quantised model that lies on the CPU."""
@@ -86,7 +88,8 @@ class _Product8:
     def __call__(self, x: Float[Tensor, "b k"]) -> Float[Tensor, "b n"]:
         if len(x) == 1:
             # The scales outside, where they are not rounded to bfloat16.
-            return torch._weight_int8pack_mm(x.bfloat16(), self.numbers, self.ones).float() * self.scale
+            y = torch.ops.aten._weight_int8pack_mm(x.bfloat16(), self.numbers, self.ones)
+            return y.float() * self.scale
         x = x.float()
         own = x.abs().amax(-1, keepdim=True).clamp_(min=1e-30) / 127
         levels = (x / own).round_().to(torch.int8)

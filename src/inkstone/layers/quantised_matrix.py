@@ -56,9 +56,10 @@ class QuantisedMatrix(nn.Module):
     @torch.no_grad()
     def of(cls, weight: Float[Tensor, "n k"], bits: int) -> "QuantisedMatrix":
         """The nearest such matrix to a weight, found a few rows at a time."""
-        matrix = cls(*weight.shape, bits)
-        rows = max(1, AT_ONCE // weight.shape[1])
-        for begin in range(0, len(weight), rows):
+        n, k = weight.shape
+        matrix = cls(n, k, bits)
+        rows = max(1, AT_ONCE // k)
+        for begin in range(0, n, rows):
             matrix._fill(slice(begin, begin + rows), weight[begin : begin + rows].detach().float().cpu())
         return matrix.to(weight.device)
 

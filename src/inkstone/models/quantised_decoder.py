@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from inkstone.errors import RunError
 from inkstone.layers.quantised_matrix import QuantisedEmbedding, QuantisedLinear, QuantisedMatrix, group_of
 from inkstone.models.decoder import Decoder
 
@@ -31,6 +32,12 @@ def to_be_filled(model: Decoder, bits: int) -> Decoder:
 def bits_of(model: nn.Module) -> int | None:
     """4 or 8 for a quantised model, None for any other."""
     return min((matrix.bits for matrix in quantised_matrices(model)), default=None)
+
+
+def refuse_rounded(model: nn.Module, place: object) -> None:
+    """Raise RunError for a quantised model, whose integers cannot be learned further."""
+    if (bits := bits_of(model)) is not None:
+        raise RunError(f"{place} is rounded to {bits} bits and cannot learn; name the run that it was made from")
 
 
 def quantised_matrices(model: nn.Module) -> Iterator[QuantisedMatrix]:

@@ -16,7 +16,9 @@ from inkstone.hub.whisper import is_whisper
 from inkstone.inference.engine import Engine
 from inkstone.inference.engine_thread import EngineThread
 from inkstone.inference.prefill import context_of, device_of
+from inkstone.inference.quantisation import in_precision
 from inkstone.inference.slotted import slotted
+from inkstone.inference.slotted_decoder import SlottedDecoder
 from inkstone.models.base import LanguageModel
 from inkstone.serving.house import Served, ServedLanguage, ServedTask
 from inkstone.serving.other_engines import other_engine
@@ -42,14 +44,17 @@ def open_served(run: str | Path, settings: ServingSettings) -> Served:
         predictor = Predictor.load(folder, settings.device)
         hold(getattr(predictor, "listener", None) or predictor.model)
         return ServedTask(name, folder, predictor)
-    model = load(folder, device=settings.device)
+    model = in_precision(load(folder, device=settings.device), settings.precision)
     hold(model)
     template = ChatTemplate.of(folder, model.tokenizer)
     capacity = capacity_for(model, settings)
     if settings.engine != OWN_ENGINE:
         other = other_engine(model, folder, template, settings, capacity)
         return ServedLanguage(name, folder, model, template, other)
-    engine = Engine(slotted(model, settings.slots, capacity), longest_queue=settings.longest_queue)
+    rows = slotted(model, settings.slots, capacity)
+    if settings.compile and isinstance(rows, SlottedDecoder):
+        rows.compile_beside()
+    engine = Engine(rows, longest_queue=settings.longest_queue)
     return ServedLanguage(name, folder, model, template, EngineThread(engine))
 
 

@@ -44,6 +44,8 @@ class ServingSettings:
     engine: str = OWN_ENGINE  # what language models write with
     engine_dtype: str | None = None  # of the weights in an engine of others; None: as it likes best
     device: str = "auto"
+    precision: str = "auto"  # of the weights that our own engine writes with
+    compile: bool = False  # have the steps of decoders compiled while the server already answers
     studio: str | Path | None = None  # the folder of runs, texts and marks; none: where the first run lies
 
     def __post_init__(self) -> None:
@@ -59,6 +61,8 @@ class ServingSettings:
             raise ServingError(f"there is no engine {self.engine!r}; {nearest(self.engine, ENGINES)}")
         if self.engine_dtype is not None and self.engine == OWN_ENGINE:
             raise ServingError(f"engine_dtype = {self.engine_dtype!r} is of another engine; name that by --engine too")
+        if self.engine != OWN_ENGINE and (self.precision != "auto" or self.compile):
+            raise ServingError(f"precision and compile are of our own engine; {self.engine} has engine_dtype")
         if not 0 <= self.port < 65536:
             raise ServingError(f"port = {self.port}, but must be from 0 (any that is free) to 65535")
         if self.requests_a_minute < 0:

@@ -22,6 +22,7 @@ from inkstone.models import family as family_of
 from inkstone.models.base import CarriesState, CountedModel, LanguageModel, LearnsPieces
 from inkstone.models.headed import Headed
 from inkstone.models.more_tokens import with_more_tokens
+from inkstone.models.quantised_decoder import refuse_rounded
 from inkstone.progress import LiveLine, human_bytes
 from inkstone.recipe import Recipe
 from inkstone.run import Run
@@ -66,6 +67,8 @@ class Adaptation(Training):
         model = load(self.recipe.task.model, dtype=torch.float32)
         if isinstance(model, Headed) or not isinstance(model, LanguageModel):
             raise RunError(f"{self.recipe.task.model} was tuned for a task; adapt the language model that it came from")
+        if isinstance(model, nn.Module):
+            refuse_rounded(model, self.recipe.task.model)
         return model
 
     @property

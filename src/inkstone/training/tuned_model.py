@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from inkstone.errors import CheckpointError, RunError
 from inkstone.hub.bert_tasks import pooler_of
@@ -14,6 +15,7 @@ from inkstone.hub.folder import load
 from inkstone.models import body_family
 from inkstone.models.headed import Headed
 from inkstone.models.more_tokens import with_more_tokens
+from inkstone.models.quantised_decoder import refuse_rounded
 from inkstone.recipe import Recipe, TrainSection
 from inkstone.tasks.base import KeepsReference, NeedsTokens, ReadsByTemplate, SuitsBody, Task
 from inkstone.tasks.framing import Frame
@@ -92,6 +94,8 @@ def _opened(recipe: Recipe, task: Task, examples: Sequence[Any]) -> Start:
     """The model of a run or a checkpoint."""
     assert recipe.task.model is not None
     source, pooler = load(recipe.task.model, dtype=torch.float32), pooler_of(local_folder(recipe.task.model))
+    if isinstance(source, nn.Module):
+        refuse_rounded(source, recipe.task.model)
     body = body_that_fits(source)
     told = f"{body.family}, {body.settings.width} wide, as it was trained"
     dropout = 0.0 if isinstance(task, KeepsReference) else None  # or the model would differ from itself as it began
