@@ -9,8 +9,11 @@ import torch
 
 from inkstone.cli import main
 from inkstone.hub.folder import save
+from inkstone.inference.generation import generate
 from inkstone.models.decoder import Decoder, DecoderSettings
+from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.tokens.learning import learn_tokenizer
+from inkstone.tokens.tokenizer import TURN_END
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,28 @@ def test_it_prints_the_prompt_and_its_continuation_and_what_that_cost(run, capsy
     shown = capsys.readouterr()
     assert shown.out.startswith("Ink") and len(shown.out) > 4 and shown.out.endswith("\n")
     assert "tokens/s" in shown.err and shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["--json", "--beams", "2"]])
+def test_a_model_that_converses_ends_where_its_template_ends_an_answer(tmp_path, words, capsys):
+    tokenizer = learn_tokenizer(iter(["ink and stone"] * 3), "byte-bpe", 262)
+    settings = DecoderSettings.of_size(tokenizer.vocab_size, 32, 1, context=64)
+    model = Decoder(settings, tokenizer).initialise(torch.Generator().manual_seed(0)).eval()
+    turn_end, first = (
+        tokenizer.backend.token_to_id(TURN_END),
+        generate(model, "Ink", temperature=0.0, max_tokens=1)[0].ids[0],
+    )
+    with torch.no_grad():
+        model.output_weight[turn_end] = 9 * model.output_weight[first]
+    drawn = [] if "--beams" in words else ["--temperature", "0"]
+    for name, template, reason in (("base", None, "length"), ("chat", ChatTemplate.chatml(tokenizer), "end")):
+        save(model, tmp_path / name, template)
+        assert main(["generate", str(tmp_path / name), "Ink", "--max-tokens", "6", *drawn, *words]) == 0
+        shown = capsys.readouterr()
+        if words:
+            assert json.loads(shown.out)["samples"][0]["finish_reason"] == reason
+        else:
+            assert ("6 tokens in" in shown.err) == (reason == "length")
 
 
 def test_the_streamed_text_is_that_of_json(run, capsys):

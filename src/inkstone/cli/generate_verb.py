@@ -109,6 +109,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Write, say what it cost, return the continuations."""
     import time
 
+    from inkstone.hub.download import local_folder
     from inkstone.hub.folder import load
     from inkstone.inference.constrained import constraint_of
     from inkstone.inference.drafts import draft_of
@@ -119,6 +120,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from inkstone.inference.window import window_of
     from inkstone.models.longer_context import stretched_to
     from inkstone.progress import human_count, human_time
+    from inkstone.tokens.chat_template import ends_in
 
     prompt = prompt_of(options.prompt)
     settings = sampling_settings(options)
@@ -128,6 +130,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     form = {"json_schema": options.json_schema, "regex": options.regex, "choices": options.choices}
     constraint = constraint_of(**form)
     opened = stretched_to(load(options.run, device=options.device), options.context, options.rope_scaling)
+    ends = ends_in(local_folder(options.run), opened.tokenizer)
     model = in_precision(opened, options.precision)
     if options.compile:
         model = _compiled(model, options)
@@ -137,7 +140,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         wide = window_of(model, context_of(model), **_window(options))
         print(prompt, end="", flush=True)
         done = []
-        for piece in stream(model, prompt, sampling, constraint=constraint, speculation=speculation, window=wide):
+        form_and_help = {"constraint": constraint, "speculation": speculation, "window": wide}
+        for piece in stream(model, prompt, sampling, ends=ends, **form_and_help):
             print(piece.text, end="", flush=True)
             done += [piece.generated] if piece.generated else []
         print()
@@ -149,6 +153,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             beams=options.beams,
             length_penalty=options.length_penalty,
             no_repeat_ngram=options.no_repeat_ngram,
+            ends=ends,
             draft=draft_of(options.draft, model, options.run) if options.draft else None,
             draft_tokens=options.draft_tokens,
             **_window(options),

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from inkstone.errors import InkstoneError, nearest
+from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
 from inkstone.inference import speculative
 from inkstone.inference.beam_search import beam_search
@@ -28,6 +29,7 @@ from inkstone.inference.speculative import DRAFT_TOKENS, Speculation, speculatio
 from inkstone.inference.window import Window, window_of
 from inkstone.models.base import LanguageModel
 from inkstone.models.longer_context import stretched_to
+from inkstone.tokens.chat_template import ends_in
 
 
 def generate(
@@ -44,6 +46,7 @@ def generate(
     json_schema: Mapping[str, Any] | str | Path | None = None,
     regex: str | None = None,
     choices: Sequence[str] | None = None,
+    ends: Collection[int] | None = None,
     draft: str | Path | LanguageModel | Draft | None = None,
     draft_tokens: int = DRAFT_TOKENS,
     endless: bool = False,
@@ -65,6 +68,9 @@ def generate(
     With `json_schema` (as it is, or a file), `regex` or `choices` the continuation keeps to that form
     (`inference/constrained.py`); one that is cut off when its tokens are used up says so: `finish_reason` is "length".
 
+    A text ends at a token of `ends`; without them at the end of a document, and of a run that was tuned to converse at the end of an
+    answer, too.
+
     `draft` guesses up to `draft_tokens` at once, which the model then checks together: "lookup", "ngram", a run with the same
     tokenizer, or a model (`inference/speculative.py`). Texts are distributed as without it, and come faster where the guesses
     are often right; `speculated` of each says how often.
@@ -84,17 +90,19 @@ def generate(
     if beams != 1 and (drawing := sorted(settings.keys() - {"max_tokens", "max_length"})):
         raise SamplingError(f"beam search draws nothing: leave out {', '.join(drawing)}, or beams")
     opened = load(run, device=device) if isinstance(run, str | Path) else run
+    if ends is None and isinstance(run, str | Path):
+        ends = ends_in(local_folder(run), opened.tokenizer)
     model = in_precision(stretched_to(opened, context, rope_scaling), precision)
     if beams != 1:
         if draft is not None or endless or window is not None or sinks is not None:
             raise SamplingError(
                 "beam search has no draft and no window: leave out draft, endless, window and sinks, or beams"
             )
-        search = {"alpha": length_penalty, "no_repeat_ngram": no_repeat_ngram, "constraint": constraint}
+        search = {"alpha": length_penalty, "no_repeat_ngram": no_repeat_ngram, "constraint": constraint, "ends": ends}
         return _by_beam_search(model, prompt, sampling, samples, beams, **search)
     speculation = speculation_of(draft, draft_tokens, model, None if opened is run else run)  # type: ignore[arg-type]
     wide = window_of(model, context_of(model), endless=endless, window=window, sinks=sinks)
-    form = {"constraint": constraint, "speculation": speculation, "window": wide, "compiled": compiled}
+    form = {"ends": ends, "constraint": constraint, "speculation": speculation, "window": wide, "compiled": compiled}
     pieces = stream(model, prompt, sampling, samples, **form)
     done = [piece for piece in pieces if piece.generated]
     return [piece.generated for piece in sorted(done, key=lambda piece: piece.sample) if piece.generated]
@@ -198,6 +206,6 @@ def _by_beam_search(
     for hypothesis in found[:samples]:
         row = Row(0, sampling, primed(model.tokenizer.stream(), first))
         for number, log_probability in zip(hypothesis.ids, hypothesis.log_probabilities, strict=True):
-            row.push(number, log_probability, {model.tokenizer.end}, len(hypothesis.ids))
+            row.push(number, log_probability, search["ends"] or {model.tokenizer.end}, len(hypothesis.ids))
         done.append(row.generated(time.perf_counter() - began))
     return done

@@ -213,3 +213,12 @@ class ChatTemplate:
             length = len(answer) if stop is None or answer[stop:].strip() else stop
             spans.append((len(prompt), len(prompt) + length))
         return spans
+
+
+def ends_in(folder: Path | str, tokenizer: Tokenizer) -> frozenset[int] | None:
+    """Tokens that end what the model in a folder writes, where it was taught to converse; None for any other."""
+    try:
+        template = ChatTemplate.of(folder, tokenizer)
+    except ChatTemplateError:
+        return None
+    return None if template is None else template.ends
