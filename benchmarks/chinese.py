@@ -6,6 +6,9 @@ A "#" stands for a figure; in the translation "#1" is the first of them.
 import re
 
 QUESTIONS = {
+    "How many tokens a second does generation write, greedily, and how many of a prompt are read?": "每次取最可能的词元，生成每秒写多少词元？提示每秒读多少？",
+    "Does a server under load lose, mix up or slow down what it is asked?": "重压之下，服务器会不会丢失、混淆或拖慢请求？",
+    "How long from a cold shell to the first token of `inkstone generate`?": "从冷启动的命令行到 `inkstone generate` 的第一个词元要多久？",
     "How well are spoken digits heard after minutes of learning on one core, and does a language model help?": "在一个核心上学几分钟，口说的数字听得多准？语言模型有用吗？",
     "How well is summarising learned from pairs alone, beside sentences taken as they stand?": "只从成对的文本学，摘要能学得多好？与照原样取出的句子比较",
     "How well is translation learned from parallel text alone?": "只从平行文本学，翻译能学得多好？",
@@ -30,6 +33,24 @@ QUESTIONS = {
 }
 
 COLUMNS = {
+    "% of reading speed": "占读取速度的 %",
+    "server": "服务器",
+    "tokens/s": "词元/秒",
+    "requests/s": "请求/秒",
+    "first token, ms, median": "第一个词元，毫秒，中位数",
+    "first token, ms, # %": "第一个词元，毫秒，#1%",
+    "between tokens, ms, median": "词元间隔，毫秒，中位数",
+    "between tokens, ms, # %": "词元间隔，毫秒，#1%",
+    "lost": "丢失",
+    "another's answer": "别人的回答",
+    "as alone": "与单独问时相同",
+    "parted by rounding": "因舍入而分开",
+    "malformed, not refused": "有误却未拒绝",
+    "memory grown, MB": "内存增长，MB",
+    "seconds, median": "秒，中位数",
+    "fastest": "最快",
+    "slowest": "最慢",
+    "of which Python and import torch": "其中 Python 与 import torch",
     "pairs": "句对数",
     "minutes": "分钟",
     "recordings": "录音数",
@@ -144,6 +165,12 @@ COLUMNS = {
 }
 
 CELLS = {
+    "prefill": "读提示",
+    "inkstone, compiled": "inkstone，编译",
+    "inkstone, llama.cpp": "inkstone，用 llama.cpp",
+    "inkstone, ctranslate2": "inkstone，用 ctranslate2",
+    "transformers, static cache": "transformers，静态缓存",
+    "transformers, compiled": "transformers，编译",
     "replay #": "重放 #1",
     "right": "正确",
     "digits, official test part": "数字，官方测试部分",
@@ -206,6 +233,13 @@ CELLS = {
 }
 
 NOTES = {
+    "prompts of # tokens, each another, and # new ones; prefill: # and one; # rounds in turn, medians; # threads": "提示各不相同，每个 #1 个词元，新写 #2 个；读提示：#3 个，写一个；轮流 #4 轮，取中位数；#5 个线程",
+    "of one text `inkstone generate`, of several the engine of `inkstone serve`; ratios are to ours, not compiled, of the same number format, q#_# to int# and q#_# to int#": "一份文字用 `inkstone generate`，几份用 `inkstone serve` 的引擎；比值对照我们未编译、同一数值格式的结果，q#1_#2 对 int#3，q#4_#5 对 int#6",
+    "clients and server share the machine; tokens of texts that were cut off are not counted": "客户端与服务器在同一台机器上；被中断的文字，其词元不计",
+    "vllm, float#: vLLM is not installed here": "vllm，float#1：这里没有安装 vLLM",
+    "vllm, bfloat#: vLLM is not installed here": "vllm，bfloat#1：这里没有安装 vLLM",
+    "ctranslate#, bfloat#: CTranslate# does not compute in bfloat# on this processor": "ctranslate#1，bfloat#2：CTranslate#3 在这个处理器上不用 bfloat#4 计算",
+    "# processes each, after one that is not counted; # cores; files of the model in the memory of the system": "每种 #1 个进程，之前还有一个不计；#2 个核心；模型文件已在系统的内存里",
     # speech
     "Free Spoken Digit Dataset, six speakers: # clips of takes # to # are learned from, take # is dev.": "Free Spoken Digit Dataset，六位说话人：从第 #2 到 #3 遍的 #1 段录音学，第 #4 遍是 dev。",
     "Connected digits are dates, made of the clips of one speaker; the model learned from random digits, the language model, an n-gram model of words, from other dates. Its weights are chosen on dates of take #.": "连读数字是日期，由同一位说话人的录音拼成；模型从随机数字学，语言模型（词的 n 元模型）从别的日期学，它的权重按第 #1 遍的日期选定。",

@@ -160,7 +160,9 @@ def cell_rows(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=SHAPES)
+    parser.add_argument(
+        "--shapes", nargs="+", default=[shape for shape in SHAPES if shape != "qwen3-1m"], choices=SHAPES
+    )
     parser.add_argument("--cells", nargs="+", default=["1", "8", "32", PREFILL], metavar="CELL")
     parser.add_argument("--only", nargs="+", metavar="WHO FORMAT", help="contestants as 'llama.cpp q8_0'; * for any")
     parser.add_argument("--pairs", type=int, default=5, help="rounds")

@@ -10,6 +10,7 @@ from inkstone.tokens.learning import learn_tokenizer
 from inkstone.tokens.tokenizer import Tokenizer
 
 SHAPES = {
+    "qwen3-1m": DecoderSettings(1024, 128, 4, 2, 1, 64, 384, 1024),  # to try a benchmark out
     "qwen3-30m": DecoderSettings(8192, 512, 8, 8, 4, 64, 1536, 1024),
     "llama-30m": DecoderSettings(8192, 512, 8, 8, 4, 64, 1536, 1024, layout="llama"),
     "qwen3-124m": DecoderSettings(50304, 768, 12, 12, 4, 64, 2304, 1024),

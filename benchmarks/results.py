@@ -8,6 +8,7 @@ import datetime
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -82,7 +83,7 @@ def command() -> str:
     root = Path(__file__).parent.parent
     words = ["python", str(Path(sys.argv[0]).resolve().relative_to(root))]
     for word in sys.argv[1:]:
-        words.append(Path(word).name if os.path.isabs(word) else word)
+        words.append(shlex.quote(Path(word).name if os.path.isabs(word) else word))
     return " ".join(words)
 
 
