@@ -6,16 +6,16 @@ import { readable } from "./tokens.js";
 export const words = {
   en: {
     title: "Where the model looks", text: "Text", "text what": "A sentence or two …", second: "Second text", show: "Show", map: "Map", decoder: "Within what it writes", encoder: "Within what it reads", cross: "From what it writes to what it reads",
-    layer: "Layer", head: "Head", mean: "all heads, mean", overview: "All layers and heads", "overview note": "A row a layer, a column a head. Dark is much attention; choose one to see it large.",
+    layer: "Layer", head: "Head", mean: "all heads, mean", overview: "All layers and heads", "overview note": "A row a layer, a column a head. The redder, the more attention; choose one to see it large.",
     "map note": "Each row is a token that looks, each column one that is looked at; a row sums to 100 %. Point at a field, or walk with the arrow keys.", "looks at": "“{from}” takes {p} from “{to}”",
-    "one map": "Layer {layer}, head {head}", "line note": "What the token you point at takes of each other one.", caution: "Attention says where values were taken from, not why.", tokens: "Tokens of the text; choose one to see where it looks",
+    "one map": "Layer {layer}, head {head}", "line note": "What the token you point at takes of each other one.", "next note": "A row is where the model looked once it had read that token: to write the one after it.", caution: "Attention says where values were taken from, not why.", tokens: "Tokens of the text; choose one to see where it looks",
     "grid name": "Attention of layer {layer}, head {head}: {n} tokens by {m}",
   },
   zh: {
     title: "模型在看哪里", text: "文本", "text what": "一两句话……", second: "第二段文本", show: "显示", map: "图", decoder: "所写之内", encoder: "所读之内", cross: "从所写看向所读",
-    layer: "层", head: "头", mean: "所有头的平均", overview: "所有层与头", "overview note": "每行一层，每列一头。颜色越深，注意越多；点选一个放大来看。",
+    layer: "层", head: "头", mean: "所有头的平均", overview: "所有层与头", "overview note": "每行一层，每列一头。越红，注意越多；点选一个放大来看。",
     "map note": "每行是在看的词元，每列是被看的词元；每行之和为 100 %。指向一格，或用方向键移动。", "looks at": "“{from}”从“{to}”取 {p}",
-    "one map": "第 {layer} 层，第 {head} 头", "line note": "你所指的词元从其他词元各取多少。", caution: "注意力只说明取自哪里，并不说明为什么。", tokens: "文本的词元；选一个看它看向哪里",
+    "one map": "第 {layer} 层，第 {head} 头", "line note": "你所指的词元从其他词元各取多少。", "next note": "每行是模型读完该词元之后所看之处：为的是写出下一个词元。", caution: "注意力只说明取自哪里，并不说明为什么。", tokens: "文本的词元；选一个看它看向哪里",
     "grid name": "第 {layer} 层第 {head} 头的注意力：{n} × {m} 个词元",
   },
 };
@@ -135,7 +135,7 @@ export async function show(root, context) {
     put(large,
       el("h2", { text: () => t("one map", { layer: layer + 1, head: head + 1 }) }),
       el("div.lines", {}, el("p.looking", { role: "group", label: () => t("tokens") }, rows), columns !== rows && [el("hr"), el("p.seen", {}, columns)]),
-      el("p.soft", { text: () => t("line note") }), told, square, el("p.soft", { text: () => t("map note") }));
+      el("p.soft", { text: () => t("line note") }), told, square, el("p.soft", { text: () => t("map note") }), chosen.kind !== "encoder" && el("p.soft", { text: () => t("next note") }));
     light(map.rows.length - 1);
   }
 
