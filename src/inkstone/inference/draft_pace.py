@@ -8,14 +8,15 @@ with the mean tokens and the median times of the last rounds, so that a moment i
 nothing. Where guesses do not pay, plain steps follow, and a few rounds of guesses now and then see whether that has changed;
 each time they fail, the next trial is twice as far off.
 
-A guess is one token longer than what was accepted of the last one: wrong guesses cost the most where many are made.
+A guess is one token longer than what was accepted of the last one, up to as many as were asked for.
 """
 
 from collections import deque
 from statistics import median
 
 PLAIN_FIRST = 3  # plain steps before the first guess, to know what one takes
-TRIAL = 4  # rounds of guesses that are judged
+TRIAL = 3  # rounds of guesses that are judged
+FIRST_GUESS = 2  # tokens of the first guess of a trial: where guesses are wrong, long ones cost the most
 REMEMBERED = 16  # rounds
 SHORTEST_REST = 64  # plain steps after a trial that failed
 LONGEST_REST = 1024
@@ -28,7 +29,7 @@ class Pace:
 
     def __init__(self, tokens: int, always: bool = False):
         self.tokens, self.always = tokens, always
-        self.next = tokens
+        self.next = min(FIRST_GUESS, tokens)
         self.plain: deque[float] = deque(maxlen=REMEMBERED)
         self.guessed: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)  # seconds and tokens of a round
         self.plain_left = 0 if always else PLAIN_FIRST  # plain steps before the next guess
@@ -59,7 +60,7 @@ class Pace:
             return
         if len(self.guessed) >= TRIAL and not self.pays():
             self.guessed.clear()
-            self.plain_left, self.next = self.rest, self.tokens
+            self.plain_left, self.next = self.rest, min(FIRST_GUESS, self.tokens)
             self.rest = min(LONGEST_REST, 2 * self.rest)
         elif self.since_plain >= AGAIN_AFTER:
             self.since_plain, self.plain_left = 0, PLAIN_AGAIN
