@@ -110,7 +110,8 @@ def rows_of(name: str, mirror: Path, folder: Path, options: argparse.Namespace) 
     runs = tuned(words, options.seeds, folder / name / "runs")
     outcomes = [json.loads((Path(run["folder"]) / "facts.json").read_text(encoding="utf-8"))["outcome"] for run in runs]
     predictor = Predictor.load(runs[0]["folder"])
-    train, test = (examples_of(predictor.task, files[part]) for part in ("train", "test"))
+    task: Any = predictor.task
+    train, test = (examples_of(task, files[part]) for part in ("train", "test"))
     begin = time.perf_counter()
     predictor.answers(test)
     fast = len(test) / (time.perf_counter() - begin)

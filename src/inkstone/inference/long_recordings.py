@@ -151,8 +151,8 @@ def _heard(
     sounds = [min(size, each.frames - each.at) // FRAMES_A_STATE for each in group]
     rows = [Memory(memory.states[row : row + 1]) for row in range(len(group))]
     return [
-        replace(heard, said_at=_said_at(model, *own, decoding.translate, tokens, heard.ids))
-        for heard, *own in zip(found, rows, sounds, spoken, strict=True)
+        replace(heard, said_at=_said_at(model, row, states, language, decoding.translate, tokens, heard.ids))
+        for heard, row, states, language in zip(found, rows, sounds, spoken, strict=True)
     ]
 
 

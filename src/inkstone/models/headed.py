@@ -232,7 +232,7 @@ class Headed(nn.Module):
 
     def written_logits(self, batch: ExampleBatch) -> Float[Tensor, "b u v"]:
         """The logits of each token that is to be written, those before it being read, and where the body copies its share in them."""
-        assert isinstance(self.body, WritesText) and batch.written is not None
+        assert batch.written is not None
         document = None if bool(batch.valid.all()) else torch.where(batch.valid, 0, PADDING)
         first = torch.full_like(batch.written[:, :1], self.body.first)
         read = torch.cat((first, batch.written[:, :-1]), dim=1)

@@ -63,11 +63,9 @@ def share_that_is_written(predictor: Predictor, examples: Sequence[Any]) -> floa
     longest = getattr(predictor.task, "longest", 0)
     if not isinstance(predictor.task, GaugedByLoss) or not longest:
         return 1.0
-    written = [
-        int(encoded.answers.sum()) if encoded.written is None and encoded.answers is not None else len(encoded.written)
-        for encoded in predictor.taught(examples)
-        if encoded.written is not None or encoded.answers is not None
-    ]
+    taught = predictor.taught(examples)
+    written = [len(encoded.written) for encoded in taught if encoded.written is not None]
+    written += [int(encoded.answers.sum()) for encoded in taught if encoded.answers is not None]
     return min(1.0, max(written, default=longest) / longest)
 
 
