@@ -15,11 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from inkstone.errors import RunError, TextError
-from inkstone.inference.generation import stream
-from inkstone.inference.sampling import Sampling
-from inkstone.inference.single_token import for_generation
+from inkstone.inference.continuing import continue_texts
 from inkstone.layers.cross_entropy import token_nats
-from inkstone.models.base import LanguageModel
+from inkstone.models.decoder import Decoder
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tasks.dialogue_inputs import asked_input
 from inkstone.tasks.task_settings import from_settings
@@ -162,11 +160,11 @@ def ids_of_texts(batch: ExampleBatch) -> list[tuple[list[int], list[bool]]]:
 
 
 def written_greedily(
-    model: LanguageModel, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Collection[int]
+    model: Decoder, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Collection[int]
 ) -> list[str]:
     """The likeliest continuation of each prompt, token by token, up to an end or so many tokens."""
-    fast, texts = for_generation(model, rows=1), []
-    for prompt, limit in zip(prompts, limits, strict=True):
-        sampling = Sampling(temperature=0.0, max_tokens=max(1, limit))
-        texts.append("".join(piece.text for piece in stream(fast, list(prompt), sampling, ends=ends)))
-    return texts
+    if not prompts:
+        return []
+    found = continue_texts(model, prompts, max_tokens=[max(1, limit) for limit in limits], ends=ends)
+    texts = [list(each[0].ids[: -1 if each[0].ended else None]) for each in found]
+    return [model.tokenizer.decode(ids) for ids in texts]
