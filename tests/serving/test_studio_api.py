@@ -259,3 +259,31 @@ def test_settings_that_can_be_chosen_are_settings_of_the_recipe():
     for name in studio_module.SETTINGS:
         section, _, key = name.partition(".")
         assert key in type(getattr(Recipe(), section)).model_fields
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["POSITIVE", "NEGATIVE"])
+def test_made_up_requests_are_answered_as_described(server, page, mode):
+    schemathesis = pytest.importorskip("schemathesis")
+    from hypothesis import HealthCheck, Phase, given, settings
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
+
+    description = schemathesis.openapi.from_url(f"{server.url}/openapi.json").include(
+        path_regex="^/studio/api/(runs|jobs|data|feedback)"
+    )
+    checks, asked = [not_a_server_error, status_code_conformance, content_type_conformance], set()
+    for found in description.get_all_operations():
+        operation = found.ok()
+        if mode == "NEGATIVE" and (operation.method.upper() != "POST" or "{" in operation.path):
+            continue  # any text is a name, so that only bodies can be wrong
+
+        @settings(max_examples=5, phases=[Phase.generate], derandomize=True, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy(generation_mode=schemathesis.GenerationMode[mode]))
+        def ask(case):
+            case.call_and_validate(checks=checks, timeout=60)
+            asked.add(case.method + case.path)
+
+        ask()
+    assert len(asked) >= (4 if mode == "NEGATIVE" else 14)
+    assert page.get("/jobs").json()["jobs"] == []

@@ -15,6 +15,11 @@ from inkstone.serving.marks import Mark, checked, learnable
 from inkstone.serving.requests import Part, Text
 from inkstone.serving.studio import Studio
 
+LINES: dict[str, Any] = {
+    "description": "JSON lines",
+    "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+}
+
 router = APIRouter(prefix="/studio/api/feedback", tags=["studio"], default_response_class=JsonAnswer)
 
 
@@ -71,7 +76,7 @@ async def forget(number: int, request: Request) -> dict[str, Any]:
     return {"id": number, "deleted": True}
 
 
-@router.get("/export", responses=documented())
+@router.get("/export", response_class=StreamingResponse, responses={**documented(), 200: LINES})
 async def export(request: Request, form: Literal["pairs", "examples", "marks"] = "pairs") -> StreamingResponse:
     """JSON lines: pairs as `inkstone tune prefer` takes them, good answers as `inkstone tune chat` takes them, or the marks."""
     marks = await asyncio.to_thread(_all, _studio(request))
