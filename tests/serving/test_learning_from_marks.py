@@ -74,11 +74,11 @@ def test_it_learns_what_people_preferred(base, tmp_path):
     assert len(parts) == 3 and not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
 
 
-def test_a_run_that_was_stopped_is_gone_on_with(base, tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_is_gone_on_with(base, tmp_path, tiny_run, monkeypatch):
     class Stopped(Exception):
         pass
 
-    def stopped(*arguments):
+    def stopped(*arguments, **named):
         raise Stopped
 
     file = marked(tmp_path / "feedback.sqlite", "better")
@@ -93,7 +93,7 @@ def test_a_run_that_was_stopped_is_gone_on_with(base, tmp_path, monkeypatch):
     with pytest.raises(RecipeError, match="no settings beside it"):
         adapt(base, resume=tmp_path / "new")
     with pytest.raises(RunError, match="no run of `inkstone adapt`"):
-        adapt(resume=base)
+        adapt(resume=tiny_run)
 
 
 def test_good_answers_alone_are_learned_as_conversations(base, tmp_path):
