@@ -245,7 +245,9 @@ def test_it_learns_both_directions_and_keeps_placeholders(tuned):
     assert figures["BLEU en-zh"]["value"] > 0.9 and figures["BLEU zh-en"]["value"] > 0.9
     assert outcome["yardstick"]["name"] == "translation memory"
     files = [str(folder / f"test.{code}.xz") for code in ("zh", "en")]
-    again = score(folder / "run", files, device="cpu")["figures"]["BLEU"]  # the pairs in another order: others are drawn
+    again = score(folder / "run", files, device="cpu")["figures"][
+        "BLEU"
+    ]  # the pairs in another order: others are drawn
     assert again["value"] == pytest.approx(figures["BLEU"]["value"])
     asked = [
         "Tom has a red stone.\n\n the ink is black. the paper is red.",

@@ -71,7 +71,7 @@ def context_of(model: LanguageModel) -> int | None:
     return getattr(getattr(model, "settings", None), "context", None)
 
 
-def device_of(model: LanguageModel) -> torch.device:
+def device_of(model: object) -> torch.device:
     """Where a model computes."""
     if not isinstance(model, nn.Module):
         return torch.device("cpu")

@@ -99,7 +99,7 @@ class _Timed(ImmutableSandboxedEnvironment):
     def call(*arguments, **named):  # a template may name an argument "self"
         self, *rest = arguments
         self.tick()
-        return ImmutableSandboxedEnvironment.call(self, *rest, **named)
+        return ImmutableSandboxedEnvironment.call(self, *rest, **named)  # pyright: ignore[reportArgumentType]
 
     def call_binop(self, context, operator, left, right):
         """Products and powers, as long as they are small."""
