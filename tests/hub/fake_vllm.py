@@ -69,23 +69,28 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-parser = argparse.ArgumentParser()
-parser.add_argument("verb", choices=["serve"])
-parser.add_argument("folder")
-for name in (
-    "host",
-    "port",
-    "served-model-name",
-    "max-model-len",
-    "max-num-seqs",
-    "dtype",
-    "generation-config",
-    "max-logprobs",
-):
-    parser.add_argument(f"--{name}", required=True)
-options = parser.parse_args()
-note("started", vars(options))
-if FAULT == "ends":
-    sys.exit("no GPU was found")
-assert os.path.exists(os.path.join(options.folder, "config.json"))
-ThreadingHTTPServer((options.host, int(options.port)), Handler).serve_forever()
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("verb", choices=["serve"])
+    parser.add_argument("folder")
+    for name in (
+        "host",
+        "port",
+        "served-model-name",
+        "max-model-len",
+        "max-num-seqs",
+        "dtype",
+        "generation-config",
+        "max-logprobs",
+    ):
+        parser.add_argument(f"--{name}", required=True)
+    options = parser.parse_args()
+    note("started", vars(options))
+    if FAULT == "ends":
+        sys.exit("no GPU was found")
+    assert os.path.exists(os.path.join(options.folder, "config.json"))
+    ThreadingHTTPServer((options.host, int(options.port)), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
