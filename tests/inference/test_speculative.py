@@ -4,6 +4,7 @@ import itertools
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 
@@ -254,6 +255,56 @@ def test_a_form_is_kept_to_whatever_is_guessed(models, seed):
     )
     written = [sorted((p.sample, p.generated.ids) for p in pieces if p.generated) for pieces in (plain, looked)]
     assert written[0] == written[1]
+
+
+class OnlyLetters:
+    """A form in which some letters may stand anywhere, and no others."""
+
+    def __init__(self, *letters: int):
+        self.letters = list(letters)
+
+    def begin(self, tokenizer, ends) -> "OnlyLetters":
+        self.size = tokenizer.vocab_size
+        return self
+
+    def copy(self) -> "OnlyLetters":
+        return self
+
+    def then(self, token: int) -> "OnlyLetters":
+        self.take(token)
+        return self
+
+    def take(self, token: int) -> None:
+        assert token in self.letters
+
+    def allowed(self) -> np.ndarray:
+        return np.isin(np.arange(self.size), self.letters)
+
+
+def test_texts_of_a_form_are_distributed_as_without_a_draft_that_does_not_know_it():
+    model, draws = Markov.random(LETTERS, seed=0), 3000
+    likes_what_is_forbidden = torch.tensor([2.0, 2.0, -2.0, 0.0]).expand(4, 4)
+    draft = Markov(model.tokenizer, likes_what_is_forbidden)
+    speculation = Speculation(ModelDraft(draft), tokens=2, always=True)
+    sampling = Sampling(max_tokens=3, **AS_IT_IS)
+    pieces = stream(model, [0], sampling, draws, ends=(), constraint=OnlyLetters(1, 2), speculation=speculation)  # type: ignore[arg-type]
+    seen = Counter(piece.generated.ids for piece in pieces if piece.generated)
+    p = model.table.exp()[:, [1, 2]]
+    p = p / p.sum(-1, keepdim=True)
+    expected = {
+        ids: math.prod(p[before, after - 1].item() for before, after in itertools.pairwise((0, *ids)))
+        for ids in itertools.product((1, 2), repeat=3)
+    }
+    statistic, freedom = chi_square(seen, expected, draws)
+    assert statistic < limit(freedom)
+
+
+def test_a_text_that_is_ahead_and_has_no_guess_may_be_guessed_at_again():
+    """Where the form forbids what is guessed, a text waits for one beside it, and is then asked about once more."""
+    drafter = ModelDraft(decoder()).begin()
+    random, sampling = np.random.default_rng(0), Sampling(temperature=0.0)
+    first, again = (drafter.propose([5, 6, 7], 3, sampling, random).ids for _ in range(2))
+    assert first == again
 
 
 def test_the_same_seed_gives_the_same_text_where_guesses_always_go_on(models):

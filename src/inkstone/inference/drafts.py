@@ -116,6 +116,7 @@ class ModelDrafter:
         self.model, self.prompt = model, prompt
         self.context, self.device = context_of(model), device_of(model)
         self.state: Any = None
+        self.scores = torch.empty(0)  # log-probabilities after what was read
         self.read = 0
 
     def propose(self, text: Sequence[int], most: int, sampling: Sampling, random: np.random.Generator) -> Proposal:
@@ -144,16 +145,16 @@ class ModelDrafter:
 
     def _read(self, text: Sequence[int], most: int) -> Float[Tensor, "1 v"]:
         """Log-probabilities after the text, with room in the state for `most` tokens more."""
-        new = torch.tensor([list(islice(text, self.read, None))])
-        if self.state is None or (self.context is not None and self.state.length + new.shape[1] + most > self.context):
+        new = list(islice(text, self.read, None))
+        if self.state is None or (self.context is not None and self.state.length + len(new) + most > self.context):
             fits = self.context is None or len(text) + most <= self.context
             last = len(text) if fits else max(1, (self.context or 0) // 2)
-            scores, self.state = prefill(self.model, torch.tensor([list(text)[-last:]]))
-        else:
-            scores, self.state = self.model.step(new.to(self.device), self.state, last=True)
-            scores = self._of_tokens(scores)
+            self.scores, self.state = prefill(self.model, torch.tensor([list(text)[-last:]]))
+        elif new:  # none where a text waits for others that are read beside it
+            scores, self.state = self.model.step(torch.tensor([new], device=self.device), self.state, last=True)
+            self.scores = self._of_tokens(scores)
         self.read = len(text)
-        return scores
+        return self.scores
 
     def _of_tokens(self, scores: Float[Tensor, "1 n v"]) -> Float[Tensor, "1 v"]:
         return scores[:, -1, : self.model.tokenizer.vocab_size].cpu()

@@ -82,7 +82,10 @@ class Text:
         self.drafted = self.accepted = self.last_accepted = 0
 
     def guess(self, most: int, sampling: Sampling, ends: Collection[int]) -> Proposal:
-        """What may come next, as far as the form of the text allows; nothing after an end."""
+        """What may come next; nothing after an end, and of chosen tokens those alone that the form of the text allows.
+
+        Of drawn ones the first that is not allowed stays, to be refused: that it could be drawn is part of q.
+        """
         if most < 1:
             return Proposal([])
         guess = self.drafter.propose(self.ids, most, sampling, self.random)
@@ -93,7 +96,7 @@ class Text:
             while fits < len(guess.ids) and form.allowed()[guess.ids[fits]]:
                 form.take(guess.ids[fits])
                 fits += 1
-            guess = guess.first(fits)
+            guess = guess.first(fits if guess.log_probabilities is None else fits + 1)
         return guess
 
     def decide(
@@ -123,8 +126,8 @@ class Text:
         if self.row.form is not None:
             forms = [self.row.form.copy()]
             for number in guess.ids[: len(scores) - 1]:
-                if number in ends:
-                    break
+                if number in ends or not forms[-1].allowed()[number]:
+                    break  # nothing after it is asked for
                 forms.append(forms[-1].then(number))
             scores = torch.cat((constrained(scores[: len(forms)], forms), scores[len(forms) :]))
         if not sampling.looks_back:
