@@ -43,9 +43,9 @@ class Hearing:
     def _submit(self, loop: asyncio.AbstractEventLoop) -> None:
         for number, request in enumerate(self.requests):
             if self.closed:  # nobody waits any more
-                return
+                break
             self.writings.append(self.model.engine.submit(request, partial(_tell, loop, partial(self._put, number))))
-        if self.closed:
+        if self.closed:  # what was taken since then is given up as well
             self.close()
 
     async def events(self) -> AsyncIterator[tuple[int, Heard]]:
