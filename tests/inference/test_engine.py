@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from inkstone.errors import InkstoneError
 from inkstone.inference.constrained import Constraint, ConstraintError
 from inkstone.inference.engine import Busy, Engine, EngineError, Heard, Request
 from inkstone.inference.generation import stream
@@ -460,6 +459,17 @@ def test_a_text_ends_where_its_slot_does():
     assert_same(longer.generated, expected)
 
 
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
+def test_a_text_to_a_source_ends_where_its_slot_does(positions):
+    engine = engine_of(writer(positions=positions), slots=2, capacity=40)
+    longest, beside = ask(
+        engine, *(Request((9, 10), replace(GREEDY, max_tokens=most), ends=frozenset()) for most in (500, 39))
+    )
+    run(engine)
+    assert len(longest.generated.ids) == 40 and longest.generated.finish_reason == "length"
+    assert len(beside.generated.ids) == 39
+
+
 def test_an_empty_prompt_is_the_end_token():
     model = scripted("hamlet")
     engine = engine_of(model)
@@ -499,6 +509,16 @@ def test_a_request_can_be_cancelled_by_its_own_listener():
     writings.append(engine.submit(Request((0,), AS_IT_IS, ends=frozenset()), listen))
     run(engine)
     assert len(heard) == 1 and engine.facts.cancelled == 1
+
+
+def test_nothing_is_heard_of_what_is_cancelled_within_the_turn():
+    engine = engine_of(Markov.random(5, 0), slots=2)
+    asked = Request((0,), AS_IT_IS, ends=frozenset())
+    other = Listener()
+    engine.submit(asked, lambda heard: engine.cancel(writing))
+    writing = engine.submit(asked, other)
+    run(engine)
+    assert not other.heard and engine.facts.cancelled == 1 and engine.facts.finished == 1
 
 
 def test_a_listener_that_raises_ends_its_own_request():
@@ -554,7 +574,7 @@ def test_probabilities_that_are_no_numbers_end_the_request_they_belong_to(monkey
         patch.setattr(engine.model, "step", broken)
         engine.step()
     run(engine)
-    assert "not numbers" in str(damaged.error) and isinstance(damaged.error, InkstoneError)
+    assert "not numbers" in str(damaged.error) and isinstance(damaged.error, EngineError)
     assert len(whole.generated.ids) == 12
 
 

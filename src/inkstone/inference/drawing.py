@@ -10,9 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from inkstone.errors import InkstoneError
 from inkstone.inference.constrained import LEAST, NEVER
-from inkstone.inference.requests import Likely, Writing
+from inkstone.inference.requests import EngineError, Likely, Writing
 from inkstone.inference.sampling import (
     at_temperature,
     draw,
@@ -34,7 +33,7 @@ def draw_each(scores: Float[Tensor, "b v"], writings: Sequence[Writing], slots: 
     if bool(damaged.any()):
         scores = scores.masked_fill(damaged[:, None], 0.0)
         for place in damaged.nonzero()[:, 0].tolist():
-            writings[place].error = InkstoneError("the model's probabilities are not numbers; its weights are damaged")
+            writings[place].error = EngineError("the model's probabilities are not numbers; its weights are damaged")
     scores = _penalised(_ruled(scores, writings), writings, slots)
     settings = [writing.request.sampling for writing in writings]
     temperatures = torch.tensor([s.temperature for s in settings], dtype=torch.float64)

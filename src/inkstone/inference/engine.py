@@ -139,8 +139,8 @@ class Engine:
         form = None if request.constraint is None else request.constraint.begin(tokenizer, ends)
         text = tokenizer.stream() if model.apart else primed(tokenizer.stream(), prompt.tolist())
         row = Row(request.sample, sampling, text, form)
-        # The last token of a text is never read, so it needs no room.
-        budget = min(token_budget(sampling, own), model.capacity - own + 1)
+        # The last token of a text is never read and needs no room; in a text that stands apart, what stands first does.
+        budget = min(token_budget(sampling, own), model.capacity - own + (not model.apart))
         return Writing(request, hear, prompt, model.apart, row, ends, budget)
 
     def _admit(self) -> None:
@@ -241,7 +241,7 @@ class Engine:
         for writing, *drawn in zip(rows, chosen.tolist(), gained, others, strict=True):
             if writing.error is not None:
                 self._fail(writing, writing.error)
-            else:
+            elif not writing.cancelled:
                 self._attempt(writing, self._take, *drawn, now)
 
     def _take(self, writing: Writing, number: int, log_probability: float, others: Likely, now: float) -> None:

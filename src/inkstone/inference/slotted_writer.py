@@ -24,9 +24,7 @@ class SlottedWriter:
         self.device = device_of(model)
         self.apart, self.rewinds = sources, not sources
         shape, like = (s.n_heads, s.width // s.n_heads), model.embedding.weight.detach()
-        # What stands first in the decoder takes a place of its own beside the tokens that are written.
-        places = capacity + 1 if sources else capacity
-        self.cache = SlotCache(s.decoder_layers, slots, shape[0], places, shape[1], like)
+        self.cache = SlotCache(s.decoder_layers, slots, shape[0], capacity, shape[1], like)
         self.memory = SlotCache(s.decoder_layers, slots, shape[0], capacity if sources else 1, shape[1], like)
         self.sources = torch.ones(slots, dtype=torch.long)  # tokens of each slot's source
         if not sources:
