@@ -80,3 +80,11 @@ def test_a_system_message_may_stand_first():
     messages = [{"role": "system", "content": "Be brief."}, *asked()]
     assert checked("up", messages, "a").to_dict()["messages"] == messages
     assert Mark("up", tuple(messages), "a").question != vote("up", "a").question
+
+
+def test_settings_are_what_json_can_hold():
+    drawn = {"top_p": float("nan")}
+    with pytest.raises(MarkError, match="settings"):
+        checked("up", asked(), "b", settings=drawn)
+    kept = checked("up", asked(), "b", settings={"stop": ["\ud83d", {"\udcff": 1}]}).settings
+    assert kept == {"stop": ["\ufffd", {"\ufffd": 1}]}

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from inkstone.errors import InkstoneError
+from inkstone.tokens.tokenizer import whole_characters
 
 Kind = Literal["up", "down", "better"]
 KINDS = get_args(Kind)
@@ -116,9 +117,18 @@ def checked(
         raise MarkError("the other answer is empty, or the same")
     if sum(map(len, [answer, other or "", *(message["content"] for message in said)])) > MOST_CHARACTERS:
         raise MarkError(f"a mark holds {MOST_CHARACTERS:,} characters at most")
-    if len(json.dumps(drawn := dict(settings or {}))) > MOST_SETTINGS:
-        raise MarkError(f"the settings of a mark take {MOST_SETTINGS:,} characters at most")
+    drawn = _as_json(settings or {})
     return Mark(kind, tuple(said), answer, other, model[:200], other_model[:200], drawn)  # type: ignore[arg-type]
+
+
+def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        written = json.dumps(dict(settings), ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise MarkError("the settings of a mark hold a number that JSON does not have") from None
+    if len(written) > MOST_SETTINGS:
+        raise MarkError(f"the settings of a mark take {MOST_SETTINGS:,} characters at most")
+    return json.loads(whole_characters(written)[0])
 
 
 def learnable(marks: Iterable[Mark]) -> Learnable:
