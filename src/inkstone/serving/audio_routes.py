@@ -1,5 +1,6 @@
 """/v1/audio: recordings as text, by a run that was tuned to transcribe or by a Whisper."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
@@ -16,7 +17,8 @@ from inkstone.tasks.base import HearsLanguages
 
 Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
 Granularity = Literal["word", "segment"]
-KNOWN = ("file", "model", "language", "prompt", "response_format", "temperature", "timestamp_granularities[]", "stream")
+OF_BOTH = ("file", "model", "prompt", "response_format", "temperature")
+OF_TRANSCRIPTIONS = (*OF_BOTH, "language", "timestamp_granularities[]", "stream")
 
 router = APIRouter(tags=["tasks"])
 
@@ -36,9 +38,14 @@ async def transcriptions(
     stream: Annotated[bool | None, Form(description="a transcript comes as a whole")] = None,
 ) -> Response:
     """What is said in a recording."""
-    form = {"temperature": temperature, "stream": stream}
-    await _refuse(request, form, granularities, response_format)
-    words = bool(granularities) and "word" in (granularities or ())
+    await _refuse(request, OF_TRANSCRIPTIONS, temperature)
+    if stream:
+        raise ApiError(400, "stream: a transcript comes as a whole; leave stream out", param="stream")
+    if granularities and response_format != "verbose_json":
+        raise ApiError(
+            400, "timestamp_granularities: needs response_format verbose_json", param="timestamp_granularities"
+        )
+    words = "word" in (granularities or ())
     return await _heard(request, file, model, language, None, response_format, words)
 
 
@@ -52,7 +59,7 @@ async def translations(
     temperature: Annotated[float | None, Form(description="only 0: the likeliest text is told")] = None,
 ) -> Response:
     """What is said in a recording, in English; by a Whisper."""
-    await _refuse(request, {"temperature": temperature}, None, response_format)
+    await _refuse(request, OF_BOTH, temperature)
     return await _heard(request, file, model, None, "en", response_format, False)
 
 
@@ -101,18 +108,10 @@ def _verbose(answer: dict[str, Any], segments: list[dict[str, Any]], translated:
     return told
 
 
-async def _refuse(
-    request: Request, form: dict[str, Any], granularities: list[Granularity] | None, response_format: Format
-) -> None:
+async def _refuse(request: Request, known: Sequence[str], temperature: float | None) -> None:
     """What would otherwise be passed over in silence."""
     for name in await request.form():
-        if name not in KNOWN:
+        if name not in known:
             raise ApiError(400, f"unknown parameter: {name[:100]!r}", param=name[:100], code="unknown_parameter")
-    if form.get("temperature"):
+    if temperature:
         raise ApiError(400, "temperature: only 0; the likeliest text is told", param="temperature")
-    if form.get("stream"):
-        raise ApiError(400, "stream: a transcript comes as a whole; leave stream out", param="stream")
-    if granularities and response_format != "verbose_json":
-        raise ApiError(
-            400, "timestamp_granularities: needs response_format verbose_json", param="timestamp_granularities"
-        )
