@@ -229,6 +229,21 @@ def test_a_file_must_come(tasks):
     assert broken.status_code == 400 and "error" in broken.json()
 
 
+@pytest.mark.parametrize("name", ["to", "language", "context"])
+def test_what_means_nothing_to_a_task_is_refused_by_its_name(tasks, name):
+    told = httpx.post(f"{tasks.url}/v1/tasks/moods", json={"input": "a", name: "en"}).json()["error"]
+    assert told["param"] == name and "classify" in told["message"]
+
+
+@pytest.mark.parametrize("name", ["language", "timestamp_granularities[]", "stream"])
+def test_what_a_translation_does_not_take_is_refused(tasks, name):
+    answer = httpx.post(
+        f"{tasks.url}/v1/audio/translations", data={"model": "ears", name: "1"}, files={"file": recording()}
+    )
+    told = answer.json()["error"]
+    assert (answer.status_code, told["code"], told["param"]) == (400, "unknown_parameter", name)
+
+
 def test_only_a_whisper_translates(asking):
     with pytest.raises(openai.BadRequestError, match="does not translate"):
         asking.audio.translations.create(model="ears", file=recording())

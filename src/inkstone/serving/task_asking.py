@@ -8,7 +8,8 @@ from typing import Any
 
 from inkstone.serving.api_errors import ApiError
 from inkstone.serving.house import House, ServedTask
-from inkstone.tasks.base import Answer, HearsLanguages
+from inkstone.tasks.base import Answer
+from inkstone.tasks.predict import OptionError
 
 
 @dataclass(frozen=True)
@@ -41,29 +42,13 @@ async def ask(model: ServedTask, questions: Questions, house: House) -> tuple[li
 
 
 def _answers(model: ServedTask, questions: Questions) -> tuple[list[Answer], int]:
-    task = model.predictor.task
-    given = list(questions.inputs)
-    if questions.context is not None:
-        if task.name != "answer":
-            raise ApiError(400, f"context: the task {task.name!r} has none", param="context")
-        given = [[question, questions.context] for question in given]
-    if isinstance(task, HearsLanguages):
-        task.listen(questions.language, questions.to, questions.words)
-    elif questions.language is not None:
-        raise ApiError(400, f"language: {model.name!r} knows nothing of spoken languages", param="language")
-    elif questions.to is not None:
-        if task.name != "translate":
-            raise ApiError(400, f"to: the task {task.name!r} writes no other language", param="to")
-        given = [{**(each if isinstance(each, dict) else {"text": each}), "to": questions.to} for each in given]
-    asked = task.asked(given)
-    answers = model.predictor.answers(asked)
-    cut = set(model.predictor.cut)
-    told = [
-        {**answer, **({"cut": True} if example.place in cut else {})}
-        for answer, example in zip(answers, asked, strict=True)
-    ]
-    texts = list(_texts(given))
-    return told, sum(map(len, model.tokenizer.encode_batch(texts)))
+    q, predictor = questions, model.predictor
+    try:
+        examples = predictor.examples(q.inputs, about=q.context, to=q.to, language=q.language, words=q.words)
+    except OptionError as error:
+        raise ApiError(400, f"{error.option}: {error}", param=error.option) from None
+    texts = [*_texts(q.inputs), *([q.context] * len(q.inputs) if q.context is not None else ())]
+    return predictor.told(examples), sum(map(len, model.tokenizer.encode_batch(texts)))
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -36,6 +36,14 @@ from inkstone.tokens.example_batches import Encoded, ExampleBatch, collate, in_o
 PASS_TOKENS = 8192  # of one pass, padding counted
 
 
+class OptionError(RunError):
+    """Something said of all inputs that means nothing to the task of a run; `option` is what it is called."""
+
+    def __init__(self, option: str, message: str):
+        super().__init__(message)
+        self.option = option
+
+
 class Predictor:
     """A tuned model with its task, to be asked again and again."""
 
@@ -96,6 +104,45 @@ class Predictor:
                 f"the task {self.task.name} has no windows to split long texts into; they are for runs that classify or embed"
             )
         self.frame = replace(self.frame, split=long == "split")
+
+    def examples(
+        self,
+        inputs: Sequence[Any],
+        *,
+        about: str | None = None,
+        to: str | None = None,
+        language: str | None = None,
+        words: bool = False,
+    ) -> list[Any]:
+        """Inputs as the task has them, with what holds for all: `about` is the text of a context, the others are as in `predict`.
+
+        Raises OptionError for what means nothing to the task, TextError for inputs that it cannot take.
+        """
+        task, given = self.task, list(inputs)
+        tuned = f"the run was tuned for the task {task.name}"
+        if about is not None:
+            if task.name != "answer":
+                raise OptionError("context", f"{tuned}; a context is for runs that answer questions")
+            given = [[question, about] for question in given]
+        if isinstance(task, HearsLanguages):
+            task.listen(language, to, words)
+        elif words and task.name != "transcribe":
+            raise OptionError("words", f"{tuned}; times of words are of recordings")
+        elif language is not None:
+            raise OptionError("language", f"{tuned} and knows nothing of spoken languages; leave the language out")
+        elif to is not None:
+            if task.name != "translate":
+                raise OptionError("to", f"{tuned}; a language to write is for runs that translate")
+            given = [{**(each if isinstance(each, dict) else {"text": each}), "to": to} for each in given]
+        return task.asked(given)
+
+    def told(self, examples: Sequence[Any]) -> list[Answer]:
+        """The answers, and beside them `cut`, true where the end of an example was left out."""
+        answers, cut = self.answers(examples), set(self.cut)
+        return [
+            answer | ({"cut": True} if example.place in cut else {})
+            for answer, example in zip(answers, examples, strict=True)
+        ]
 
     def answers(self, examples: Sequence[Any]) -> list[Answer]:
         """What the model says to each example, in their order."""
@@ -181,36 +228,17 @@ def predict(
     an input whose end was left out, since it is longer than the model's context. With `long` = "split" a run that classifies
     or embeds reads such a text in windows that overlap, and joins what it says to them; tags, answers and summaries of texts of any
     length do so by themselves, and a run that can do neither is refused.
-    Raises RunError for a folder that was not tuned, TextError for files and inputs that cannot be read.
+    Raises RunError for a folder that was not tuned, OptionError for what means nothing to its task, TextError for files and inputs
+    that cannot be read.
     """
     predictor = Predictor.load(run, device)
     predictor.read_long(long)
     inputs = [*inputs, *(given for file in files for given in inputs_of(file, predictor.task))]
-    given = inputs
+    about = None
     if context is not None:
-        if predictor.task.name != "answer":
-            raise RunError(
-                f"{run} was tuned for the task {predictor.task.name}; a context is for runs that answer questions"
-            )
         about = "\n\n".join(text for frame in read([context]) for text in frame["text"].to_list())
-        given = [[question, about] for question in inputs]
-    if isinstance(predictor.task, HearsLanguages):
-        predictor.task.listen(language, to, words)
-    elif words and predictor.task.name != "transcribe":
-        raise RunError(f"{run} was tuned for the task {predictor.task.name}; times of words are of recordings")
-    elif language is not None:
-        raise RunError(f"{run} knows nothing of spoken languages; leave the language out")
-    elif to is not None:
-        if predictor.task.name != "translate":
-            raise RunError(f"{run} was tuned for the task {predictor.task.name}; a language is for runs that translate")
-        given = [{**each, "to": to} if isinstance(each, dict) else {"text": each, "to": to} for each in inputs]
-    asked = predictor.task.asked(given)
-    answers = predictor.answers(asked)
-    cut = set(predictor.cut)
-    return [
-        {"input": given, **answer} | ({"cut": True} if example.place in cut else {})
-        for given, answer, example in zip(inputs, answers, asked, strict=True)
-    ]
+    examples = predictor.examples(inputs, about=about, to=to, language=language, words=words)
+    return [{"input": given, **answer} for given, answer in zip(inputs, predictor.told(examples), strict=True)]
 
 
 def inputs_of(file: str | Path, task: Task) -> list[Any]:
