@@ -14,16 +14,17 @@ that stay sensible, and little use of what is far.
 
 import copy
 from dataclasses import replace
+from typing import TypeVar
 
 from inkstone.errors import RecipeError, nearest
 from inkstone.layers.rotary import RotaryScaling, frequencies, raised
-from inkstone.models.base import LanguageModel
 from inkstone.models.decoder import Decoder
 
+Model = TypeVar("Model")  # whatever is asked to go on with a text, one that cannot included
 SCALINGS = ("linear", "ntk", "yarn")
 
 
-def stretched_to(model: LanguageModel, context: int | None, scaling: str | None) -> LanguageModel:
+def stretched_to(model: Model, context: int | None, scaling: str | None) -> Model | Decoder:
     """The model as it is where neither is given, else stretched. Raises RecipeError as `longer_context`, and for a way without a context."""
     if context is None and scaling is None:
         return model
@@ -32,7 +33,7 @@ def stretched_to(model: LanguageModel, context: int | None, scaling: str | None)
     return longer_context(model, context, scaling or "yarn")
 
 
-def longer_context(model: LanguageModel, context: int, scaling: str = "yarn") -> Decoder:
+def longer_context(model: object, context: int, scaling: str = "yarn") -> Decoder:
     """The model with a context of so many tokens. Weights are shared with the one that is given, which stays as it is.
 
     Raises RecipeError for another family or learned positions, a context that is not longer, and a model that is stretched already.
