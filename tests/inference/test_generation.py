@@ -170,6 +170,12 @@ def test_wrong_options_are_refused(options, words):
 
 
 @pytest.mark.parametrize("beams", [1, 2])
+def test_what_cannot_be_compiled_says_so(beams):
+    with pytest.raises(InkstoneError, match="can be compiled"):
+        generate(scripted("hamlet"), "h", beams=beams, compiled=True)
+
+
+@pytest.mark.parametrize("beams", [1, 2])
 def test_a_model_tuned_for_a_task_is_named_as_such(beams):
     tuned = Headed(decoder(), HeadSettings("class", labels=("good", "bad")))
     with pytest.raises(RunError, match=r"was tuned for a task.*inkstone predict"):

@@ -98,6 +98,8 @@ def generate(
             raise SamplingError(
                 "beam search has no draft and no window: leave out draft, endless, window and sinks, or beams"
             )
+        if compiled:
+            model = for_generation(model, beams, compiled)
         search = {"alpha": length_penalty, "no_repeat_ngram": no_repeat_ngram, "constraint": constraint, "ends": ends}
         return _by_beam_search(model, prompt, sampling, samples, beams, **search)
     speculation = speculation_of(draft, draft_tokens, model, None if opened is run else run)  # type: ignore[arg-type]
