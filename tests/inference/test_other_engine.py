@@ -4,7 +4,7 @@ import queue
 
 import pytest
 
-from inkstone.errors import InkstoneError
+from inkstone.hub.foreign_engine import ForeignEngineError
 from inkstone.inference.constrained import Constraint
 from inkstone.inference.other_engine import OtherEngine
 from inkstone.inference.requests import Busy, EngineError, Heard, Request
@@ -143,15 +143,16 @@ def test_a_full_queue_is_busy(opened):
         engine.submit(Request((5,), GREEDY), lambda heard: None)
 
 
-def test_a_failure_ends_its_own_text_alone(opened):
+@pytest.mark.parametrize("kind", [RuntimeError, ForeignEngineError])
+def test_a_failure_ends_its_own_text_alone(opened, kind):
     def script(asked) -> list[int]:
         if asked.prompt == (5,):
-            raise RuntimeError("out of ink")
+            raise kind("out of ink")
         return ids("ink")
 
     engine = opened(script)
     failed, fine = written(engine, Request((5,), GREEDY), Request((6,), GREEDY))
-    assert isinstance(failed[-1].error, InkstoneError) and "out of ink" in str(failed[-1].error)
+    assert isinstance(failed[-1].error, EngineError) and "out of ink" in str(failed[-1].error)
     assert fine[-1].generated.text == "ink" and engine.facts.failed == 1
 
 

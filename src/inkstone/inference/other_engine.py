@@ -16,7 +16,7 @@ from dataclasses import fields
 import numpy as np
 
 from inkstone.errors import InkstoneError
-from inkstone.hub.foreign_engine import Asked, ForeignEngine, Token
+from inkstone.hub.foreign_engine import Asked, ForeignEngine, ForeignEngineError, Token
 from inkstone.inference.continuation import Row, primed
 from inkstone.inference.engine_facts import EngineFacts
 from inkstone.inference.fair_queue import FairQueue
@@ -191,7 +191,7 @@ class OtherEngine:
     def _fail(self, writing: Writing, error: Exception) -> None:
         with self.wake:
             self.counts.failed += 1
-        if not isinstance(error, InkstoneError):
+        if isinstance(error, ForeignEngineError) or not isinstance(error, InkstoneError):
             log.error("a text of the engine %s failed", self.engine.name, exc_info=error)
             error = EngineError(f"the text could not be written: {type(error).__name__}: {error}")
         try:
