@@ -135,7 +135,7 @@ class House:
         raise ApiError(400, f"{model.name!r} {_cannot(model, task)}; ask it at {place_of(model)}", param="model")
 
     def __iter__(self) -> Iterator[Served]:
-        return iter(self.models.values())
+        return iter(list(self.models.values()))  # one may be added by another thread meanwhile
 
     def close(self, finish: bool = True) -> None:
         """Stop all models."""

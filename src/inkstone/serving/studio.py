@@ -67,7 +67,7 @@ class Studio:
         """What the planner would choose for a text. Raises StudioError, RecipeError."""
         _, path = self.folder.text(number)
         size, tokens = text_bytes(path), None
-        facts = next((facts for (text, _), facts in self.known.items() if text == number), None)
+        facts = next((facts for (text, _), facts in list(self.known.items()) if text == number), None)
         if facts and facts["part"] is None:
             size, found = facts["kept_bytes"], facts["tokens"]
             if found is not None and found["tokenizer"] is None:
