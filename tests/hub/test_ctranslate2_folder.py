@@ -157,6 +157,12 @@ def test_what_it_has_no_room_for_is_refused(tmp_path):
         export(tmp_path / "neural", to="ctranslate2")
 
 
+def test_a_model_that_copies_is_refused_and_not_written_without_its_copying(tmp_path):
+    with pytest.raises(RunError, match=r"copies from its source.*model\.copying=false"):
+        write_ctranslate2(translator(copying=True), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_type_it_does_not_store_is_refused_and_nothing_is_left(tmp_path):
     with pytest.raises(RunError, match="float32, float16, bfloat16, int8, not q4_0"):
         write_ctranslate2(decoder("gpt2"), tmp_path / "out", "q4_0")

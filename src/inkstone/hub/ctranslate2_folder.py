@@ -41,8 +41,8 @@ def write_ctranslate2(
     `dtype` is that of the stored matrices; "int8" has a scale for each row (Wu et al. 2020, section 3). On a processor
     CTranslate2 computes in float32 or int8, whatever is stored.
 
-    Raises MissingExtraError without the package ctranslate2, RunError for a dtype that it does not store and for a
-    rotary scaling that is not written.
+    Raises MissingExtraError without the package ctranslate2, RunError for a dtype that it does not store, for a rotary scaling
+    that is not written and for a model that copies from its source.
     """
     try:
         import ctranslate2.specs  # noqa: F401  (is it there?)
@@ -54,6 +54,10 @@ def write_ctranslate2(
     if scaling is not None and not scaling.fixed:
         raise RunError(
             f"the rotary scaling {scaling.kind!r} is not written for CTranslate2; stretch by linear or ntk, or use --to hf"
+        )
+    if isinstance(model, EncoderDecoder) and model.settings.copying:
+        raise RunError(
+            "CTranslate2 knows no model that copies from its source; tune with model.copying=false for one that it runs"
         )
     with torch.no_grad():
         spec = decoder_spec(model) if isinstance(model, Decoder) else encoder_decoder_spec(model)
