@@ -49,7 +49,7 @@ async def look(
     number: str, request: Request, tokenizer: Annotated[str | None, Query(max_length=100)] = None
 ) -> dict[str, Any]:
     """What is in a text: what cleaning drops and why, languages, duplicates, tokens; by the tokenizer of a run, where one is named."""
-    return await asyncio.to_thread(_studio(request).facts_of_text, number, tokenizer)
+    return await _studio(request).facts_of_text(number, tokenizer)
 
 
 @router.delete("/{number}", responses=documented())

@@ -1,8 +1,10 @@
 """What the studio keeps beyond the models that are served: its folder, its trainings, and what it has found out of texts and this machine."""
 
+import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,7 @@ class Studio:
     def __init__(self, folder: Path | str, settings: ServingSettings):
         self.folder = StudioFolder(folder)
         self.jobs = TrainingJobs(self.folder, settings.shutdown_seconds)
-        self.looking = threading.Lock()  # one text at a time is looked at
+        self.looking = ThreadPoolExecutor(1, thread_name_prefix="texts")  # apart from what must not wait for minutes
         self.measuring = threading.Lock()
         self.known: OrderedDict[tuple[str, str | None], dict[str, Any]] = OrderedDict()
         self.machine: Machine | None = None
@@ -52,16 +54,21 @@ class Studio:
         homes = (model.folder.resolve().parent for model in models)
         return cls(next((home for home in homes if home.name != "snapshots"), RUNS), settings)
 
-    def facts_of_text(self, number: str, run: str | None = None) -> dict[str, Any]:
-        """What is in a text, its tokens by the tokenizer of a run if one is named. Raises StudioError, InkstoneError."""
+    async def facts_of_text(self, number: str, run: str | None = None) -> dict[str, Any]:
+        """What is in a text, its tokens by the tokenizer of a run if one is named; one text is looked at at a time.
+
+        Raises StudioError, InkstoneError.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self.looking, self._facts, number, run)
+
+    def _facts(self, number: str, run: str | None) -> dict[str, Any]:
         noted, path = self.folder.text(number)
         tokenizer = None if run is None else self.folder.run(run)
-        with self.looking:
-            if (number, run) not in self.known:
-                self.known[number, run] = inspected(path, noted.name, tokenizer)
-                if len(self.known) > MOST_REMEMBERED:
-                    self.known.popitem(last=False)
-            return {"text": asdict(noted), **self.known[number, run]}
+        if (number, run) not in self.known:
+            self.known[number, run] = inspected(path, noted.name, tokenizer)
+            if len(self.known) > MOST_REMEMBERED:
+                self.known.popitem(last=False)
+        return {"text": asdict(noted), **self.known[number, run]}
 
     def plan(self, number: str, minutes: float | None, settings: Mapping[str, Any]) -> dict[str, Any]:
         """What the planner would choose for a text. Raises StudioError, RecipeError."""
@@ -105,6 +112,7 @@ class Studio:
 
     def close(self) -> None:
         """Let what trains save its state and end."""
+        self.looking.shutdown(wait=False, cancel_futures=True)
         self.jobs.close()
 
 
