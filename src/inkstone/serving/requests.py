@@ -72,7 +72,7 @@ class JsonSchema(Part):
 
     name: str = Field("", max_length=64)
     description: str | None = None
-    strict: bool | None = None
+    strict: bool | None = Field(None, description="an answer keeps to the schema in any case")
     schema_: dict[str, Any] | None = Field(None, alias="schema")
 
 
@@ -131,7 +131,9 @@ class FunctionTool(Part):
     name: str = Field(pattern=r"^[\w.\-]{1,64}$")
     description: str | None = None
     parameters: dict[str, Any] | None = None
-    strict: bool | None = None
+    strict: bool | None = Field(
+        None, description="arguments keep to the schema where tool_choice forces a call, and only there"
+    )
 
 
 class Tool(Part):
