@@ -185,6 +185,17 @@ def test_a_decoder_learns_the_record_alone():
     assert long.cut and len(long.ids) <= 64 and TOKENIZER.decode(long.ids[long.answers]) == pair.targets[0]
 
 
+def test_the_context_holds_texts_of_one_length_whole_whoever_asks():
+    pairs = [Pair(f"a:{n}", f"{n} stones for Ada.", (f'{{"what":"stone","count":{n},"who":"Ada"}}',)) for n in range(9)]
+    task = Extract(schema=SCHEMA)
+    before = len(Frame.of(TOKENIZER, 96).before)
+    frame = Frame.of(TOKENIZER, max(task.tokens_needed(TOKENIZER, pairs)) + before)
+    for [encoded] in task.encode(pairs, frame) + task.encode(task.unanswered(pairs), frame):
+        assert not encoded.cut
+    for [asked] in task.encode(task.unanswered(pairs), frame):
+        assert len(asked.ids) + task.longest <= frame.context
+
+
 @pytest.mark.parametrize("continues", [True, False])
 def test_a_record_that_does_not_fit_is_not_learned_in_part(continues):
     pair = Pair("a:1", "Ink for Ada.", (f'{{"what":"ink","who":"{"Ada " * 60}"}}',))

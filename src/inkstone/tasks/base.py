@@ -147,6 +147,15 @@ class GaugedByLoss(Protocol):
 
 
 @runtime_checkable
+class NeedsRoom(Protocol):
+    """A task whose examples may take more of the context than their texts have tokens."""
+
+    def tokens_needed(self, tokenizer: Tokenizer, examples: Sequence[Any]) -> list[int]:
+        """Tokens that the context must have for each, special ones of the tokenizer apart."""
+        ...
+
+
+@runtime_checkable
 class ReadsByTemplate(Protocol):
     """A task for language models, which reads conversations by the chat template that is stored with the model."""
 

@@ -119,6 +119,19 @@ class WritingSettings:
             return ["\n".join((example.source, *example.targets[:1])) for example in examples]
         return [text for example in examples for text in (example.source, *example.targets)]
 
+    def tokens_needed(self, tokenizer: Tokenizer, examples: Sequence[Pair]) -> list[int]:
+        """Tokens that the context must have for each: of a decoder the text, an end token, and the room to write in.
+
+        That room is the longest text that may be written, for when the model is asked nobody knows how long it will be.
+        """
+        if not self.continues:
+            return [len(ids) for ids in tokenizer.encode_batch(self.texts(examples))]
+        sources = tokenizer.encode_batch([example.source for example in examples])
+        targets = tokenizer.encode_batch(["".join(example.targets[:1]) for example in examples])
+        written = [len(ids) + 1 for ids in targets]
+        longest = most_written([each for each, example in zip(written, examples, strict=True) if example.targets])
+        return [len(source) + 1 + max(own, longest) for source, own in zip(sources, written, strict=True)]
+
     def loss(self, model: Headed, batch: ExampleBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         """Mean nats of a token, with smoothing."""
         each, row = self._nats_of_tokens(model, batch, self.smoothing)
@@ -199,9 +212,13 @@ class WritingSettings:
         Only the first call counts.
         """
         if not self.longest:
-            lengths = [len(ids) for ids in written]
-            most = max(LEAST_WRITTEN, round(LONGER * float(np.quantile(lengths, NEARLY_ALL)))) if lengths else 0
+            most = most_written([len(ids) for ids in written])
             self.longest = min(most, context // 2 if self.continues else context)
+
+
+def most_written(lengths: Sequence[int]) -> int:
+    """How many tokens may be written where the known texts have so many, their ends included; 0 where none is known."""
+    return max(LEAST_WRITTEN, round(LONGER * float(np.quantile(lengths, NEARLY_ALL)))) if lengths else 0
 
 
 def source_room(frame: Frame) -> int:

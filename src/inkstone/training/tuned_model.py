@@ -17,7 +17,7 @@ from inkstone.models.headed import Headed
 from inkstone.models.more_tokens import with_more_tokens
 from inkstone.models.quantised_decoder import refuse_rounded
 from inkstone.recipe import Recipe, TrainSection
-from inkstone.tasks.base import KeepsReference, NeedsTokens, ReadsByTemplate, SuitsBody, Task
+from inkstone.tasks.base import KeepsReference, NeedsRoom, NeedsTokens, ReadsByTemplate, SuitsBody, Task
 from inkstone.tasks.framing import Frame
 from inkstone.tokens.added_tokens import with_tokens
 from inkstone.tokens.learning import learn_tokenizer
@@ -71,6 +71,8 @@ def tuned_model(
         start.tokenizer, unlearned = task.converse(start.tokenizer, where)
         lengths = task.lengths(examples)
         start.longest = longest_conversation(start.longest if fresh else start.body.settings)
+    elif isinstance(task, NeedsRoom):
+        lengths = task.tokens_needed(start.tokenizer, examples)
     else:
         lengths = [len(ids) for ids in start.tokenizer.encode_batch(start.texts)]
     context, choice = _context(recipe, task, start, lengths)
