@@ -9,8 +9,10 @@ import torch
 
 from inkstone.cli import main
 from inkstone.hub.folder import save
+from inkstone.hub.headed_layout import save_headed
 from inkstone.inference.generation import generate
 from inkstone.models.decoder import Decoder, DecoderSettings
+from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.tokens.learning import learn_tokenizer
 from inkstone.tokens.tokenizer import TURN_END
@@ -48,6 +50,16 @@ def test_it_prints_the_prompt_and_its_continuation_and_what_that_cost(run, capsy
     shown = capsys.readouterr()
     assert shown.out.startswith("Ink") and len(shown.out) > 4 and shown.out.endswith("\n")
     assert "tokens/s" in shown.err and shown.err.count("\n") == 1
+
+
+def test_nothing_is_printed_of_a_model_that_cannot_go_on(tmp_path, capsys):
+    tokenizer = learn_tokenizer(iter(["ink and stone"] * 3), "byte-bpe", 262)
+    body = Decoder(DecoderSettings.of_size(tokenizer.vocab_size, 16, 1, context=16), tokenizer)
+    tuned = Headed(body.initialise(torch.Generator().manual_seed(0)), HeadSettings("class", labels=("good", "bad")))
+    save_headed(tuned.initialise_head(torch.Generator().manual_seed(1)), tmp_path / "labels", {"name": "classify"})
+    assert main(["generate", str(tmp_path / "labels"), "Ink"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and "inkstone predict" in shown.err
 
 
 @pytest.mark.parametrize("words", [[], ["--json"], ["--json", "--beams", "2"]])

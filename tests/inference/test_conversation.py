@@ -2,9 +2,11 @@
 
 import pytest
 
+from inkstone.errors import RunError
 from inkstone.inference.continuation import Piece
 from inkstone.inference.conversation import Conversation, chat
 from inkstone.inference.sampling import Sampling
+from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tokens.chat_template import ChatTemplate, ChatTemplateError
 
 from .decoders import byte_tokenizer, decoder
@@ -23,6 +25,12 @@ def test_a_base_model_and_the_person_write_one_text():
     conversation.reset()
     conversation.answer("anew")
     assert seen[-1] == "anew"
+
+
+def test_a_model_tuned_for_a_task_does_not_converse():
+    tuned = Headed(decoder(), HeadSettings("class", labels=("good", "bad")))
+    with pytest.raises(RunError, match=r"was tuned for a task.*inkstone predict"):
+        Conversation(tuned, GREEDY)
 
 
 def test_an_answer_that_was_broken_off_counts_as_far_as_it_came():

@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from inkstone.inference.constrained import constraint_of
     from inkstone.inference.drafts import draft_of
     from inkstone.inference.generation import generate, sampling_from, stream
-    from inkstone.inference.prefill import context_of
+    from inkstone.inference.prefill import context_of, prompt_ids
     from inkstone.inference.quantisation import in_precision
     from inkstone.inference.speculative import speculation_of
     from inkstone.inference.window import window_of
@@ -138,9 +138,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.beams == 1 and options.samples == 1 and not options.json:
         speculation = speculation_of(options.draft, options.draft_tokens, model, options.run)
         wide = window_of(model, context_of(model), **_window(options))
-        print(prompt, end="", flush=True)
         done = []
         form_and_help = {"constraint": constraint, "speculation": speculation, "window": wide}
+        prompt_ids(model, prompt)  # what cannot go on is refused before anything is printed
+        print(prompt, end="", flush=True)
         for piece in stream(model, prompt, sampling, ends=ends, **form_and_help):
             print(piece.text, end="", flush=True)
             done += [piece.generated] if piece.generated else []

@@ -7,6 +7,7 @@ from pathlib import Path
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
 from inkstone.inference.generation import Piece, sampling_from, stream
+from inkstone.inference.prefill import prompt_ids
 from inkstone.inference.quantisation import in_precision
 from inkstone.inference.sampling import Sampling
 from inkstone.inference.single_token import for_generation
@@ -24,6 +25,7 @@ class Conversation:
     def __init__(
         self, model: LanguageModel, sampling: Sampling, template: ChatTemplate | None = None, system: str | None = None
     ):
+        prompt_ids(model, "")  # a model that does not go on with a text is refused before anything is said
         self.model = for_generation(model, rows=1)
         self.sampling = sampling
         self.template = template
