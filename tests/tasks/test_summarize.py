@@ -86,6 +86,8 @@ def test_columns_without_names_are_told_by_what_stands_in_them(tmp_path):
     assert understanding.columns["summary"] == "column_3" and found[2].targets == ("Story 2 of ink",)
     with pytest.raises(TextError, match=r"no column that looks like a summary.*task.target_column"):
         read(tmp_path / "b.tsv", "to title\tThe story of an old ink stone.\n" * 3)
+    with pytest.raises(TextError, match=r"no column that holds text.*--set task\.source_column=NAME$"):
+        read(tmp_path / "c.tsv", "one\tother\n" * 3)
 
 
 def test_lists_are_sentences_of_a_text_and_ways_to_summarise_it(tmp_path):

@@ -309,7 +309,8 @@ class Classify:
         rest = {name: values for name, values in rest.items() if name != second}
         if self.text_column is not None:
             return named(samples, self.text_column, "task.text_column"), second, label
-        return (second and by_name(rest, FIRST_NAMES)) or choose(rest), second, label
+        text = (second and by_name(rest, FIRST_NAMES)) or choose(rest, said_by="--set task.text_column=NAME")
+        return text, second, label
 
     def _example(
         self, record: Record, text: str, second: str | None, label: str, understanding: Understanding

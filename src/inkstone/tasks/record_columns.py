@@ -55,7 +55,8 @@ class Columns:
             holding = {name: values for name, values in samples.items() if name != text and _hold_records(values)}
             record = by_name(holding, RECORD_NAMES) or next(iter(holding), None)
         if text is None:
-            text = choose({n: v for n, v in samples.items() if n != record and n not in (fields or ())})
+            rest = {n: v for n, v in samples.items() if n != record and n not in (fields or ())}
+            text = choose(rest, said_by="--set task.source_column=NAME")
         rest = [name for name in samples if name != text] if fields is None else list(fields)
         for name in fields or ():
             named(samples, name, "task.fields")

@@ -94,7 +94,7 @@ class Summarize(WritingSettings):
         target = self.target_column and named(samples, self.target_column, "task.target_column")
         if source is None:
             rest = {name: values for name, values in samples.items() if name != target}
-            source = by_name(rest, SOURCE_NAMES) or choose(rest)
+            source = by_name(rest, SOURCE_NAMES) or choose(rest, said_by="--set task.source_column=NAME")
         if target is None:
             rest = {name: values for name, values in samples.items() if name != source}
             target = by_name(rest, TARGET_NAMES) or _choose_summary(rest)

@@ -24,10 +24,14 @@ NAMES = (
 SAMPLE_RECORDS = 100
 
 
-def choose(samples: Mapping[str, Sequence[object]], wanted: str | None = None) -> str:
+def choose(
+    samples: Mapping[str, Sequence[object]],
+    wanted: str | None = None,
+    said_by: str = "--text-column, or for train with --set text.column=NAME",
+) -> str:
     """The name of the column that holds the text, judged by a few values of each column.
 
-    `wanted` is taken when it exists. Raises TextError, naming the columns, when it does not and when no column holds text.
+    `wanted` is taken when it exists; `said_by` is what a person says it with. Raises TextError, naming the columns, when it does not and when no column holds text.
 
     >>> choose({"id": ["7", "8"], "Body": ["", ""]})
     'Body'
@@ -46,9 +50,7 @@ def choose(samples: Mapping[str, Sequence[object]], wanted: str | None = None) -
     length = {name: _prose_length(values) for name, values in samples.items()}
     best = max(length, key=lambda name: length[name], default=None)
     if best is None or not length[best]:
-        raise TextError(
-            f"no column that holds text; the columns are: {columns}; name one with --text-column, or for train with --set text.column=NAME"
-        )
+        raise TextError(f"no column that holds text; the columns are: {columns}; name one with {said_by}")
     return best
 
 
