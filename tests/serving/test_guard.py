@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import socket
 import time
@@ -186,6 +187,14 @@ def test_no_more_requests_are_under_way_than_may_be(base_folder):
                 return
             time.sleep(0.02)
         pytest.fail("the place was not given back")
+
+
+def test_what_is_no_json_is_told_by_its_place(server):
+    headers = {"content-type": "application/json"}
+    answer = httpx.post(f"{server.url}/v1/completions", content=b'{"model": ', headers=headers, timeout=60)
+    error = answer.json()["error"]
+    assert answer.status_code == 400 and error["param"] is None
+    assert re.search(r"no JSON: .*, at character 10$", error["message"])
 
 
 @pytest.mark.parametrize(

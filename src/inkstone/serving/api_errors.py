@@ -85,7 +85,9 @@ def add_handlers(app: FastAPI) -> None:
     async def refused(request: Request, error: RequestValidationError) -> JSONResponse:
         # Where a value may be of several kinds, there is an error for each: the one that goes deepest is what was meant.
         first = max(error.errors(), key=lambda each: len(each["loc"]))
-        param = ".".join(str(part) for part in first["loc"][1:] if not KIND.match(str(part))) or None
+        # Of what is no JSON the place is an offset, and no name.
+        place = () if first["type"] == "json_invalid" else first["loc"][1:]
+        param = ".".join(str(part) for part in place if not KIND.match(str(part))) or None
         return ApiError(400, _words(first, param), param=param, code=_code(first)).response()
 
     @app.exception_handler(HTTPException)
@@ -97,7 +99,7 @@ def add_handlers(app: FastAPI) -> None:
 
 def _words(first: Any, param: str | None) -> str:
     if first["type"] == "json_invalid":
-        return f"the request is no JSON: {first.get('ctx', {}).get('error', first['msg'])}"
+        return f"the request is no JSON: {first.get('ctx', {}).get('error', first['msg'])}, at character {first['loc'][-1]}"
     if first["type"] == "extra_forbidden":
         return f"unknown parameter: {param!r}"
     if first["type"] == "missing":

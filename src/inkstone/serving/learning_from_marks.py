@@ -160,7 +160,7 @@ def learnable_in(file: Path) -> Learnable:
     pairs = [Pair(tuple(each.messages), each.chosen, each.rejected) for each in read_preferences([file], understanding)]
     if not pairs:
         raise TextError(
-            f"{file}: neither a store of marks nor a file of pairs; {understanding.refused or 'it is empty'}"
+            f"{file}: neither a store of marks nor a file of pairs; {'; '.join(understanding.faults()) or 'it is empty'}"
         )
     return Learnable(pairs)
 
