@@ -154,6 +154,9 @@ def test_a_text_goes_on_and_can_be_turned(visit):
     page.locator(".paper .token").nth(3).hover()
     assert "entropy" in page.inner_text(".card")
     window.keep("completion")
+    page.select_option("select >> nth=0", "tiny")  # from the keyboard: the pointer stays where the token was
+    page.wait_for_selector(".composer")
+    assert page.locator(".card").count() == 0
 
 
 def test_nothing_that_is_written_can_run(visit):

@@ -151,13 +151,18 @@ function card(anchor, token, stays, goOn) {
   made.style.setProperty("left", `${left + scrollX}px`);
   made.style.setProperty("top", `${(below ? box.bottom + 6 : Math.max(8, box.top - size.height - 6)) + scrollY}px`);
   shownCard = made;
+  leaving.observe(document.body, { childList: true, subtree: true });
 }
+
+// A card goes with its token: where the text is written anew or another model is chosen, no pointer leaves it.
+const leaving = new MutationObserver(() => { if (!shownCard?.anchor.isConnected) closeCard(true); });
 
 /** Take the card away; one that a person opened by a click only if `also`. */
 export function closeCard(also = true) {
   if (!shownCard || (shownCard.stays && !also)) return;
   const old = shownCard;
   shownCard = null; // before it is removed: that moves the focus, and brings us here again
+  leaving.disconnect();
   old.anchor.classList.remove("chosen");
   old.remove();
 }
