@@ -1,5 +1,6 @@
 """Attention maps against the attention that the models themselves compute, block by block, and against transformers' own maps."""
 
+import threading
 from unittest.mock import patch
 
 import pytest
@@ -52,6 +53,34 @@ def agree(weights, calls):
         spread = v.repeat_interleave(q.shape[1] // v.shape[1], dim=1)
         torch.testing.assert_close(layer[None] @ spread, out, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(layer.sum(-1), torch.ones(layer.shape[:-1]))
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_what_another_thread_reads_meanwhile_takes_no_part(tokenizer, both):
+    if both:
+        model = drawn(EncoderDecoder(EncoderDecoderSettings.of_size(270, 32, 2, n_sentinels=0), tokenizer))
+    else:
+        model = drawn(Decoder(DecoderSettings.of_size(270, 32, 2, context=32), tokenizer))
+    alone = attention_maps(model, IDS)
+    others, done = [], []
+
+    @torch.inference_mode()
+    def read():
+        model.hidden(torch.tensor([[7, 7, 7]]))
+        done.append(True)
+
+    def read_beside(block, given):
+        if not others:
+            others.append(threading.Thread(target=read))
+            others[0].start()
+            others[0].join()
+
+    hook = (model.decoder if both else model.blocks)[0].register_forward_pre_hook(read_beside)
+    found = attention_maps(model, IDS)
+    hook.remove()
+    assert done and found.keys() == alone.keys()
+    for kind, weights in found.items():
+        torch.testing.assert_close(weights, alone[kind])
 
 
 @pytest.mark.parametrize("layout", ["qwen3", "llama", "gpt2"])

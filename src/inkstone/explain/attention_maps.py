@@ -2,7 +2,8 @@
 
     weights = softmax(Q Kᵀ / √d + mask)        (`layers/attention.py`)
 
-They are computed from what enters each block while the model reads the text as it always does. They say where values were taken
+They are computed from what enters each block while the model reads the text as it always does; what other threads read with the same
+model meanwhile takes no part. They say where values were taken
 from, not why: a head may look at a token that says little, since its share must go somewhere (Jain & Wallace 2019, "Attention is
 not Explanation"; the first token often takes it, Xiao et al. 2024, "attention sinks").
 """
@@ -10,6 +11,7 @@ not Explanation"; the first token often takes it, Xiao et al. 2024, "attention s
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -71,8 +73,11 @@ def _body(model: Any) -> Any:
 def _watched(blocks: nn.ModuleList, read: Any, causal: bool) -> Float[Tensor, "layers heads t t"]:
     """The weights within the text while `read` is called."""
     found: list[Tensor] = []
+    thread = get_ident()
 
     def watch(block: Any, given: tuple, named: dict) -> None:
+        if get_ident() != thread:
+            return
         x = given[0]
         turn = given[1] if len(given) > 1 else named.get("turn")
         q, k, _ = block.heads(x, turn)
@@ -90,8 +95,11 @@ def _of_both(body: EncoderDecoder, source: Int[Tensor, "1 s"], written: Int[Tens
     memories = []
     encoder = _watched(body.encoder, lambda: memories.append(body.encode(source)), causal=False)
     across: list[Tensor] = []
+    thread = get_ident()
 
     def watch(block: Any, projection: nn.Module, given: tuple, queries: Tensor) -> None:
+        if get_ident() != thread:
+            return
         keys, _ = block.remember(memories[0].states)
         across.append(attention_weights(block.cross_heads(queries), keys, causal=False)[0])
 
