@@ -50,9 +50,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory):
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
-    """One browser for all pages."""
+    """One browser for all pages. It ends with them: while it is driven, nothing else may run an event loop here."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no chromium; on Debian: apt-get install chromium")
