@@ -89,7 +89,7 @@ def test_a_text_is_dropped_planned_and_trained_on(page, server):
     page.get_by_role("button", name="Stop: from-the-page").or_(
         page.get_by_role("button", name="Take back: from-the-page")
     ).click()
-    page.wait_for_selector(".job.running", state="detached")
+    page.wait_for_selector(".job.running, .job.waiting", state="detached")
     jobs = httpx.get(f"{server.url}/studio/api/jobs").json()["jobs"]
     assert [(job["run"], job["about"]["text"], job["state"]) for job in jobs] == [
         ("from-the-page", "i>.txt", "stopped")
