@@ -194,6 +194,28 @@ def test_two_servers_of_one_folder_run_one_job_at_a_time(folder):
     assert state(one, second) == "stopped"
 
 
+def test_a_job_that_cannot_be_noted_is_not_begun_again(folder, monkeypatch):
+    full, write = threading.Event(), training_jobs.write_json
+
+    def write_or_not(path, value):
+        if full.is_set() and value["state"] != "waiting":
+            raise OSError(28, "No space left on device")
+        write(path, value)
+
+    monkeypatch.setattr(training_jobs, "write_json", write_or_not)
+    full.set()
+    queue = TrainingJobs(folder, stop_seconds=20)
+    try:
+        job = queue.train(folder.root / "text.txt", "text.txt", 1, [], "full")
+        until(lambda: state(queue, job) == "finished")
+        time.sleep(1.5)  # long enough to begin again
+        assert len(queue.log(job.id).splitlines()) == 1 and state(queue, job) == "finished"
+        full.clear()
+        until(lambda: json.loads((folder.jobs / f"{job.id}.json").read_text())["state"] == "finished")
+    finally:
+        queue.close()
+
+
 def test_nothing_is_written_before_something_is_asked(folder):
     queue = TrainingJobs(folder)
     assert queue.all() == []

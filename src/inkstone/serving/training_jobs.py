@@ -69,6 +69,7 @@ class TrainingJobs:
         self.folder = folder
         self.stop_seconds = stop_seconds
         self.lock = threading.RLock()
+        self.unwritten: dict[str, Job] = {}  # as they are now, which a full disk has kept out of their notes
         self.process: subprocess.Popen | None = None  # None where an earlier server began what runs
         self.holding: int | None = None  # the descriptor by which the lock is held
         self.ending = threading.Event()
@@ -112,7 +113,7 @@ class TrainingJobs:
 
     def find(self, number: str) -> Job:
         """The job of a number. Raises StudioError where there is none."""
-        job = _read(self.folder.jobs / f"{number}.json")
+        job = self._known(self.folder.jobs / f"{number}.json")
         if job is None:
             raise StudioError(f"there is no job {number[:40]!r}", 404)
         return job
@@ -125,8 +126,7 @@ class TrainingJobs:
                 self._ended(job, "stopped", None, "taken back before it began")
             elif job.state == "running":
                 job.stopping = True
-                with suppress(OSError):
-                    self._note(job)
+                self._remember(job)
                 self._signal(job, signal.SIGINT)
             return job
 
@@ -198,6 +198,8 @@ class TrainingJobs:
     def _next(self) -> Job | None:
         """The job that is to be seen to: one that runs already, else the one that waits longest, begun."""
         with self.lock:
+            for job in list(self.unwritten.values()):
+                self._remember(job)
             noted = sorted(self._noted(), key=lambda job: job.created)
             for job in noted:
                 if job.state == "running":
@@ -225,8 +227,7 @@ class TrainingJobs:
             self._ended(job, "failed", None, f"could not be started: {error}")
             return False
         job.state, job.started = "running", round(time.time(), 3)
-        with suppress(OSError):
-            self._note(job)
+        self._remember(job)
         return True
 
     def _see_to(self, job: Job) -> None:
@@ -241,7 +242,7 @@ class TrainingJobs:
             time.sleep(LOOK)
         with self.lock:
             self.process = None
-            self._conclude(_read(self._note_path(job)) or job, code)
+            self._conclude(self._known(self._note_path(job)) or job, code)
 
     def _code(self, job: Job) -> int | Literal[False] | None:
         """The exit code of a job, None where only another process could know it; False while it runs."""
@@ -266,8 +267,7 @@ class TrainingJobs:
 
     def _ended(self, job: Job, state: State, code: int | None, message: str) -> None:
         job.state, job.code, job.message, job.ended = state, code, message, round(time.time(), 3)
-        with suppress(OSError):
-            self._note(job)
+        self._remember(job)
 
     def _signal(self, job: Job, number: int) -> None:
         if _lives(job) and job.pid is not None:
@@ -283,7 +283,19 @@ class TrainingJobs:
 
     def _noted(self) -> list[Job]:
         paths = self.folder.jobs.glob("*.json") if self.folder.jobs.is_dir() else ()
-        return [job for path in paths if (job := _read(path))]
+        return [job for path in paths if (job := self._known(path))]
+
+    def _known(self, path: Path) -> Job | None:
+        job = _read(path)
+        return None if job is None else self.unwritten.get(job.id, job)
+
+    def _remember(self, job: Job) -> None:
+        """Note a job as it is now, or where the disk is full keep it in mind until that can be done: else it would begin anew."""
+        try:
+            self._note(job)
+            self.unwritten.pop(job.id, None)
+        except OSError:
+            self.unwritten[job.id] = job
 
     def _note(self, job: Job) -> None:
         write_json(self._note_path(job), asdict(job))
