@@ -103,10 +103,6 @@ class House:
             )
         self.models[model.name] = model
 
-    def remove(self, name: str) -> None:
-        """Serve one no more, once what it is writing is done."""
-        self.models.pop(name).close()
-
     def find(self, name: str | None) -> Served:
         """The model of that name; with none, the only one. Raises ApiError where there is none, or several."""
         if name is None:
