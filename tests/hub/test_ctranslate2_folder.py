@@ -143,6 +143,10 @@ def test_a_run_is_exported_with_its_template_and_one_that_translates_by_its_body
     ctranslate2.Generator(str(out))
     save_headed(Headed(translator(), HeadSettings("text")), tmp_path / "tuned", {"name": "translate"})
     ctranslate2.Translator(str(export(tmp_path / "tuned", to="ctranslate2", out=tmp_path / "theirs")))
+    with pytest.raises(
+        RunError, match=r"tuned for a task, which 'gguf' has no layout for; .*--to hf and --to ctranslate2"
+    ):
+        export(tmp_path / "tuned", to="gguf")
 
 
 def test_what_it_has_no_room_for_is_refused(tmp_path):

@@ -324,6 +324,13 @@ def test_what_the_published_layout_has_no_place_for_is_not_written(layout, chang
     assert not (tmp_path / "model.safetensors").exists() and not (tmp_path / "config.json").exists()
 
 
+def test_a_folder_of_models_is_told_from_a_model(tmp_path):
+    for name in ("ink", "mine"):
+        save(decoder("qwen3"), tmp_path / name)
+    with pytest.raises(RunError, match=r"no model\.safetensors; name one of the models in it: ink, mine$"):
+        load(tmp_path)
+
+
 def test_opening_a_model_does_not_import_the_compiler(tmp_path):
     """It takes seconds, and drawing or computing on the device "meta" would."""
     save(decoder("qwen3"), tmp_path)

@@ -97,9 +97,12 @@ def export(
         dtype = dtype or _stored_dtype(model)  # the files of the run will not do as they are
     writer = WRITERS.get((model.family, to))  # type: ignore[attr-defined]
     if writer is None:
+        family = model.family  # type: ignore[attr-defined]
+        held = "a model that was tuned for a task" if isinstance(model, Headed) else f"a model of the family {family!r}"
+        others = " and ".join(f"--to {other}" for known, other in WRITERS if known == family)
         raise RunError(
-            f"{folder} holds a model of the family {model.family!r}, which {to!r} has no layout for; "  # type: ignore[attr-defined]
-            "the run folder itself can be copied as it is"
+            f"{folder} holds {held}, which {to!r} has no layout for; "
+            + (f"for such models there is {others}" if others else "the run folder itself can be copied as it is")
         )
     try:
         writer(model, folder, out, dtype)

@@ -211,7 +211,15 @@ def weight_files(folder: Path) -> list[Path]:
             f"{folder} is a run that has not ended: it has checkpoints but no model.safetensors yet; "
             f"let it end, or go on with it by `{Run(folder).resuming()}`"
         )
-    raise RunError(f"{folder} has no model.safetensors; name a run folder or a Hugging Face checkpoint")
+    inside = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    raise RunError(
+        f"{folder} has no model.safetensors; "
+        + (
+            f"name one of the models in it: {_first(inside)}"
+            if inside
+            else "name a run folder or a Hugging Face checkpoint"
+        )
+    )
 
 
 def _with_prefix(name: str, prefix: str) -> str:
@@ -220,5 +228,8 @@ def _with_prefix(name: str, prefix: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"{shown} {'is' if len(names) == 1 else 'are'}"
+    return f"{_first(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
