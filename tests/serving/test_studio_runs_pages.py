@@ -38,6 +38,10 @@ def server(tmp_path_factory):
         "sample": "Ink <b>ran</b>",
     }
     run.record(outcome=outcome, adapted={"from": "tiny", "kept_aside": kept})
+    share, loss = {"value": 0.327, "low": 0.31, "high": 0.34}, {"value": 2.5, "unit": "nats a token"}
+    for name, score, figure in (("mt", "BLEU", share), ("talks", "answer loss", loss)):
+        tuned = Run.create(folder / name, with_settings(Recipe(), ["train.minutes=5"]))
+        tuned.record(outcome={"score": score, "figures": {"dev": {score: figure}}})
     with served([folder / "tiny"], studio=folder) as running:
         running.listening.app.state.studio.machine = MACHINE
         yield running
@@ -100,6 +104,7 @@ def test_a_run_is_looked_at(page, server):
     show(page, server, "runs?run=poems")
     label = page.get_by_role("img", name="bits per byte").get_attribute("aria-label")
     assert label == "bits per byte: 2.800 at the first score, 1.200 at step 50"
+    assert "32.7 % BLEU" in page.inner_text("#run-mt") and "2.500 answer loss" in page.inner_text("#run-talks")
     assert "Ink <b>ran</b>" in page.inner_text("#run-poems") and "80 %" in page.inner_text("#run-poems .learned")
     without_fault(page)
     Run(server.listening.app.state.studio.folder.run("poems")).log("held-out", step=70, seconds=40, bits_per_byte=0.9)

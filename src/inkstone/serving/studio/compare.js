@@ -3,6 +3,7 @@
 import { answerText, mark, withAnswers } from "./message.js";
 import { facts, nothingServed, picker, shortName } from "./models.js";
 import { sampling } from "./sampling.js";
+import { score } from "./words.js";
 import { written } from "./writing.js";
 
 export const words = withAnswers({
@@ -161,7 +162,7 @@ async function runs({ t, el, put, api, number, signal, language, go }, root) {
     el("tbody", {}, [...bits, ...all.filter((each) => !bits.includes(each))].map((each) => el("tr", {},
       el("td", {}, el("a", { href: `#/runs?run=${encodeURIComponent(each.name)}`, text: each.name })),
       el("td", { text: [each.task, each.family].filter(Boolean).join(" · ") }),
-      el("td.n", { text: () => `${number(each.figure.value, 3)} ${each.figure.name === "bits per byte" ? t("bits per byte") : each.figure.name}` }),
+      el("td.n", { text: () => score(each.figure, t) }),
       el("td.n", { text: () => compact(each.parameters) }),
       el("td.n", { text: () => lasted(each.seconds, t, number) })))))));
 }

@@ -3,6 +3,7 @@
 import { curves, words as curveWords } from "./curve.js";
 import { textChoice, words as dropWords } from "./drop.js";
 import { beforeAndAfter, words as feedbackWords } from "./feedback.js";
+import { score } from "./words.js";
 
 const own = {
   en: {
@@ -197,7 +198,7 @@ export async function show(root, context) {
     const busyRuns = new Set(asked.filter((each) => ["running", "waiting"].includes(each.state)).map((each) => each.run));
     put(runs, el("h2", { text: () => t("runs") }), !found.length && el("p.soft", { text: () => t("no runs") }),
       found.map((run) => {
-        const figure = () => run.figure && `${number(run.figure.value, 3)} ${run.figure.name === "bits per byte" ? t("bits per byte") : run.figure.name}`;
+        const figure = () => run.figure && score(run.figure, t);
         const folded = opened !== run.name;
         return el(`article.run.${run.state}`, { id: `run-${run.name}` },
           el("div.row.apart", {},

@@ -74,6 +74,12 @@ export function number(value, digits = 0) {
   }).format(value);
 }
 
+/** The score of a run with its name: a share as a percentage, what has a unit as it is. */
+export function score({ name, value, unit }, t) {
+  if (name === "bits per byte") return `${number(value, 3)} ${t(name)}`;
+  return `${unit ? number(value, 3) : `${number(100 * value, 1)} %`} ${name}`;
+}
+
 /** 0.873 → 87 % */
 export function percent(value) {
   return `${number(100 * value, value > 0 && value < 0.1 ? 1 : 0)} %`;
