@@ -17,7 +17,7 @@ Matrices = Callable[[nn.Module, int], QuantisedMatrix]  # of a module with a wei
 
 
 def quantised(model: Decoder, bits: int) -> Decoder:
-    """The same model with its matrices rounded; norms, biases and learned positions are shared with it.
+    """The same model with its matrices rounded; norms, biases and learned positions are shared with it where they are float32.
 
     Raises RecipeError for another number of bits than 4 or 8.
     """
@@ -77,4 +77,8 @@ def _replaced(model: Decoder, bits: int, matrix: Matrices) -> Decoder:
                 setattr(parent, name, QuantisedLinear(matrix(module, 4 if few else 8), module.bias))
             elif isinstance(module, nn.Embedding) and name == "embedding":
                 setattr(parent, name, QuantisedEmbedding(matrix(module, 8)))
-    return copy.requires_grad_(False).eval()
+    # From the embedding on all is in single precision, and so must be what it meets.
+    for module in copy.modules():
+        for name, kept in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(kept.detach().float(), requires_grad=False))
+    return copy.eval()
