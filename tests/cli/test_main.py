@@ -35,6 +35,22 @@ def test_a_name_that_is_not_there():
         _ = inkstone.tarin
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--max-tokns", "3"], "generate: error: there is no option --max-tokns; did you mean --max-tokens?"),
+        (["--regx=a"], "generate: error: there is no option --regx; did you mean --regex?"),
+        (["--zzzz"], "generate: error: there is no option --zzzz"),
+        (["a", "b"], "error: unrecognized arguments: a b"),
+    ],
+)
+def test_an_option_that_there_is_not_is_refused_in_the_name_of_its_verb(words, told, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["generate", "run", "prompt", *words])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith(f"{told}\n")
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--version"])

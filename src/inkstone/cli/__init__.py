@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from types import ModuleType
+from typing import Any
 
 VERBS = {
     "train": "train a language model on your text in the minutes you give",
@@ -37,6 +38,22 @@ def verb_module(verb: str) -> ModuleType:
     return importlib.import_module(f"inkstone.cli.{verb.replace('-', '_')}_verb")
 
 
+class VerbParser(argparse.ArgumentParser):
+    """The parser of one verb: an option that it does not have is refused in its name, with the nearest that it has."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse has it, but for what looks like an option and is none."""
+        from difflib import get_close_matches
+
+        found, unknown = super().parse_known_args(args, namespace)
+        wrong = next((word.split("=")[0] for word in unknown if word.startswith("--")), "--")
+        if wrong != "--":
+            names = [name.removeprefix("--") for each in self._actions for name in each.option_strings]
+            near = get_close_matches(wrong.removeprefix("--"), names, n=1)
+            self.error(f"there is no option {wrong}" + (f"; did you mean --{near[0]}?" if near else ""))
+        return found, unknown
+
+
 def parser_for(verb: str | None) -> argparse.ArgumentParser:
     """The parser of the whole command, with the options of one verb filled in."""
     from inkstone import __version__
@@ -45,7 +62,7 @@ def parser_for(verb: str | None) -> argparse.ArgumentParser:
         prog="inkstone", description="Inkstone (砚) turns your own text into a language model that you own."
     )
     parser.add_argument("--version", action="version", version=f"inkstone {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=VerbParser)
     for name, summary in VERBS.items():
         sub = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == verb:
