@@ -620,13 +620,13 @@ def test_memory_stays_flat():
     many(engine, 300)
     gc.collect()
     before = tracemalloc.get_traced_memory()[0]
-    many(engine, 1500)
+    many(engine, 3000)
     gc.collect()
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert after - before < 20_000  # no object is as small as 13 bytes, so none is left of each request
+    assert after - before < 40_000  # no object is as small as 13 bytes, so none is left of each request
     facts = engine.facts
-    assert facts.submitted == 1800 == facts.finished + facts.cancelled
+    assert facts.submitted == 3300 == facts.finished + facts.cancelled
 
 
 @pytest.mark.parametrize("family", ["qwen3", "recurrent", "encoder_decoder"])

@@ -245,18 +245,17 @@ def test_it_learns_both_directions_and_keeps_placeholders(tuned):
     assert figures["BLEU en-zh"]["value"] > 0.9 and figures["BLEU zh-en"]["value"] > 0.9
     assert outcome["yardstick"]["name"] == "translation memory"
     files = [str(folder / f"test.{code}.xz") for code in ("zh", "en")]
-    again = score(folder / "run", files, device="cpu")["figures"][
-        "BLEU"
-    ]  # the pairs in another order: others are drawn
+    # With the pairs in another order the interval is of other draws.
+    again = score(folder / "run", files, device="cpu")["figures"]["BLEU"]
     assert again["value"] == pytest.approx(figures["BLEU"]["value"])
     asked = [
-        "Tom has a red stone.\n\n the ink is black. the paper is red.",
+        "Tom has a white stone.\n\n the ink is black. the paper is red.",
         "她有白纸。汤姆有黑石头。",
         "the paper is white {x}.",
     ]
     answers = predict(folder / "run", asked, device="cpu")
     assert [answer["translation"] for answer in answers] == [
-        "汤姆有红石头。\n\n 墨是黑色的。纸是红色的。",
+        "汤姆有白石头。\n\n 墨是黑色的。纸是红色的。",
         "she has a white paper. Tom has a black stone.",
         "纸是白色的{x}。",
     ]

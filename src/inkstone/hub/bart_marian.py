@@ -90,6 +90,10 @@ def settings_from(config: dict[str, Any], place: Path) -> EncoderDecoderSettings
 def config_from(settings: EncoderDecoderSettings, dtype: torch.dtype, end: int) -> dict[str, Any]:
     """config.json in the layout of BART or Marian, whichever the settings are. Raises RunError where they are neither."""
     s = settings
+    if s.copying:
+        raise RunError(
+            "an encoder-decoder that copies from its source has no layout elsewhere; tune with model.copying=false for one that has"
+        )
     shapes = {"bart": ("learned", True), "marian": ("sinusoidal", False)}
     kind = next((k for k, shape in shapes.items() if (s.positions, s.embedding_norm) == shape), None)
     if kind is None or s.norm != "post" or (kind == "bart" and s.tied and not s.shared):
@@ -97,10 +101,6 @@ def config_from(settings: EncoderDecoderSettings, dtype: torch.dtype, end: int) 
             f"an encoder-decoder with norm = {s.norm!r}, positions = {s.positions!r}, embedding_norm = {s.embedding_norm}, "
             f"shared = {s.shared}, tied = {s.tied} is laid out neither as BART (post, learned, True, shared if tied) "
             "nor as Marian (post, sinusoidal, False)"
-        )
-    if s.copying:
-        raise RunError(
-            "an encoder-decoder that copies from its source has no layout elsewhere; tune with model.copying=false for one that has"
         )
     names = {ours: theirs for theirs, ours in _ACTIVATIONS.items()}
     return {
