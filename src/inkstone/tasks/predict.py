@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from inkstone.errors import RunError
+from inkstone.errors import RunError, TextError
 from inkstone.hub.bert_tasks import is_task
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load, read_config
@@ -28,6 +28,7 @@ from inkstone.tasks.base import (
     Task,
 )
 from inkstone.tasks.framing import Frame
+from inkstone.text.formats import binary
 from inkstone.text.reading import read
 from inkstone.text.reading_report import ReadingReport
 from inkstone.text.records import members, read_records
@@ -242,7 +243,7 @@ def predict(
 
 
 def inputs_of(file: str | Path, task: Task) -> list[Any]:
-    """The inputs in a file: lines of plain text, records, or what else the task reads."""
+    """The inputs in a file: lines of plain text, records, or what else the task reads. Raises TextError for what is no text."""
     own = task.inputs_of(file) if isinstance(task, ReadsInputs) else None
     if own is not None:
         return own
@@ -253,6 +254,8 @@ def inputs_of(file: str | Path, task: Task) -> list[Any]:
         return [record.values for record in read_records([file])]
     lines: list[str] = []
     for member, _ in members([file], ReadingReport()):
+        if reason := binary(member.head()):
+            raise TextError(f"{member.label}: {reason}")
         lines += b"".join(member.utf8()).decode().split("\n")
     return [line.rstrip("\r") for line in lines if line.strip()]
 
