@@ -24,8 +24,8 @@ words = sys.argv[1:]
 folder = pathlib.Path(words[words.index("--out") + 1] if "--out" in words else words[words.index("--resume") + 1])
 def stop(*_):
     print("inkstone: stopped; the run is saved", flush=True)
-    sys.exit(130)
-signal.signal(signal.SIGINT, stop)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
 folder.mkdir(exist_ok=True)
 (folder / "recipe.toml").touch()
 print(*words, flush=True)
@@ -91,7 +91,7 @@ def test_one_runs_at_a_time_and_one_that_waits_can_be_taken_back(jobs, folder):
     jobs.stop(first.id)
     until(lambda: state(jobs, third) == "finished")
     stopped = jobs.find(first.id)
-    assert (stopped.state, stopped.code, stopped.message) == ("stopped", 130, "stopped; the run is saved")
+    assert (stopped.state, stopped.code, stopped.message) == ("stopped", 143, "stopped; the run is saved")
 
 
 def test_one_that_is_stopped_before_it_could_save_anything_was_stopped(jobs, folder):

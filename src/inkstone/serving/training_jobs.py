@@ -127,7 +127,8 @@ class TrainingJobs:
             elif job.state == "running":
                 job.stopping = True
                 self._remember(job)
-                self._signal(job, signal.SIGINT)
+                # Not Ctrl-C's signal: a process whose ancestors were begun in the background is deaf to that until it trains.
+                self._signal(job, signal.SIGTERM)
             return job
 
     def log(self, number: str) -> str:
