@@ -73,7 +73,7 @@ class Transcribe:
     )
     written: bool = False  # whether case and punctuation of the transcripts are learned
     speeds: Sequence[float] = (0.9, 1.1)  # at which recordings are learned besides their own
-    throats: float = 0.1  # by what share frequencies are moved up or down at most, as in other people's throats; 0: not
+    throats: float = 0.0  # by what share frequencies are moved up or down at most, as in other people's throats; 0: not
     spec_augment: bool = True
     beams: int = 8  # texts under way at a time; 1: the likeliest path alone
     language_model: str | None = None  # a run or a checkpoint that listens in
