@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from inkstone.cli.run_options import can_be_resumed, takes_settings
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
@@ -26,16 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--minutes", type=float, help="wall clock for learning, at most (default 5)")
     parser.add_argument("--out", metavar="FOLDER", help="the new run (default RUN-adapted)")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="one setting, repeatable",
-    )
-    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run")
-    parser.add_argument("--fresh", action="store_true", help="replace the run that stands in --out")
+    takes_settings(parser)
+    can_be_resumed(parser)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def precision_argument(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "float32", "bfloat16", "int8", "int4"),
         default="auto",
-        help="of the weights: auto leaves their numbers as they are; int8 and int4 are faster on a CPU and lose a little",
+        help="of the weights: auto leaves their numbers as they are; int8 and int4 take a quarter of the memory or less and lose a little",
     )
 
 

@@ -4,6 +4,8 @@ import argparse
 import sys
 from typing import Any
 
+from inkstone.cli.run_options import can_be_resumed, takes_settings
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
@@ -20,16 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--held-out", action="append", default=[], metavar="TEXT", help="text to score on, instead of a part of TEXT"
     )
     parser.add_argument("--recipe", metavar="FILE", help="a TOML file of settings")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="one setting, repeatable",
-    )
-    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run")
-    parser.add_argument("--fresh", action="store_true", help="replace the run that stands in --out")
+    takes_settings(parser)
+    can_be_resumed(parser)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from inkstone.cli.run_options import can_be_resumed, takes_settings
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
@@ -23,21 +25,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", metavar="NAME", help="the kind of body where there is no --from")
     parser.add_argument("--out", metavar="FOLDER", help="the run folder (default runs/TASK-NAME)")
     parser.add_argument("--recipe", metavar="FILE", help="a TOML file of settings")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="one setting, repeatable",
-    )
+    takes_settings(parser)
     parser.add_argument(
         "--folds", type=int, metavar="K", help="cross-validation: each K-th of the data once the test part"
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="so many runs that differ in their random draws alone")
     parser.add_argument("--learning-curve", action="store_true", help="runs on an eighth, a quarter, a half and all")
-    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run")
-    parser.add_argument("--fresh", action="store_true", help="replace the run that stands in --out")
+    can_be_resumed(parser)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
