@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from inkstone.cli.run_options import takes_settings
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
@@ -15,14 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--held-out", action="append", default=[], metavar="TEXT", help="text to score on, instead of a part of TEXT"
     )
     parser.add_argument("--out", metavar="FOLDER", help="where the runs and the table go (default runs/compare-NAME)")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="one setting, for every family that has it; repeatable",
-    )
+    takes_settings(parser, "one setting, for every family that has it; repeatable")
     parser.add_argument(
         "--on",
         action="append",

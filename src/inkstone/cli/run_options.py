@@ -3,15 +3,15 @@
 import argparse
 
 
-def takes_settings(parser: argparse.ArgumentParser) -> None:
-    """`--set`."""
+def takes_settings(parser: argparse.ArgumentParser, told: str = "one setting, repeatable") -> None:
+    """`--set`; `told` is what it sets."""
     parser.add_argument(
         "--set",
         dest="settings",
         action="append",
         default=[],
         metavar="SECTION.KEY=VALUE",
-        help="one setting, repeatable",
+        help=told,
     )
 
 

@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from inkstone.cli.run_options import takes_settings
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
@@ -24,14 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dev", action="append", default=[], metavar="DATA", help="examples to compare trials by")
     parser.add_argument("--out", metavar="FOLDER", help="where the trials go (default runs/search-TASK)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws; default: 0")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="a setting of all trials",
-    )
+    takes_settings(parser, "a setting of all trials")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
