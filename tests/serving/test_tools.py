@@ -7,9 +7,12 @@ import openai
 import pytest
 
 from inkstone.hub.folder import save
+from inkstone.inference.schema_check import ConstraintError
 from inkstone.models.ngram import NGram, NGramSettings
 from inkstone.serving.api_errors import ApiError
 from inkstone.serving.tool_calls import Call, ToolForm
+from inkstone.serving.tool_grammar import calling
+from inkstone.tokens.added_tokens import with_tokens
 from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.tokens.learning import learn_tokenizer
 
@@ -182,9 +185,92 @@ def test_the_answer_of_a_tool_goes_back_to_the_model(callers):
         callers.chat.completions.create(model="random", messages=messages, tools=TOOLS, max_tokens=5)
 
 
+def strictly(tool: dict, **properties) -> dict:
+    """The tool, strict, its parameters with these properties."""
+    parameters = {**PARAMETERS, "properties": properties, "required": list(properties)}
+    return {"type": "function", "function": {**tool["function"], "parameters": parameters, "strict": True}}
+
+
+def test_a_strict_tool_has_arguments_of_its_schema_where_the_model_decides(callers):
+    high = strictly(TOOLS[0], n={"type": "integer", "minimum": 5, "maximum": 7})
+    asked = {"model": "learned", "messages": ASKED, "temperature": 0, "max_tokens": 150}
+    loose = {**high, "function": {**high["function"], "strict": False}}
+    choice = callers.chat.completions.create(**asked, tools=[loose, TOOLS[1]]).choices[0]
+    assert json.loads(choice.message.tool_calls[0].function.arguments) == {"n": 3}  # as it has learned it
+    choice = callers.chat.completions.create(**asked, tools=[high, TOOLS[1]]).choices[0]
+    called = [(call.function.name, json.loads(call.function.arguments)) for call in choice.message.tool_calls]
+    assert choice.message.content == "At once." and called[0][0] == "grind" and called[0][1]["n"] in (5, 6, 7)
+    events = [
+        event.choices[0] for event in callers.chat.completions.create(**asked, tools=[high, TOOLS[1]], stream=True)
+    ]
+    streamed = [each for event in events for each in event.delta.tool_calls or ()]
+    assert [(each.function.name, json.loads(each.function.arguments)) for each in streamed] == called
+    asked["messages"] = [{"role": "user", "content": "another question"}]
+    assert not callers.chat.completions.create(**asked, tools=[high], seed=1).choices[0].message.tool_calls
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("source", [HERMES, BARE, LISTED])
+def test_whatever_is_drawn_after_the_mark_is_a_call(source, special):
+    tokenizer = learn_tokenizer(iter([SAID, "ink {}"] * 4), "byte-bpe", 300)
+    if special:
+        tokenizer, _ = with_tokens(tokenizer, ("<tool_call>", "</tool_call>", "[TOOLS]", "<thought>"))
+    template = ChatTemplate(source, tokenizer)
+    form, random = ToolForm.of(template), np.random.default_rng(5)
+    word = {
+        "type": "object",
+        "properties": {"w": {"$ref": "#/$defs/w"}},
+        "required": ["w"],
+        "$defs": {"w": {"enum": ["a", "b"]}},
+    }
+    functions = [{**TOOLS[0]["function"]}, {"name": "wash", "parameters": {**word, "additionalProperties": False}}]
+    constraint = calling(form, template, functions)
+    for _ in range(12):
+        text = constraint.begin(tokenizer, template.ends)
+        ids = [] if not form.mark else tokenizer.encode("ink ")
+        ids += template.own_ids(form.mark or "{")
+        for number in ids:
+            text.take(number)
+        while len(ids) < 400:
+            can = np.flatnonzero(text.allowed())
+            number = int(random.choice(can)) if len(ids) > 300 or not text.complete else tokenizer.end
+            if number in template.ends:
+                break
+            text.take(number)
+            ids.append(number)
+        assert text.complete
+        told = form.calls(tokenizer.decode(ids, special=True), ["grind", "wash"])
+        assert len(told) >= 1
+        for call in told:
+            arguments = json.loads(call.arguments)
+            if call.name == "grind":
+                assert set(arguments) == {"n"} and 0 <= arguments["n"] <= 9
+            else:
+                assert arguments in ({"w": "a"}, {"w": "b"})
+
+
+@pytest.mark.parametrize("source", [HERMES, BARE, LISTED])
+def test_text_without_a_call_is_free(source):
+    tokenizer, _ = with_tokens(learn_tokenizer(iter([SAID, "ink {}"] * 4), "byte-bpe", 300), ("<thought>",))
+    template = ChatTemplate(source, tokenizer)
+    constraint = calling(ToolForm.of(template), template, [TOOLS[0]["function"]])
+    for said in ("", " ", "ink: {1}, <tool\n\n[TOOLS <thought>and so on", "砚 <b>"):
+        text = constraint.begin(tokenizer, template.ends)
+        for number in template.own_ids(said):
+            text.take(number)
+        assert text.complete
+    with pytest.raises(ConstraintError):
+        text = constraint.begin(tokenizer, template.ends)
+        for number in template.own_ids(
+            '<tool_call>{"name": "fly"' if source == HERMES else '[TOOLS] [{"a' if source == LISTED else '{"a'
+        ):
+            text.take(number)
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"typ": 1}, "strict": True}}]}, "typ"),
         ({"tool_choice": {"type": "function", "function": {"name": "fly"}}}, "no tool is called"),
         ({"response_format": {"type": "json_object"}}, "not both"),
         ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"typ": 1}}}], "tool_choice": "required"}, "typ"),

@@ -50,6 +50,7 @@ class Constraint:
 
     grammar: str  # as llguidance reads it
     name: str  # in errors
+    special: frozenset[int] = frozenset()  # special tokens that may stand in a text of this form
 
     @classmethod
     def json_schema(cls, schema: Mapping[str, Any] | bool, *, compact: bool = False) -> "Constraint":
@@ -149,7 +150,8 @@ class Followed:
 
     def __init__(self, constraint: Constraint, matcher: "LLMatcher", tokenizer: Tokenizer, ends: frozenset[int]):
         self.constraint, self.matcher, self.tokenizer, self.ends = constraint, matcher, tokenizer, ends
-        self.barred = np.array(sorted(tokenizer.special_ids | ends), dtype=np.int64)  # no part of a text
+        barred = (tokenizer.special_ids | ends) - constraint.special  # no part of a text
+        self.barred = np.array(sorted(barred), dtype=np.int64)
 
     def copy(self) -> "Followed":
         """The same text, that can go on otherwise."""

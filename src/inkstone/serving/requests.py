@@ -132,7 +132,7 @@ class FunctionTool(Part):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = Field(
-        None, description="arguments keep to the schema where tool_choice forces a call, and only there"
+        None, description="arguments keep to the schema; where tool_choice forces a call they do in any case"
     )
 
 

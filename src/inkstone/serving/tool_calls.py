@@ -114,12 +114,15 @@ class ToolForm:
                     "type": "object",
                     "properties": {
                         self.name: {"const": function["name"]},
-                        self.arguments: function.get("parameters") or {"type": "object"},
+                        self.arguments: _moved(
+                            function.get("parameters") or {"type": "object"},
+                            f"#/anyOf/{number}/properties/{self.arguments}",
+                        ),
                     },
                     "required": [self.name, self.arguments],
                     "additionalProperties": False,
                 }
-                for function in functions
+                for number, function in enumerate(functions)
             ]
         }
 
@@ -142,6 +145,20 @@ class ToolForm:
             closing = self.closing.strip()
             rest = rest[stop:].lstrip()
             rest = rest.removeprefix(closing) if closing else rest
+
+
+def _moved(schema: Any, place: str) -> Any:
+    """A schema whose references to its own parts are right where it stands at `place` of another."""
+    if isinstance(schema, list):
+        return [_moved(each, place) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: place + value[1:]
+        if key == "$ref" and isinstance(value, str) and value[:1] == "#"
+        else _moved(value, place)
+        for key, value in schema.items()
+    }
 
 
 def _unknown(more: str = "") -> ApiError:

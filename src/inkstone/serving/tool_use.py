@@ -11,13 +11,18 @@ from inkstone.inference.stop_strings import StopStrings
 from inkstone.serving.api_errors import ApiError
 from inkstone.serving.requests import ChatRequest, NamedTool
 from inkstone.serving.tool_calls import Call, ToolForm
+from inkstone.serving.tool_grammar import calling
 from inkstone.serving.written import Written
 from inkstone.tokens.chat_template import ChatTemplate
 
 
 @dataclass(frozen=True)
 class ToolUse:
-    """`functions` may be called; where a call is `forced`, the answer is one call of one of them, in valid JSON."""
+    """`functions` may be called; where a call is `forced`, the answer is one call of one of them, in valid JSON.
+
+    Where the model decides and one of them is `strict`, what it begins as a call is one of these, with arguments that keep to the
+    parameters of those that are strict; of the others they are some object.
+    """
 
     definitions: list[dict[str, Any]]  # as the template is told
     functions: list[dict[str, Any]]
@@ -64,11 +69,14 @@ class ToolUse:
         return frozenset(self.template.own_ids(self.form.opening or " ")) & self.template.tokenizer.special_ids
 
     def constraint(self) -> Constraint | None:
-        """The form of a forced answer. Raises ApiError for parameters that are no schema that can be kept to."""
-        if not self.forced:
-            return None
+        """The form of the answer, if any. Raises ApiError for parameters that are no schema that can be kept to."""
         try:
-            return Constraint.json_schema(self.form.schema(self.functions))
+            if self.forced:
+                return Constraint.json_schema(self.form.schema(self.functions))
+            if any(each.get("strict") for each in self.functions):
+                known = [each if each.get("strict") else {"name": each["name"]} for each in self.functions]
+                return calling(self.form, self.template, known)
+            return None
         except ConstraintError as error:
             raise ApiError(400, f"tools: {error}", param="tools") from None
 
