@@ -171,6 +171,18 @@ def test_who_asks_too_often_hears_when_to_ask_again(base_folder):
         assert httpx.post(f"{serving.url}/v1/completions", json=ASKED, headers=other, timeout=60).status_code == 200
 
 
+def test_reads_have_a_rate_of_their_own_and_who_watches_none(base_folder):
+    with served([base_folder], requests_a_minute=2, keys=(KEY,)) as serving:
+        headers = {"authorization": f"Bearer {KEY}"}
+        paths = ("/v1/models", "/studio/api/runs")
+        codes = [httpx.get(f"{serving.url}{paths[n % 2]}", headers=headers) for n in range(21)]
+        assert [each.status_code for each in codes] == [200] * 20 + [429]
+        assert int(codes[-1].headers["retry-after"]) >= 1 and "that read" in error_of(codes[-1])["message"]
+        for path in ("/health", "/ready", "/metrics", "/"):
+            assert [httpx.get(f"{serving.url}{path}", headers=headers).status_code for _ in range(25)] == [200] * 25
+        assert httpx.post(f"{serving.url}/v1/completions", json=ASKED, headers=headers, timeout=60).status_code == 200
+
+
 def test_no_more_requests_are_under_way_than_may_be(base_folder):
     with served([base_folder], most_requests=1, receive_seconds=30.0) as serving:
         with socket.create_connection(("127.0.0.1", serving.port)) as slow:

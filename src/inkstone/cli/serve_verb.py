@@ -14,6 +14,7 @@ NUMBERS: dict[str, tuple[type, str, str]] = {
     "most-requests": (int, "N", "that are under way at once; default: 64"),
     "most-prompt-tokens": (int, "N", "of a request; default: 32768, and never more than the model's context"),
     "most-new-tokens": (int, "N", "of an answer; default: 4096"),
+    "most-scored-tokens": (int, "N", "of a request that has prompts scored (echo with logprobs); default: 65536"),
     "largest-request": (int, "BYTES", "default: 4 MB"),
     "largest-recording": (int, "BYTES", "default: 25 MB"),
     "request-seconds": (float, "S", "that an answer may take; default: 600"),

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -56,7 +57,7 @@ class Completions:
         if asked.max_tokens == 0 and not asked.echo:
             raise ApiError(400, "max_tokens: 0 needs echo, else nothing is asked for", param="max_tokens")
         self.prompts = await asyncio.to_thread(self._prompts)
-        self.echoes = await asyncio.to_thread(self._echoes) if asked.echo else []
+        self.echoes = await answered(self.request, self._echoes()) if asked.echo else []
         requests = texts_to_write(
             asked,
             self.model,
@@ -79,34 +80,45 @@ class Completions:
             self.hearing.close()
 
     def _prompts(self) -> list[list[int]]:
-        given: Any = self.asked.prompt
-        several = isinstance(given, list) and not isinstance(given[0], int)
-        tokenizer = self.model.tokenizer
-        for each in given if several else [given]:
+        given, tokenizer = self._given(), self.model.tokenizer
+        for each in given:
             check_length([each] if isinstance(each, str) else [], self.model, self.house.settings, "prompt")
         return [
             prompt_ids(self.model.model, each if isinstance(each, str) else known_tokens(each, tokenizer, "prompt"))
-            for each in (given if several else [given])
+            for each in given
         ]
 
-    def _echoes(self) -> list[Heard]:
-        """Each prompt as if it had been written: its text, and with `logprobs` the scores of its tokens."""
+    def _given(self) -> list[Any]:
+        """Texts, or lists of tokens."""
         given: Any = self.asked.prompt
-        several = isinstance(given, list) and not isinstance(given[0], int)
+        return given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+
+    async def _echoes(self) -> list[Heard]:
+        """Each prompt as if it had been written: its text, and with `logprobs` the scores of its tokens."""
         found, model = [], self.model
-        for each, ids in zip(given if several else [given], self.prompts, strict=True):
+        scored = [Heard()] * len(self.prompts) if self.asked.logprobs is None else await self._scored()
+        for each, ids, known in zip(self._given(), self.prompts, scored, strict=True):
             text = each if isinstance(each, str) else model.tokenizer.decode(ids, special=True)
-            scored = Heard()
-            if self.asked.logprobs is not None:
-                if isinstance(model.model, EncoderDecoder):
-                    raise ApiError(400, f"echo: {model.name!r} reads its prompts as another text", param="echo")
-                room_after(ids, model, self.house.settings, "prompt")
-                scored = scored_prompt(model.model, ids, self.asked.logprobs)
             # What stands before every text is no part of this one.
             added = len(model.tokenizer.begin) if isinstance(each, str) else 0
-            scores = scored.ids[added:], scored.log_probabilities[added:], scored.alternatives[added:]
-            found.append(Heard(text, *scores))
+            found.append(Heard(text, known.ids[added:], known.log_probabilities[added:], known.alternatives[added:]))
         return found
+
+    async def _scored(self) -> list[Heard]:
+        """The prompts with the scores of their tokens. Raises ApiError for too many of them, and where too many ask for scores."""
+        model, settings = self.model, self.house.settings
+        if isinstance(model.model, EncoderDecoder):
+            raise ApiError(400, f"echo: {model.name!r} reads its prompts as another text", param="echo")
+        for ids in self.prompts:
+            room_after(ids, model, settings, "prompt")
+        if (tokens := sum(map(len, self.prompts))) > settings.most_scored_tokens:
+            raise ApiError(
+                400,
+                f"prompt: {tokens:,} tokens are to be scored, but at most {settings.most_scored_tokens:,} in one request",
+                param="prompt",
+            )
+        wanted = self.asked.logprobs or 0
+        return await self.house.scoring.run([partial(scored_prompt, model.model, ids, wanted) for ids in self.prompts])
 
     async def _whole(self) -> dict[str, Any]:
         async for number, heard in self.hearing.events():

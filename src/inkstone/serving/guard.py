@@ -9,6 +9,7 @@ import hmac
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ from inkstone.serving.house import House
 from inkstone.serving.settings import LOOPBACK
 
 OPEN = ("/", "/health", "/ready")  # anyone may ask for these, and for the files of the studio
+UNLIMITED = (*OPEN, "/metrics")  # who watches the server must not be kept from it, least of all when it is busy
+READS = 10  # requests that only read, for each that may be asked otherwise: the page looks at what trains every other second
 LARGE = ("/v1/audio/", "/studio/api/data")  # where files are sent
 MOST_CLIENTS = 10_000  # whose rates are kept
 METHODS = "GET, POST, PUT, DELETE, OPTIONS"
@@ -38,6 +41,7 @@ class Guard:
         self.any_host = bool(self.settings.keys or self.settings.open) and not self.settings.allow_hosts
         self.under_way = 0
         self.rates = Rates(self.settings.requests_a_minute)
+        self.reads = Rates(READS * self.settings.requests_a_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or say why not."""
@@ -59,9 +63,11 @@ class Guard:
                 return
         try:
             reads = scope["method"] in ("GET", "HEAD", "OPTIONS")
-            if not (reads and _for_anyone(scope["path"])):
+            if not (reads and _for_anyone(scope["path"], OPEN)):
                 self._check_key(headers, scope)
             if reads:
+                if not _for_anyone(scope["path"], UNLIMITED):
+                    self._check_rate(self.reads, scope["client_name"])
                 await self.app(scope, receive, send)
                 return
             with self._counted(scope["client_name"]):
@@ -108,18 +114,21 @@ class Guard:
         client = scope.get("client") or ("", 0)
         scope["client_name"] = f"key-{digest.hex()[:8]}" if self.keys else client[0]
 
+    def _check_rate(self, rates: "Rates", client: str) -> None:
+        if wait := rates.wait(client):
+            raise ApiError(
+                429,
+                f"more than {rates.a_minute} requests a minute{' that read' * (rates is self.reads)}",
+                code="rate_limit_exceeded",
+                headers={"retry-after": str(math.ceil(wait))},
+            )
+
     @contextmanager
     def _counted(self, client: str):
         """One more request is under way. Raises ApiError where there are too many, or the server is about to stop."""
         if self.house.closing:
             raise ApiError(503, "the server is about to stop", headers={"retry-after": "5"})
-        if wait := self.rates.wait(client):
-            raise ApiError(
-                429,
-                f"more than {self.settings.requests_a_minute} requests a minute",
-                code="rate_limit_exceeded",
-                headers={"retry-after": str(math.ceil(wait))},
-            )
+        self._check_rate(self.rates, client)
         if self.under_way >= self.settings.most_requests:
             raise ApiError(
                 503, f"{self.under_way} requests are under way already", code="overloaded", headers={"retry-after": "1"}
@@ -152,8 +161,8 @@ class Rates:
         return wait
 
 
-def _for_anyone(path: str) -> bool:
-    return path in OPEN or (path.startswith("/studio/") and not path.startswith("/studio/api/"))
+def _for_anyone(path: str, listed: Sequence[str]) -> bool:
+    return path in listed or (path.startswith("/studio/") and not path.startswith("/studio/api/"))
 
 
 def _with_headers(send: Send, origin: str) -> Send:

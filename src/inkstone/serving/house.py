@@ -12,11 +12,14 @@ from inkstone.inference.engine_thread import EngineThread
 from inkstone.inference.other_engine import OtherEngine
 from inkstone.models.base import LanguageModel
 from inkstone.serving.api_errors import ApiError
+from inkstone.serving.bounded_pool import BoundedPool
 from inkstone.serving.metrics import Metrics
 from inkstone.serving.settings import ServingError, ServingSettings
 from inkstone.tasks.predict import Predictor
 from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.tokens.tokenizer import Tokenizer
+
+SCORING_THREADS = 2  # so that a long text does not hold up short ones
 
 
 @dataclass
@@ -90,6 +93,9 @@ class House:
         self.settings = settings
         self.metrics = Metrics()
         self.metrics.watch(self)
+        self.scoring = BoundedPool(
+            "scores of tokens", threads=SCORING_THREADS, most=settings.most_scorings, seconds=settings.request_seconds
+        )
         self.models: dict[str, Served] = {}
         self.closing = False  # the server was told to stop
         for model in models:
@@ -135,6 +141,7 @@ class House:
 
     def close(self, finish: bool = True) -> None:
         """Stop all models."""
+        self.scoring.close()
         for model in self:
             model.close(finish)
 

@@ -33,6 +33,8 @@ class ServingSettings:
     longest_recording: float = 3600.0
     most_prompt_tokens: int = 32_768
     most_new_tokens: int = 4096
+    most_scored_tokens: int = 65_536  # of all texts of a request whose tokens are to be scored
+    most_scorings: int = 16  # requests for scores or attention that are under way or wait
     request_seconds: float = 600.0
     receive_seconds: float = 30.0  # for a client to send its request
     most_requests: int = 64  # that are under way at once
@@ -52,7 +54,7 @@ class ServingSettings:
         """Refuse what cannot hold, and what would leave the server open without a word."""
         for name in (
             "largest_request", "largest_recording", "longest_recording", "most_prompt_tokens", "most_new_tokens",
-            "request_seconds", "receive_seconds", "most_requests", "shutdown_seconds", "slots",
+            "most_scored_tokens", "most_scorings", "request_seconds", "receive_seconds", "most_requests", "shutdown_seconds", "slots",
             "longest_queue",
         ):  # fmt: skip
             if getattr(self, name) <= 0:

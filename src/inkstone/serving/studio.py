@@ -1,11 +1,10 @@
 """What the studio keeps beyond the models that are served: its folder, its trainings, and what it has found out of texts and this machine."""
 
-import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 
 from inkstone.environment import pick_device
 from inkstone.errors import InkstoneError
+from inkstone.serving.bounded_pool import BoundedPool
 from inkstone.serving.house import Served
 from inkstone.serving.learning_from_marks import LEAST, LEAST_QUESTIONS, lesson_of
 from inkstone.serving.marks import Mark, learnable
@@ -26,6 +26,7 @@ from inkstone.training.preview import checked_recipe, preview
 
 RUNS = Path("runs")  # where models have no folder of their own here
 MOST_REMEMBERED = 32  # texts whose facts are kept
+MOST_LOOKS = 8  # at texts, that are under way or wait
 HELD_OUT = 0.05  # of a text that is not trained on, about
 # What a page may choose; all else is the planner's or the server's. No setting of these names a file.
 SETTINGS = {
@@ -41,7 +42,9 @@ class Studio:
     def __init__(self, folder: Path | str, settings: ServingSettings):
         self.folder = StudioFolder(folder)
         self.jobs = TrainingJobs(self.folder, settings.shutdown_seconds)
-        self.looking = ThreadPoolExecutor(1, thread_name_prefix="texts")  # apart from what must not wait for minutes
+        self.looking = BoundedPool(
+            "facts of texts", threads=1, most=MOST_LOOKS, seconds=settings.request_seconds
+        )  # apart from what must not wait for minutes
         self.measuring = threading.Lock()
         self.known: OrderedDict[tuple[str, str | None], dict[str, Any]] = OrderedDict()
         self.machine: Machine | None = None
@@ -57,9 +60,10 @@ class Studio:
     async def facts_of_text(self, number: str, run: str | None = None) -> dict[str, Any]:
         """What is in a text, its tokens by the tokenizer of a run if one is named; one text is looked at at a time.
 
-        Raises StudioError, InkstoneError.
+        Raises StudioError, InkstoneError, ApiError where too many ask.
         """
-        return await asyncio.get_running_loop().run_in_executor(self.looking, self._facts, number, run)
+        (facts,) = await self.looking.run([partial(self._facts, number, run)])
+        return facts
 
     def _facts(self, number: str, run: str | None) -> dict[str, Any]:
         noted, path = self.folder.text(number)
@@ -112,7 +116,7 @@ class Studio:
 
     def close(self) -> None:
         """Let what trains save its state and end."""
-        self.looking.shutdown(wait=False, cancel_futures=True)
+        self.looking.close()
         self.jobs.close()
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -15,6 +17,7 @@ from inkstone.serving.answer_responses import JsonAnswer, documented
 from inkstone.serving.api_errors import ApiError
 from inkstone.serving.house import House, Served, ServedLanguage, ServedTask
 from inkstone.serving.requests import Part, Text
+from inkstone.serving.streaming import answered
 from inkstone.serving.written import finite
 from inkstone.tokens.tokenizer import Tokenizer
 
@@ -23,6 +26,7 @@ MOST_WEIGHTS = 4_000_000  # of attention in one answer, two bytes each
 FULL = 65535  # the weight 1 as it is sent
 WRITES = ("translation", "summary")  # what the answer of a task that writes calls its text
 
+T = TypeVar("T")
 router = APIRouter(prefix="/studio/api", tags=["studio"], default_response_class=JsonAnswer)
 
 
@@ -52,7 +56,7 @@ async def probabilities(asked: OfText, request: Request) -> dict[str, Any]:
     """Each token of a text: how likely it was, how undecided the model, and what else it could have been."""
     house: House = request.app.state.house
     served = house.language(asked.model)
-    return {"model": served.name, "tokens": await asyncio.to_thread(_weighed, served, asked.text)}
+    return {"model": served.name, "tokens": await _aside(request, partial(_weighed, served, asked.text))}
 
 
 @router.post("/attention", responses=documented())
@@ -61,10 +65,18 @@ async def attention(asked: OfTexts, request: Request) -> dict[str, Any]:
     house: House = request.app.state.house
     served = house.find(asked.model)
     if isinstance(served, ServedTask):
-        work = asyncio.get_running_loop().run_in_executor(served.thread, _of_task, served, asked)
+        loop = asyncio.get_running_loop()
+        maps = await loop.run_in_executor(served.thread, _of_task, served, asked)
     else:
-        work = asyncio.to_thread(_of_language, served, asked)
-    return {"model": served.name, "maps": await work}
+        maps = await _aside(request, partial(_of_language, served, asked))
+    return {"model": served.name, "maps": maps}
+
+
+async def _aside(request: Request, job: Callable[[], T]) -> T:
+    """What a job comes to, done where scores are; it is not begun once the client is gone."""
+    house: House = request.app.state.house
+    (found,) = await answered(request, house.scoring.run([job]))
+    return found
 
 
 def described(model: Served) -> dict[str, Any]:
