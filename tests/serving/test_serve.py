@@ -178,3 +178,41 @@ def test_several_processes_serve_one_port_and_one_that_dies_is_begun_anew(comman
     process.communicate(timeout=120)
     assert process.returncode == 0
     assert not any(psutil.pid_exists(pid) for pid in first)
+
+
+def total(address: str, name: str, **labels: str) -> float:
+    """The sum of a metric over all samples with these labels."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    with httpx.Client() as fresh:  # a connection of its own, which any of the processes may take
+        told = fresh.get(f"{address}/metrics", timeout=60).raise_for_status().text
+    samples = (each for family in text_string_to_metric_families(told) for each in family.samples)
+    return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
+
+
+@posix
+@pytest.mark.slow
+def test_the_counts_of_all_processes_are_one(command):
+    import psutil
+
+    process, address = command("--workers", "2")
+    asked = {"model": "ink", "prompt": "the ink", "max_tokens": 4, "temperature": 0}
+    written = 0
+    for _ in range(12):
+        written += httpx.post(f"{address}/v1/completions", json=asked, timeout=60).json()["usage"]["completion_tokens"]
+    path = {"path": "/v1/completions"}
+    for _ in range(8):
+        assert total(address, "inkstone_requests_total", **path) == 12
+        assert total(address, "inkstone_request_seconds_count", **path) == 12
+        assert total(address, "inkstone_written_tokens_total") == written
+        assert total(address, "inkstone_slots") == 16  # eight of each
+    children = psutil.Process(process.pid).children()
+    serving = [each for each in children if any("spawn_main" in word for word in each.cmdline())]
+    os.kill(serving[0].pid, signal.SIGKILL)
+    for _ in range(600):
+        with contextlib.suppress(httpx.HTTPError):  # a connection that the one that died had taken
+            if total(address, "inkstone_slots") == 16:
+                break
+        time.sleep(0.1)
+    assert total(address, "inkstone_requests_total", **path) == 12
+    assert total(address, "inkstone_written_tokens_total") == written

@@ -22,9 +22,14 @@ async def ready(request: Request) -> JSONResponse:
 
 
 @router.get(
-    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        503: {"description": "The other processes behind the port do not answer"},
+    },
 )
 async def metrics(request: Request) -> Response:
-    """What was counted, as Prometheus reads it."""
-    text = request.app.state.house.metrics.text()
+    """What was counted by all processes behind the port, as Prometheus reads it."""
+    text = await request.app.state.house.metrics.text()
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

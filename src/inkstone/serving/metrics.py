@@ -1,15 +1,20 @@
 """What a server counts, in the form that Prometheus reads."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from inkstone.errors import MissingExtraError
+from inkstone.serving.api_errors import ApiError
+from inkstone.serving.metrics_together import as_text
 
 if TYPE_CHECKING:
     from inkstone.serving.house import House
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+MOST_SECONDS = 5.0  # that other processes have to tell what they counted
 # Facts of an engine: name there, name here, whether it only grows, words
 ENGINE = (
     ("slots", "slots", False, "Texts that can be written at once"),
@@ -37,6 +42,9 @@ class Metrics:
         except ImportError:
             raise MissingExtraError("prometheus-client", "serve", "the server") from None
         self.registry = CollectorRegistry()
+        self.others: Callable[[], Future[bytes]] | None = (
+            None  # asks for the counts of all processes, where there are several
+        )
 
         def named(kind: Any, name: str, words: str, labels: tuple[str, ...], **more: Any) -> Any:
             return kind(f"inkstone_{name}", words, labels, registry=self.registry, **more)
@@ -52,11 +60,20 @@ class Metrics:
         """Show the facts of the engines as well, as they are when somebody looks."""
         self.registry.register(_Engines(house))  # type: ignore[arg-type]
 
-    def text(self) -> bytes:
-        """All of it, as it is read."""
-        from prometheus_client import generate_latest
+    def families(self) -> list[Any]:
+        """All of it, as it is now in this process."""
+        return list(self.registry.collect())
 
-        return generate_latest(self.registry)
+    async def text(self) -> bytes:
+        """All of it as it is read, of all processes behind the port. Raises ApiError where they cannot be asked."""
+        if self.others is None:
+            return as_text(self.families())
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(self.others()), MOST_SECONDS)
+        except TimeoutError:
+            raise ApiError(
+                503, "the other processes do not say what they have counted", headers={"retry-after": "1"}
+            ) from None
 
 
 class _Engines:

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inkstone.errors import MissingExtraError, nearest
 from inkstone.serving.settings import ServingError, ServingSettings, read_keys
+
+if TYPE_CHECKING:
+    from inkstone.serving.house import House
 
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
@@ -55,9 +58,9 @@ def serve_here(
     runs: Sequence[str | Path],
     settings: ServingSettings,
     bound: socket.socket,
-    ready: Callable[[list[str]], None] = lambda names: None,
+    ready: Callable[["House"], None] = lambda house: None,
 ) -> dict[str, Any]:
-    """Serve in this process; `ready` is told the names of the models once they are open."""
+    """Serve in this process; `ready` is told of the models once they are open."""
     from inkstone.serving.app import build
     from inkstone.serving.opening import open_served
     from inkstone.serving.server import Listening
@@ -67,7 +70,7 @@ def serve_here(
     listening = Listening(build(models, settings), bound, settings)
     address = address_of(settings)
     names = [model.name for model in models]
-    ready(names)
+    ready(listening.app.state.house)
     print(f"{', '.join(names)} at {address}/v1; the studio: {address}/", file=sys.stderr, flush=True)
     listening.run()
     return {"address": address, "models": names, "requests": listening.server.server_state.total_requests}

@@ -83,6 +83,7 @@ def listen(models: Sequence[Served], settings: ServingSettings) -> Listening:
 
 def bound_socket(settings: ServingSettings) -> socket.socket:
     """A socket at the address of the settings. Raises ServingError where it is taken or is no address of this machine."""
+    bound = None
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         bound = socket.socket(found[0], found[1])
@@ -90,6 +91,8 @@ def bound_socket(settings: ServingSettings) -> socket.socket:
         bound.bind(found[4])
         bound.listen(1)  # a port that another program listens at is told here, not later
     except OSError as error:
+        if bound is not None:
+            bound.close()
         raise ServingError(
             f"{settings.host}:{settings.port} cannot be listened on ({error.strerror or error}); choose another --port or --host"
         ) from None
