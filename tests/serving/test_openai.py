@@ -159,6 +159,14 @@ def test_a_conversation_is_answered_as_by_chat(server, client):
         messages.append({"role": "assistant", "content": said.message.content})
 
 
+def test_two_names_of_one_bound_may_agree_but_not_contradict(client):
+    asked = {"model": "tiny", "messages": HELLO, "temperature": 0, "max_tokens": 5}
+    same = client.chat.completions.create(**asked, max_completion_tokens=5)
+    assert same.usage.completion_tokens == client.chat.completions.create(**asked).usage.completion_tokens <= 5
+    with pytest.raises(openai.BadRequestError, match="max_tokens = 5 and max_completion_tokens = 3 are two names"):
+        client.chat.completions.create(**asked, max_completion_tokens=3)
+
+
 def test_bytes_and_log_probabilities_of_a_conversation(client):
     told = client.chat.completions.create(
         model="tiny", messages=HELLO, max_tokens=8, logprobs=True, top_logprobs=2, temperature=1.2, seed=1

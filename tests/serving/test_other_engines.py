@@ -3,8 +3,9 @@
 import pytest
 
 from inkstone.cli import main
+from inkstone.hub import ctranslate2_folder, gguf_file
 from inkstone.serving.opening import open_served
-from inkstone.serving.settings import ServingError, ServingSettings
+from inkstone.serving.settings import ENGINE_DTYPES, ServingError, ServingSettings
 
 from .servers import served
 
@@ -54,6 +55,13 @@ def test_what_the_engine_cannot_do_is_refused_in_words(other):
     if name == "ctranslate2":
         with pytest.raises(openai.BadRequestError, match="has no logit_bias"):
             asking.completions.create(model="tiny", prompt="ink", logit_bias={"5": 3})
+        with pytest.raises(openai.BadRequestError, match="has no seed for texts that are drawn"):
+            asking.completions.create(model="tiny", prompt="ink", seed=3)
+        asking.completions.create(model="tiny", prompt="ink", seed=3, temperature=0)
+        asking.completions.create(model="tiny", prompt="ink", max_tokens=3)  # drawn, by no seed
+    else:
+        drawn = [asking.completions.create(model="tiny", prompt="ink", seed=3, max_tokens=6) for _ in range(2)]
+        assert drawn[0].choices[0].text == drawn[1].choices[0].text
 
 
 def test_metrics_tell_of_it(other):
@@ -69,6 +77,14 @@ def test_an_engine_that_there_is_not_and_a_type_without_an_engine_are_refused():
         ServingSettings(engine="lama.cpp")
     with pytest.raises(ServingError, match="name that by --engine"):
         ServingSettings(engine_dtype="q8_0")
+
+
+def test_a_type_that_an_engine_has_not_is_refused_before_anything_is_opened(capsys):
+    for engine, dtype in (("llama.cpp", "int8"), ("ctranslate2", "q8_0"), ("vllm", "int3")):
+        assert main(["serve", "no-such-run", "--engine", engine, "--engine-dtype", dtype]) == 2
+        assert f"engine_dtype = '{dtype}', but the engine {engine} keeps weights as" in capsys.readouterr().err
+    assert ENGINE_DTYPES["llama.cpp"] == gguf_file.DTYPES
+    assert ENGINE_DTYPES["ctranslate2"] == ctranslate2_folder.DTYPES
 
 
 def test_the_command_says_what_is_wrong_in_one_line(decoder_folder, capsys, monkeypatch, tmp_path):

@@ -45,6 +45,7 @@ class CTranslate2:
         "constraint": "answers of a given form",
         "bias": "logit_bias",
         "alternatives": "the likeliest tokens beside each",
+        "seed": "seed for texts that are drawn",  # its threads draw each from a source that is seeded once
         "min_p": "min_p",
         "presence_penalty": "presence_penalty",
         "frequency_penalty": "frequency_penalty",

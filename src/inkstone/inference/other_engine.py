@@ -212,6 +212,8 @@ def asked_of(
         if name in cannot and value == DEFAULTS[name]:
             wanted[name] = NEUTRAL[name]
     refused = [name for name, value in wanted.items() if name in cannot and value != NEUTRAL[name]]
+    if request.seeded and s.temperature and "seed" in cannot:
+        refused.append("seed")
     refused += [name for name in ("constraint", "bias", "alternatives") if name in cannot and getattr(request, name)]
     if refused:
         raise SamplingError(

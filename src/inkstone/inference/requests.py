@@ -38,6 +38,7 @@ class Request:
     constraint: Constraint | None = None
     bias: Mapping[int, float] = field(default_factory=dict)  # added to log-probabilities before anything is drawn
     alternatives: int = 0  # so many of the likeliest tokens are told beside each
+    seeded: bool = False  # the seed was asked for, and did not come about by chance
     client: str = ""  # whose turn it is, where several ask for more than there is room for
 
 

@@ -54,6 +54,7 @@ def texts_to_write(
                 constraint=constraint,
                 bias=bias,
                 alternatives=alternatives,
+                seeded=asked.seed is not None,
                 client=client,
             )
             for sample in range(n)

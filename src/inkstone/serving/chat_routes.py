@@ -55,7 +55,7 @@ class ChatCompletions:
             self.model,
             settings,
             [self.prompt],
-            max_tokens=asked.max_completion_tokens if asked.max_tokens is None else asked.max_tokens,
+            max_tokens=_most_tokens(asked),
             param="messages",
             ends=self.template.ends,
             constraint=constraint,
@@ -132,3 +132,15 @@ class ChatCompletions:
 
     def _usage(self) -> dict[str, Any]:
         return usage(len(self.prompt), self.written)
+
+
+def _most_tokens(asked: ChatRequest) -> int | None:
+    """Under its old name or its new one. Raises ApiError where both are given and differ."""
+    old, new = asked.max_tokens, asked.max_completion_tokens
+    if old is not None and new is not None and old != new:
+        raise ApiError(
+            400,
+            f"max_tokens = {old} and max_completion_tokens = {new} are two names of one bound; give one of them",
+            param="max_tokens",
+        )
+    return new if old is None else old

@@ -9,7 +9,13 @@ from inkstone.errors import InkstoneError, nearest
 KEYS_VARIABLE = "INKSTONE_API_KEYS"
 SHORTEST_KEY = 8  # characters; shorter ones are guessed
 OWN_ENGINE = "inkstone"
-ENGINES = (OWN_ENGINE, "llama.cpp", "ctranslate2", "vllm")
+FLOATS = ("float32", "float16", "bfloat16")
+ENGINE_DTYPES = {  # how each engine of others keeps weights
+    "llama.cpp": (*FLOATS, "q8_0", "q4_0"),
+    "ctranslate2": (*FLOATS, "int8"),
+    "vllm": ("auto", *FLOATS),
+}
+ENGINES = (OWN_ENGINE, *ENGINE_DTYPES)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MEGABYTE = 1 << 20
 
@@ -63,6 +69,10 @@ class ServingSettings:
             raise ServingError(f"there is no engine {self.engine!r}; {nearest(self.engine, ENGINES)}")
         if self.engine_dtype is not None and self.engine == OWN_ENGINE:
             raise ServingError(f"engine_dtype = {self.engine_dtype!r} is of another engine; name that by --engine too")
+        if self.engine_dtype is not None and self.engine_dtype not in (known := ENGINE_DTYPES[self.engine]):
+            raise ServingError(
+                f"engine_dtype = {self.engine_dtype!r}, but the engine {self.engine} keeps weights as {', '.join(known)}"
+            )
         if self.engine != OWN_ENGINE and (self.precision != "auto" or self.compile):
             raise ServingError(f"precision and compile are of our own engine; {self.engine} has engine_dtype")
         if not 0 <= self.port < 65536:
