@@ -37,6 +37,8 @@ def test_the_packages_of_the_extra_are_named(monkeypatch):
         (["--slots", "0"], "slots"),
         (["--workers", "0"], "workers"),
         (["--port", "99999"], "port"),
+        (["--studio", "no-such-place/runs"], "to make it in"),
+        (["--studio", __file__], "is a file"),
         (["--host", "192.0.2.77", "--open"], "cannot be listened on"),
     ],
 )

@@ -47,6 +47,29 @@ def test_runs_are_found_by_name_and_by_nothing_else(folder, tmp_path):
         assert raised.value.status == 404
 
 
+def test_a_folder_that_is_named_is_ours_or_new_on_purpose(tmp_path):
+    for wrong, words in (
+        (tmp_path / "no" / "runs", "no folder .*no to make it in"),
+        (tmp_path / "letters", "holds 'a.txt' and other things, but no run"),
+        (tmp_path / "letters" / "a.txt", "is a file"),
+    ):
+        (tmp_path / "letters").mkdir(exist_ok=True)
+        for name in ("a.txt", "b.txt"):
+            (tmp_path / "letters" / name).write_text("ink", encoding="utf-8")
+        with pytest.raises(StudioError, match=words):
+            StudioFolder.named(wrong)
+    assert not StudioFolder.named(tmp_path / "new").root.exists()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / ".hidden").touch()
+    StudioFolder.named(tmp_path / "empty")
+    Run.create(tmp_path / "letters" / "mine", Recipe())
+    StudioFolder.named(tmp_path / "letters")
+    kept = StudioFolder(tmp_path / "kept")
+    sent(kept, "a.txt", b"ink on stone")
+    (kept.root / "notes.txt").touch()
+    StudioFolder.named(kept.root)
+
+
 @pytest.mark.parametrize(
     ("wanted", "name"),
     [("../../x", "x"), ("红楼梦", "红楼梦"), ("..", "run"), ("", "run"), ("a b/c", "a-b-c"), (".a", "a")],

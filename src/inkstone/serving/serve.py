@@ -28,8 +28,8 @@ def serve(
 
     >>> inkstone.serve(["runs/mine"], port=8000)  # doctest: +SKIP
 
-    Raises ServingError for settings that cannot hold and a port that is taken, RunError for what is no model, MissingExtraError
-    without the packages of `inkstone[serve]`.
+    Raises ServingError for settings that cannot hold and a port that is taken, StudioError for a folder that is none of a studio,
+    RunError for what is no model, MissingExtraError without the packages of `inkstone[serve]`.
     """
     require_packages()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
@@ -43,7 +43,13 @@ def serve(
         settings[name] = tuple(settings.get(name, ()))
     chosen = ServingSettings(**{**settings, "keys": read_keys(keys)})
     from inkstone.serving.server import bound_socket
+    from inkstone.serving.studio_folder import StudioFolder
 
+    if chosen.studio is not None and not StudioFolder.named(chosen.studio).root.exists():
+        print(
+            f"inkstone: the studio's folder {chosen.studio} is new; it is made when something is kept there",
+            file=sys.stderr,
+        )
     bound = bound_socket(chosen)
     chosen = replace(chosen, port=bound.getsockname()[1])
     with bound:

@@ -61,6 +61,29 @@ class StudioFolder:
         self.largest_text = largest_text
         self.feedback = FeedbackStore(self.root / FILE)
 
+    @classmethod
+    def named(cls, root: Path | str) -> "StudioFolder":
+        """The folder that a person has named, which may be new, but not by mistake.
+
+        Raises StudioError for what is no folder, one whose parent does not exist, and one that holds other things and nothing of ours.
+        """
+        folder = cls(root)
+        if not folder.root.exists():
+            if not folder.root.parent.is_dir():
+                raise StudioError(
+                    f"studio = {str(root)!r}: there is no folder {folder.root.parent} to make it in; name one of runs, or make that first"
+                )
+            return folder
+        if not folder.root.is_dir():
+            raise StudioError(f"studio = {str(root)!r} is a file; name the folder of your runs, or a new one")
+        others = sorted(path.name for path in folder.root.iterdir() if not path.name.startswith("."))
+        if others and not folder.texts.parent.is_dir() and not folder.feedback.path.exists() and not folder.runs():
+            raise StudioError(
+                f"studio = {str(root)!r} holds {others[0]!r}{' and other things' * (len(others) > 1)}, but no run, text or mark; "
+                "name the folder of your runs, an empty one, or a new one"
+            )
+        return folder
+
     @property
     def texts(self) -> Path:
         """Where texts lie."""
