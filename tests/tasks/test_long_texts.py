@@ -1,6 +1,8 @@
 """Texts longer than the context, read in windows whose answers are joined."""
 
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,12 +98,32 @@ def test_other_words_and_other_tasks_are_refused():
     tagging.read_long("cut")
 
 
-def test_the_command_reads_long_texts_to_the_end(tmp_path, capsys):
+def write_run(folder: Path) -> None:
+    """A run that was tuned to classify."""
     from inkstone.hub.headed_layout import save_headed
 
     task = Classify()
     task.learn([Labelled("1", "a", None, ("good",)), Labelled("2", "b", None, ("bad",))])
-    save_headed(predictor(task).model, tmp_path / "run", {"name": "classify", "context": CONTEXT, **task.to_dict()})
+    save_headed(predictor(task).model, folder, {"name": "classify", "context": CONTEXT, **task.to_dict()})
+
+
+def test_the_name_of_a_file_stands_for_what_is_in_it(tmp_path, capsys):
+    write_run(tmp_path / "run")
+    letter = tmp_path / "letter.txt"
+    letter.write_text("ink on stone\n\nink on paper\n", encoding="utf-8")
+    for words in ([str(letter), "ink"], ["ink", "--file", str(letter)]):
+        assert main(["predict", str(tmp_path / "run"), *words, "--json"]) == 0
+        told = capsys.readouterr()
+        assert [each["input"] for each in json.loads(told.out)["answers"]] == ["ink", "ink on stone", "ink on paper"]
+        assert (f"{letter} is a file" in told.err) == (words[0] == str(letter))
+    assert main(["predict", str(tmp_path / "run"), "letter.txt", str(tmp_path), "a" * 5000, "--json"]) == 0
+    told = capsys.readouterr()
+    assert [each["input"] for each in json.loads(told.out)["answers"]] == ["letter.txt", str(tmp_path), "a" * 5000]
+    assert "is a file" not in told.err
+
+
+def test_the_command_reads_long_texts_to_the_end(tmp_path, capsys):
+    write_run(tmp_path / "run")
     assert main(["predict", str(tmp_path / "run"), LONG]) == 0
     told = capsys.readouterr()
     assert "the end was left out" in told.err and "--long split" in told.err

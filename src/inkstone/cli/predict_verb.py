@@ -1,14 +1,18 @@
 """`inkstone predict RUN [INPUT...]`: what a tuned model says to texts."""
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     parser.add_argument("run", metavar="RUN", help="a run or a checkpoint tuned for a task")
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="texts; none: lines of standard input")
+    parser.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="texts, or files as by --file; none: lines of standard input"
+    )
     parser.add_argument("--file", dest="files", action="append", default=[], metavar="FILE", help="lines or records")
     parser.add_argument(
         "--out",
@@ -46,15 +50,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from inkstone.tasks.predict import predict
     from inkstone.tasks.tag_conllu import conllu_of
 
-    inputs = options.inputs
-    if not inputs and not options.files:
+    texts, named = parted(options.inputs, options.run)
+    inputs, files = texts, options.files + named
+    if not inputs and not files:
         inputs = [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
         if not inputs:
             print("inkstone: no input: give texts, --file FILE, or lines of standard input", file=sys.stderr)
     answers = predict(
         options.run,
         inputs,
-        files=options.files,
+        files=files,
         context=options.context,
         to=options.to,
         language=options.language,
@@ -80,6 +85,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             else "\n".join(map(as_text, answers))
         )
     return {"run": options.run, "answers": answers}
+
+
+def parted(inputs: Sequence[str], run: str) -> tuple[list[str], list[str]]:
+    """Texts, and names of files that are there: nobody means the name. Of a run that hears, all are recordings, which it opens itself."""
+    from inkstone.hub.download import local_folder
+    from inkstone.hub.folder import read_config
+    from inkstone.hub.whisper import is_whisper
+
+    files = [each for each in inputs if os.path.isfile(each)]
+    config = read_config(local_folder(run)) if files else {}
+    if not files or is_whisper(config) or (config.get("task") or {}).get("name") == "transcribe":
+        return list(inputs), []
+    for file in files:
+        print(f"inkstone: {file} is a file: what is in it is asked about, as by --file {file}", file=sys.stderr)
+    return [each for each in inputs if each not in files], files
 
 
 def told(predicate: dict[str, Any]) -> str:
