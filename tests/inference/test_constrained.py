@@ -48,6 +48,7 @@ class RandomModel:
 
     def __init__(self, tokenizer: Tokenizer, seed: int = 0, scale: float = 2.0):
         self.tokenizer, self.seed, self.scale = tokenizer, seed, scale
+        self.steps = 0
 
     def start(self, batch: int) -> History:
         return History([()] * batch)
@@ -58,6 +59,7 @@ class RandomModel:
 
     def step(self, ids, state: History, last=False):
         assert last or ids.shape[1] == 1
+        self.steps += 1
         rows = [(*before, *now) for before, now in zip(state.rows, ids.tolist(), strict=True)]
         return torch.stack([self.after(row) for row in rows])[:, None], History(rows)
 
@@ -274,10 +276,12 @@ def test_filters_choose_among_what_is_allowed():
     model = RandomModel(tokenizer_of("word"))
     for one in generate(model, "", choices=CHOICES, samples=6, top_k=1, repetition_penalty=1.5, top_p=0.2):
         assert one.text in CHOICES
-        read = (model.tokenizer.end,)
-        for token, told in zip(one.ids, one.log_probabilities, strict=True):  # of the model itself
-            assert told == pytest.approx(float(model.after(read)[token]), abs=1e-5)
+        read, form = (model.tokenizer.end,), Constraint.choices(CHOICES).begin(model.tokenizer)
+        for token, told in zip(one.ids, one.log_probabilities, strict=True):  # of the model itself, where it is asked
+            expected = float(model.after(read)[token]) if form.forced() is None else 0.0
+            assert told == pytest.approx(expected, abs=1e-5)
             read += (token,)
+            form.take(token)
 
 
 def ngram() -> NGram:

@@ -127,7 +127,7 @@ def test_closing_at_once_tells_those_who_wait(threads):
 def test_a_fault_of_the_engine_itself_is_survived(threads, monkeypatch):
     engine = threads()
     with monkeypatch.context() as patch:
-        patch.setattr(engine.engine, "_draw", lambda scores: 1 / 0)
+        patch.setattr(engine.engine, "_draw", lambda rows, scores: 1 / 0)
         waiter = Waiter()
         engine.submit(Request((0,), GREEDY), waiter)
         assert "ZeroDivisionError" in str(waiter.last().error)

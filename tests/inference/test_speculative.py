@@ -280,6 +280,9 @@ class OnlyLetters:
     def allowed(self) -> np.ndarray:
         return np.isin(np.arange(self.size), self.letters)
 
+    def forced(self) -> int | None:
+        return self.letters[0] if len(self.letters) == 1 else None
+
 
 def test_texts_of_a_form_are_distributed_as_without_a_draft_that_does_not_know_it():
     model, draws = Markov.random(LETTERS, seed=0), 3000

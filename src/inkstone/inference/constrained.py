@@ -7,7 +7,8 @@ llguidance says before each token which tokens can go on; all others get −∞,
     q(token) ∝ p(token | text before) for an allowed token, else 0
 
 The end token is allowed where the text is complete, and only there. Where a text can go on in one way only, it does so in the
-tokens in which the tokenizer spells it; elsewhere every token that fits is allowed. Renormalised token by token, q is not p given the form: it
+tokens in which the tokenizer spells it; elsewhere every token that fits is allowed. A token that is forced so has q = 1: it is taken without
+asking the model, which reads a run of them in one step (jump-ahead). Renormalised token by token, q is not p given the form: it
 does not look ahead to how likely the rest will be. Beam search adds up p itself, and so finds the likeliest text of the form.
 """
 
@@ -152,6 +153,7 @@ class Followed:
         self.constraint, self.matcher, self.tokenizer, self.ends = constraint, matcher, tokenizer, ends
         barred = (tokenizer.special_ids | ends) - constraint.special  # no part of a text
         self.barred = np.array(sorted(barred), dtype=np.int64)
+        self._can: np.ndarray | None = None  # what may come next, once it is known
 
     def copy(self) -> "Followed":
         """The same text, that can go on otherwise."""
@@ -167,6 +169,8 @@ class Followed:
 
         Raises ConstraintError where none may, since the vocabulary cannot spell what must come, or too much must be kept in mind.
         """
+        if self._can is not None:
+            return self._can
         bias = np.frombuffer(self.matcher.compute_logit_bias(), dtype=np.uint8)
         can = np.zeros(self.tokenizer.vocab_size, dtype=bool)
         can[: len(bias)] = bias[: len(can)] != 0
@@ -180,12 +184,19 @@ class Followed:
                 else "; the vocabulary cannot spell what must come next"
             )
             raise ConstraintError(f"{self.constraint.name} cannot be kept to{told}")
+        self._can = can
         return can
+
+    def forced(self) -> int | None:
+        """The token that must come next; None where several may. Raises ConstraintError as `allowed`."""
+        can = np.flatnonzero(self.allowed())
+        return int(can[0]) if len(can) == 1 else None
 
     def take(self, token: int) -> None:
         """Read the next token. Raises ConstraintError for one that is not allowed."""
         if token in self.ends and self.complete:
             return
+        self._can = None
         if not self.matcher.consume_token(token):
             raise ConstraintError(
                 f"{self.constraint.name} does not allow the token {self.tokenizer.token_text(token)!r} here"

@@ -1,6 +1,6 @@
 """One continuation on its way: its tokens, the text that is certain so far, and why it ended."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,7 +34,7 @@ class Generated:
 
     text: str
     ids: tuple[int, ...]
-    log_probabilities: tuple[float, ...]  # of each token in nats under the model itself, before any filter
+    log_probabilities: tuple[float, ...]  # in nats under the model itself, before any filter; 0 of what a form forces
     finish_reason: FinishReason
     seconds: float  # from the call, reading the prompt included
     speculated: Speculated | None = None  # where a draft helped
@@ -78,6 +78,8 @@ class Row:
         """Take one more token and give the text that is certain with it."""
         self.ids.append(number)
         if self.form is not None:
+            if self.form.forced() is not None:
+                log_probability = 0.0
             self.form.take(number)
         self.log_probabilities.append(log_probability)
         if number in ends:
@@ -92,6 +94,17 @@ class Row:
                 self.reason = "length"
                 new += self.gate.finish()
         self.given.append(new)
+        return new
+
+    def jump(self, ends: Collection[int], budget: int, uniform: Callable[[], float] | None = None) -> str:
+        """Take the tokens that the form forces from here on, and give the text that is certain with them.
+
+        Each uses up a random number (the row's, or what `uniform` gives), so that what is drawn later does not depend on jumps.
+        """
+        new = ""
+        while self.form is not None and self.reason is None and (number := self.form.forced()) is not None:
+            (uniform or self.random.random)()
+            new += self.push(number, 0.0, ends, budget)
         return new
 
     def generated(self, seconds: float, speculated: Speculated | None = None) -> Generated | None:

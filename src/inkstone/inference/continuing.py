@@ -2,17 +2,22 @@
 
 What `writing.py` is for an encoder-decoder: the same settings, and the same scores of what is written. Prompts of any lengths are
 written to side by side where always the likeliest token is taken; by beams one after another, since the beams are rows already.
+Where a form forces tokens of a text, they are read in one step with the token before them.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from inkstone.inference.beam_search import Hypothesis, beam_search, length_penalty, without_repeats
-from inkstone.inference.constrained import Constraint, constrained
+from inkstone.inference.constrained import Constraint, Followed, constrained
+from inkstone.inference.fast_decoder import for_generation
 from inkstone.inference.sampling import SamplingError
-from inkstone.inference.single_token import for_generation
+from inkstone.inference.slotted import ahead_at_most
 from inkstone.inference.slotted_decoder import SlottedDecoder
 from inkstone.models.decoder import Decoder
 
@@ -89,6 +94,34 @@ def _batches(places: Sequence[int]) -> list[list[int]]:
     return batches
 
 
+@dataclass
+class _Text:
+    """A text on its way: what it goes on with, and how much of that its slot has read."""
+
+    slot: int
+    prompt: Sequence[int]
+    limit: int
+    form: Followed | None
+    ids: list[int] = field(default_factory=list)
+    gains: list[float] = field(default_factory=list)
+    read: int = 0  # tokens of `ids`
+    over: bool = False
+
+    def take(self, token: int, gain: float, ends: Collection[int]) -> None:
+        """One more token, and those that the form then forces."""
+        forced = None if self.form is None else self.form.forced()
+        while True:
+            self.ids.append(token)
+            self.gains.append(gain if forced is None else 0.0)
+            self.over = token in ends or len(self.ids) == self.limit
+            if self.over or self.form is None:
+                return
+            self.form.take(token)
+            if (forced := self.form.forced()) is None:
+                return
+            token = forced
+
+
 @torch.inference_mode()
 def _greedy(
     model: Decoder,
@@ -100,28 +133,49 @@ def _greedy(
 ) -> list[tuple[list[int], list[float]]]:
     """The likeliest token each time, up to an end or the limit; of each prompt the ids and their log-probabilities."""
     slotted = SlottedDecoder(model, len(prompts), max(len(p) + limit for p, limit in zip(prompts, limits, strict=True)))
-    scores = torch.stack([slotted.read(row, prompt, 0) for row, prompt in enumerate(prompts)])
-    ids: list[list[int]] = [[] for _ in prompts]
-    gains: list[list[float]] = [[] for _ in prompts]
-    going = list(range(len(prompts)))
-    forms = None if constraint is None else [constraint.begin(model.tokenizer, ends) for _ in prompts]
+    begun = None if constraint is None else constraint.begin(model.tokenizer, ends)
+    texts = [
+        _Text(slot, prompt, limit, None if begun is None else begun.copy())
+        for slot, (prompt, limit) in enumerate(zip(prompts, limits, strict=True))
+    ]
+    due, scores = texts, torch.stack([slotted.read(text.slot, text.prompt, 0) for text in texts])
     while True:
         scores = scores.float()
         if no_repeat_ngram:
-            scores = without_repeats(
-                scores, torch.tensor([ids[row] for row in going], dtype=torch.long), no_repeat_ngram
-            )
-        if forms is not None:
-            scores = constrained(scores, [forms[row] for row in going])
+            alike = begun is None  # else their lengths differ
+            each = [[text.ids for text in due]] if alike else [[text.ids] for text in due]
+            read = [torch.tensor(ids, dtype=torch.long) for ids in each]
+            parts = zip(scores.split(len(due) if alike else 1), read, strict=True)
+            scores = torch.cat([without_repeats(*part, no_repeat_ngram) for part in parts])
+        if forms := [text.form for text in due if text.form is not None]:
+            scores = constrained(scores, forms)
         best = scores.max(-1)
-        for row, token, gain in zip(going, best.indices.tolist(), best.values.tolist(), strict=True):
-            ids[row].append(token)
-            gains[row].append(gain)
-        going = [row for row in going if ids[row][-1] not in ends and len(ids[row]) < limits[row]]
+        for text, token, gain in zip(due, best.indices.tolist(), best.values.tolist(), strict=True):
+            text.take(token, gain, ends)
+        going = [text for text in texts if not text.over]
         if not going:
-            return list(zip(ids, gains, strict=True))
-        if forms is not None:
-            for row in going:
-                forms[row] = forms[row].then(ids[row][-1])
-        lengths = torch.tensor([len(prompts[row]) + len(ids[row]) - 1 for row in going])
-        scores = slotted.step(torch.tensor([ids[row][-1] for row in going]), torch.tensor(going), lengths)
+            return [(text.ids, text.gains) for text in texts]
+        due = []
+        while not due:
+            due, scores = _read_on(slotted, going)
+
+
+def _read_on(slotted: SlottedDecoder, texts: Sequence[_Text]) -> tuple[list[_Text], Float[Tensor, "b v"]]:
+    """Read the next tokens of each text in one step; the texts that are read to their end, and what follows there."""
+    most = ahead_at_most(len(texts), max(len(text.prompt) + len(text.ids) for text in texts))
+    ids: list[int] = []
+    slots: list[int] = []
+    lengths: list[int] = []
+    due: list[_Text] = []
+    last: list[int] = []
+    for text in texts:
+        unread = text.ids[text.read : text.read + most]
+        ids += unread
+        slots += [text.slot] * len(unread)
+        lengths += range(len(text.prompt) + text.read, len(text.prompt) + text.read + len(unread))
+        text.read += len(unread)
+        if text.read == len(text.ids):
+            due.append(text)
+            last.append(len(ids) - 1)
+    scores = slotted.step(torch.tensor(ids), torch.tensor(slots), torch.tensor(lengths))
+    return due, scores[last]

@@ -5,7 +5,7 @@ A turn of the engine is three things, and rows come and go between turns (contin
     admit   a slot for those whose turn it is, with what a slot already holds of their prompt (prefix cache)
     read    the next chunks of prompts, at most so many tokens, so that those who write wait little (chunked prefill;
             Agrawal et al. 2023)
-    write   one token for every text whose prompt has been read
+    write   one token for every text whose prompt has been read, and those that its form then forces, which are read together
 
 What one request suffers, a form that cannot be kept to or a listener that raises, ends that request alone.
 """
@@ -29,7 +29,7 @@ from inkstone.inference.generation import token_budget
 from inkstone.inference.requests import Busy, EngineError, Heard, Likely, Request, Writing
 from inkstone.inference.sampling import SamplingError
 from inkstone.inference.slots import SHORTEST_COPY, Slots
-from inkstone.inference.slotted import Slotted
+from inkstone.inference.slotted import Slotted, ahead_at_most
 
 T = TypeVar("T")
 
@@ -97,12 +97,12 @@ class Engine:
             self._leave(writing)
         self._admit()
         begun = self._read()
-        scores = [self._step()] if self.writing else []
+        due, *scores = self._step() if self.writing else ([],)
         scores += [torch.stack(list(begun.values()))] if begun else []
         self.reading = [writing for writing in self.reading if writing not in begun]
         self.writing += begun
-        if self.writing:
-            self._draw(torch.cat(scores))
+        if scores:
+            self._draw([*due, *begun], torch.cat(scores))
         return self.busy
 
     def forget(self) -> None:
@@ -217,24 +217,36 @@ class Engine:
         self.counts.tokens_reused += writing.shared - writing.read
         writing.read, writing.behind = writing.shared, None
 
-    def _step(self) -> Tensor:
-        """Log-probabilities after the last token of each text that writes, in the order of their slots."""
+    def _step(self) -> tuple[list[Writing], Tensor]:
+        """Read on in each text that writes, in the order of their slots; those that are read to their end, and what follows there."""
         self.writing.sort(key=lambda writing: writing.slot)
-        slots = np.array([writing.slot for writing in self.writing])
-        ids = np.array([writing.row.ids[-1] for writing in self.writing])
-        lengths = torch.from_numpy(self.slots.lengths[slots])
+        unread = [self._decided(writing) for writing in self.writing]
+        longest = max(int(self.slots.lengths[writing.slot]) + 1 for writing in self.writing)
+        most = ahead_at_most(len(unread), longest)
+        counts = [min(len(own), most) for own in unread]
+        ids = np.array([number for own, n in zip(unread, counts, strict=True) for number in own[:n]])
+        slots = np.repeat([writing.slot for writing in self.writing], counts)
+        ends = np.cumsum(counts)
+        lengths = self.slots.lengths[slots] + np.arange(len(ids)) - np.repeat(ends - counts, counts)
         try:
-            scores = self.model.step(torch.from_numpy(ids), torch.from_numpy(slots), lengths)
+            scores = self.model.step(*map(torch.from_numpy, (ids, slots, lengths)))
         except Exception as error:
             for writing in self.writing[:]:
                 self._fail(writing, error)
-            return torch.empty(0, self.model.tokenizer.vocab_size)
-        self.slots.add(slots, ids)
-        return scores
+            return [], torch.empty(0, self.model.tokenizer.vocab_size)
+        for writing, own, n in zip(self.writing, unread, counts, strict=True):
+            self.slots.add(writing.slot, own[:n])
+        due = [place for place, (own, n) in enumerate(zip(unread, counts, strict=True)) if n == len(own)]
+        scores = scores if len(due) == len(ids) else scores[torch.from_numpy(ends[due] - 1)]
+        return [self.writing[place] for place in due], scores
 
-    def _draw(self, scores: Tensor) -> None:
-        """Choose the next token of each text, and tell it."""
-        rows = self.writing[:]
+    def _decided(self, writing: Writing) -> list[int]:
+        """The tokens of a text that its slot has not read yet."""
+        own = 0 if self.model.apart else len(writing.prompt)
+        return writing.row.ids[self.slots.lengths[writing.slot] - own :]
+
+    def _draw(self, rows: list[Writing], scores: Tensor) -> None:
+        """Choose the next token of each text, and tell it with those that its form then forces."""
         chosen = draw_each(scores, rows, self.slots)
         gained = scores.gather(1, chosen[:, None])[:, 0].tolist()
         others, now = likeliest(scores, rows), time.perf_counter()
@@ -245,15 +257,25 @@ class Engine:
                 self._attempt(writing, self._take, *drawn, now)
 
     def _take(self, writing: Writing, number: int, log_probability: float, others: Likely, now: float) -> None:
-        text = writing.row.push(number, log_probability, writing.ends, writing.budget)
-        self.counts.tokens_written += 1
+        row, before = writing.row, len(writing.row.ids)
+        forced = row.form is not None and row.form.forced() is not None
+        text = row.push(number, log_probability, writing.ends, writing.budget)
+        if self.model.several:
+            text += row.jump(writing.ends, writing.budget)
+        ids, gained = tuple(row.ids[before:]), tuple(row.log_probabilities[before:])
+        self.counts.tokens_written += len(ids)
         if writing.told is None:
             self.counts.to_first_token.add(now - writing.began)
         else:
             self.counts.between_tokens.add(now - writing.told)
         writing.told = now
-        generated = writing.row.generated(now - writing.began)
-        writing.hear(Heard(text, (number,), (log_probability,), (others,), generated))
+        if writing.request.alternatives:  # beside what is forced there is none
+            alone = [((each, 0.0),) for each in ids]
+            told = tuple(alone) if forced else (others, *alone[1:])
+        else:
+            told = ((),) * len(ids)
+        generated = row.generated(now - writing.began)
+        writing.hear(Heard(text, ids, gained, told, generated))
         if generated is not None:
             self.counts.finished += 1
             self._leave(writing)

@@ -2,7 +2,8 @@
 
     inkstone generate RUN "prompt" --samples 3 --temperature 0.9
 
-The prompt is read once (prefill), its state copied for every sample, and then each step reads one token a row.
+The prompt is read once (prefill), its state copied for every sample, and then each step reads one token a row, or as many as the
+form of its text forces.
 """
 
 import time
@@ -21,10 +22,10 @@ from inkstone.inference.beam_search import beam_search
 from inkstone.inference.constrained import Constraint, constrained, constraint_of
 from inkstone.inference.continuation import Generated, Piece, Row, primed
 from inkstone.inference.drafts import Draft
-from inkstone.inference.prefill import advance, context_of, prefill, prompt_ids
+from inkstone.inference.fast_decoder import for_generation
+from inkstone.inference.prefill import advance, context_of, prefill, prompt_ids, room_in
 from inkstone.inference.quantisation import in_precision
 from inkstone.inference.sampling import Sampling, SamplingError
-from inkstone.inference.single_token import for_generation
 from inkstone.inference.speculative import DRAFT_TOKENS, Speculation, speculation_of
 from inkstone.inference.window import Window, window_of
 from inkstone.models.base import LanguageModel
@@ -171,29 +172,36 @@ def stream(
     read = torch.tensor([first]).expand(samples, -1)
     scores, state = prefill(model, read[:1], window)
     scores, state = scores.expand(samples, -1), state.select(torch.zeros(samples, dtype=torch.long))
+    written = 0  # tokens of each text that were read; one that is ahead of the others waits until its own are
     while True:
+        due = [place for place, row in enumerate(rows) if len(row.ids) == written]
+        seen, scores = (read, scores) if len(due) == len(rows) else (read[due], scores[due])
         if not bool(scores.amax(-1).isfinite().all()):
             raise InkstoneError("the model's probabilities are not numbers; its weights are damaged")
-        uniform = torch.tensor([row.random.random() for row in rows], dtype=torch.float64)
-        forms = [row.form for row in rows if row.form is not None]
-        chosen = sampling.draw(
-            sampling.warp(constrained(scores, forms) if forms else scores, read, len(first)), uniform
-        )
+        uniform = torch.tensor([rows[place].random.random() for place in due], dtype=torch.float64)
+        forms = [form_of_row for place in due if (form_of_row := rows[place].form) is not None]
+        warped = sampling.warp(constrained(scores, forms) if forms else scores, seen, len(first))
+        chosen = sampling.draw(warped, uniform)
         gained = scores.gather(1, chosen[:, None])[:, 0].tolist()
-        for row, number, log_probability in zip(rows, chosen.tolist(), gained, strict=True):
-            text = row.push(number, log_probability, ends, budget)
+        for place, number, log_probability in zip(due, chosen.tolist(), gained, strict=True):
+            row = rows[place]
+            text = row.push(number, log_probability, ends, budget) + row.jump(ends, budget)
             if text or row.reason:
                 yield Piece(row.sample, text, row.generated(time.perf_counter() - began))
         going = [place for place, row in enumerate(rows) if row.reason is None]
         if not going:
             return
-        read = torch.cat((read, chosen[:, None]), dim=1)
         if len(going) < len(rows):
             kept = torch.tensor(going)
             rows, read, state = [rows[place] for place in going], read[kept], state.select(kept)
+        ahead = min(len(row.ids) for row in rows) - written
+        if ahead > 1 and (room := room_in(model, state, window)) is not None:
+            ahead = max(1, min(ahead, room))
+        read = torch.cat((read, torch.tensor([row.ids[written : written + ahead] for row in rows])), dim=1)
+        written += ahead
         if window is not None and not sampling.looks_back:
-            read = read[:, -1:]  # nothing of the rest is asked for again, and it would grow without end
-        scores, state = advance(model, read, state, window)
+            read = read[:, -ahead:]  # nothing of the rest is asked for again, and it would grow without end
+        scores, state = advance(model, read, state, window, ahead)
 
 
 def _by_beam_search(

@@ -42,9 +42,11 @@ def prefill(
 
 
 def advance(
-    model: LanguageModel, read: Int[Tensor, "b t"], state: State, window: Window | None = None
+    model: LanguageModel, read: Int[Tensor, "b t"], state: State, window: Window | None = None, tokens: int = 1
 ) -> tuple[Float[Tensor, "b v"], State]:
-    """Read the last token of each row. A state that is full is made anew from the last half of a context.
+    """Read the last token of each row, or so many `tokens`, for which there must be room unless it is one.
+
+    A state that is full is made anew from the last half of a context.
 
     Half, because then it happens once in so many tokens, and every token still sees half a context or more. With a `window`
     the oldest tokens after the sinks are forgotten instead, and nothing is read again.
@@ -54,7 +56,7 @@ def advance(
         if window is None:
             return prefill(model, read[:, -max(1, longest // 2) :])
         window.slide(model, state)  # type: ignore[arg-type]
-    scores, state = model.step(read[:, -1:].to(device_of(model)), state, last=True)
+    scores, state = model.step(read[:, -tokens:].to(device_of(model)), state, last=True)
     return _of_tokens(model, scores), state
 
 

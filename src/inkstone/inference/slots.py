@@ -54,15 +54,11 @@ class Slots:
         self.held[target, :length] = self.held[source, :length]
         self.lengths[target] = length
 
-    def add(self, slots: int | Int[np.ndarray, " b"], ids: Sequence[int] | Int[np.ndarray, " b"]) -> None:
-        """Note what was read: several tokens into one slot, or one into each of several."""
-        if isinstance(slots, int):
-            start = self.lengths[slots]
-            self.held[slots, start : start + len(ids)] = ids
-            self.lengths[slots] += len(ids)
-        else:
-            self.held[slots, self.lengths[slots]] = ids
-            self.lengths[slots] += 1
+    def add(self, slot: int, ids: Sequence[int]) -> None:
+        """Note what was read into a slot."""
+        start = self.lengths[slot]
+        self.held[slot, start : start + len(ids)] = ids
+        self.lengths[slot] += len(ids)
 
     def free(self, slot: int, keep: bool = True) -> None:
         """Let a slot go; without `keep`, what it holds is not to be relied on."""

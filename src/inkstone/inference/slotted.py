@@ -24,6 +24,13 @@ from inkstone.models.encoder_decoder import EncoderDecoder
 from inkstone.models.headed import Headed
 from inkstone.tokens.tokenizer import Tokenizer
 
+PLACES_AT_ONCE = 32_768  # keys and values that a step may copy for its rows
+
+
+def ahead_at_most(rows: int, longest: int) -> int:
+    """Tokens of a text that one step reads at most, for so many texts of up to so many tokens, where it may read several."""
+    return max(1, PLACES_AT_ONCE // (rows * longest))
+
 
 class Slotted(Protocol):
     """What the engine asks of a model. Arguments and log-probabilities lie on the CPU, whatever the model computes on."""
@@ -33,6 +40,7 @@ class Slotted(Protocol):
     capacity: int  # tokens that a slot holds
     rewinds: bool  # any beginning of what a slot holds can be copied, or gone on from; else only all of it
     apart: bool  # a prompt is another text than the one that is written, and is read whole, in one call
+    several: bool  # one step may read several tokens into a slot, in their order: a row for each
 
     def read(self, slot: int, ids: Sequence[int], start: int) -> Float[Tensor, " v"]:
         """Read a chunk of a prompt, whose tokens before `start` the slot holds; log-probabilities after its last token.
@@ -46,7 +54,8 @@ class Slotted(Protocol):
     ) -> Float[Tensor, "b v"]:
         """Read one token a row, each into a slot of its own that holds `lengths[i]` tokens; log-probabilities after it.
 
-        Where prompts are `apart`, lengths count what was written alone.
+        Where prompts are `apart`, lengths count what was written alone. With `several` rows that follow one another may have the
+        same slot, the length of each one more than that of the row before.
         """
         ...
 
@@ -56,15 +65,14 @@ class Slotted(Protocol):
 
 
 def slotted(
-    model: LanguageModel | Headed, slots: int, capacity: int, precision: str = "auto", compiled: bool = False
+    model: LanguageModel | Headed, slots: int, capacity: int, precision: str = "auto", compiled: bool | None = None
 ) -> Slotted:
     """A model made ready for so many texts at once, each of at most `capacity` tokens, or its context where that is less.
 
-    `precision` is that of the weights (`inference/quantisation.py`). A decoder's compiled step is used where one was made
-    before; with `compiled` it is made first.
+    `precision` is that of the weights (`inference/quantisation.py`); `compiled` as in `inference/fast_decoder.py`.
 
     Raises RunError for a model that was tuned to answer otherwise than by writing, SamplingError where there is no room,
-    InkstoneError where the step is to be compiled and cannot be.
+    InkstoneError where code is to be compiled and cannot be.
     """
     if slots < 1 or capacity < 1:
         raise SamplingError(f"slots = {slots} and capacity = {capacity}, but both must be at least 1")
@@ -84,10 +92,7 @@ def slotted(
         return SlottedWriter(body, slots, min(capacity, bound), sources)
     capacity = min(capacity, context_of(body) or capacity)
     if isinstance(body, Decoder):
-        rows = SlottedDecoder(body, slots, capacity)
-        if compiled:
-            rows.compile()
-        return rows
+        return SlottedDecoder(body, slots, capacity, compiled)
     if compiled:
-        raise InkstoneError("only the step of a decoder can be compiled; leave out compiled")
+        raise InkstoneError("only decoders can be compiled; leave out compiled")
     return SlottedStates(body, slots, capacity)

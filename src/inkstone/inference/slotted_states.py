@@ -31,6 +31,7 @@ class SlottedStates:
 
     rewinds = False
     apart = False
+    several = False
 
     def __init__(self, model: LanguageModel, slots: int, capacity: int):
         self.model, self.slots, self.capacity = model, slots, capacity

@@ -22,7 +22,7 @@ class SlottedWriter:
         self.model, self.slots, self.capacity = model, slots, capacity
         self.tokenizer = model.tokenizer
         self.device = device_of(model)
-        self.apart, self.rewinds = sources, not sources
+        self.apart, self.rewinds, self.several = sources, not sources, True
         shape, like = (s.n_heads, s.width // s.n_heads), model.embedding.weight.detach()
         self.cache = SlotCache(s.decoder_layers, slots, shape[0], capacity, shape[1], like)
         self.memory = SlotCache(s.decoder_layers, slots, shape[0], capacity if sources else 1, shape[1], like)

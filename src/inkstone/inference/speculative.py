@@ -115,6 +115,8 @@ class Text:
             accepted += place < len(guess.ids) and number == guess.ids[place]
             if self.row.reason is not None:
                 break
+        new += self.row.jump(ends, budget, self._uniform)
+        self.ids += self.row.ids[len(self.ids) - self.prompt :]
         self.drafted += len(guess.ids)
         self.accepted += accepted
         self.last_accepted = accepted
@@ -210,17 +212,17 @@ def write(
                 left = budget - len(text.row.ids) - 1
                 guesses[place] = text.guess(min(most - decided, left), sampling, ends)
             guessed = [decided + len(guess.ids) for decided, guess in zip(ahead, guesses, strict=True) if guess.ids]
-            width = max(guessed) if guessed else min([most, *ahead])
+            width = max(guessed) if guessed else min(ahead if room is None else [room, *ahead])
             fed = torch.tensor(
                 [_of_width(text.ids[read:] + guess.ids, width) for text, guess in zip(texts, guesses, strict=True)]
             )
             scores, back = read_on_trial(model, fed.to(device), state)
             scores = scores[..., :vocabulary].cpu()
-        news = []
+        news, stands = [], width  # tokens that were read and are in the text, of each
         for place, (text, guess, decided) in enumerate(zip(texts, guesses, ahead, strict=True)):
             own = scores[place, decided - 1 : decided + len(guess.ids)]
             news.append(text.decide(guess, own, sampling, ends, budget) if len(own) else "")
-        stands = min([width, *(len(text.ids) - 1 - read for text in texts)])
+            stands = min(stands, decided + (text.last_accepted if guess.ids else 0))
         state = state if back is None else back(stands)
         read += stands
         grown = sum(len(text.ids) for text in texts) - before
