@@ -9,10 +9,8 @@ from inkstone.inference.constrained import Constraint, Followed
 from inkstone.inference.continuing import continue_texts
 from inkstone.inference.drafts import LookUp
 from inkstone.inference.engine import Engine, Request
-from inkstone.inference.fast_decoder import FastDecoder
 from inkstone.inference.generation import generate, stream
 from inkstone.inference.sampling import Sampling
-from inkstone.inference.slotted import slotted
 from inkstone.inference.slotted_decoder import SlottedDecoder
 from inkstone.inference.speculative import Speculation
 from inkstone.layers.rotary import RotaryScaling
@@ -183,15 +181,3 @@ def test_one_step_may_read_several_tokens_into_a_slot(name):
     for at, own in enumerate(zip(ids, slots, lengths, strict=True)):
         single = apart.step(*(torch.tensor([number]) for number in own))
         torch.testing.assert_close(found[at], single[0], atol=1e-4, rtol=1e-4)
-
-
-def test_tokens_of_one_slot_are_not_given_to_a_compiled_step():
-    rows = slotted(decoder(), 3, 40)
-    assert isinstance(rows, SlottedDecoder) and isinstance(rows.model, FastDecoder)
-    rows.read(1, [9, 8, 7], 0)
-
-    def compiled(ids, state):
-        raise AssertionError("its rows do not see each other")
-
-    rows.model._steps = {True: compiled, False: compiled}
-    assert rows.step(torch.tensor([5, 6]), torch.tensor([1, 1]), torch.tensor([3, 4])).isfinite().all()
