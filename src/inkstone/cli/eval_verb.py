@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Score, print the table, return the figures."""
     from inkstone.errors import InkstoneError
     from inkstone.tasks.scoring import eval as evaluate, is_tuned
+    from inkstone.text.sources import check_there
 
     if not 0 < options.share <= 1:
         raise InkstoneError(f"--share {options.share} is not a share; it takes more than 0, at most 1")
@@ -45,6 +46,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         return run_suites(options)
     if options.run is None:
         raise InkstoneError("name what to score: inkstone eval RUN")
+    check_there(options.text or ())
     if is_tuned(options.run, options.text):
         figures = evaluate(options.run, options.text or None, device=options.device, seed=options.seed)
         if not options.json:

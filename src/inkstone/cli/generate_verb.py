@@ -112,11 +112,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from inkstone.hub.download import local_folder
     from inkstone.hub.folder import load
     from inkstone.inference.constrained import constraint_of
-    from inkstone.inference.drafts import draft_of
+    from inkstone.inference.drafts import LookUp, check_draft, draft_of
     from inkstone.inference.generation import generate, sampling_from, stream
     from inkstone.inference.prefill import context_of, prompt_ids
     from inkstone.inference.quantisation import in_precision
-    from inkstone.inference.speculative import speculation_of
+    from inkstone.inference.speculative import Speculation, speculation_of
     from inkstone.inference.window import window_of
     from inkstone.models.longer_context import stretched_to
     from inkstone.progress import human_count, human_time
@@ -129,6 +129,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     sampling = sampling_from(settings)
     form = {"json_schema": options.json_schema, "regex": options.regex, "choices": options.choices}
     constraint = constraint_of(**form)
+    if options.draft:
+        Speculation(LookUp(), options.draft_tokens)  # a number that means nothing is refused
+        check_draft(options.draft, options.run)
     opened = stretched_to(load(options.run, device=options.device), options.context, options.rope_scaling)
     ends = ends_in(local_folder(options.run), opened.tokenizer)
     model = in_precision(opened, options.precision)

@@ -18,6 +18,7 @@ from inkstone.run import Run
 from inkstone.text.document import kept
 from inkstone.text.reading import read
 from inkstone.text.repair import repair
+from inkstone.text.sources import check_there
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
 
@@ -104,6 +105,7 @@ def eval(
             f"{folder} has no held-out text of its own (it was imported, or its shards are gone); "
             f"name a text to score it on: inkstone eval {run} TEXT"
         )
+    check_there(text or ())
     model = load(folder, device=device)
     train = TokenShards(run_folder.train_shards) if run_folder.train_shards.is_dir() else None
     held_out = (

@@ -16,6 +16,7 @@ from inkstone.layers.quantised_matrix import BITS
 from inkstone.models.decoder import Decoder
 from inkstone.models.quantised_decoder import bits_of, quantised
 from inkstone.run import Run
+from inkstone.text.sources import check_there
 from inkstone.tokens.shards import TokenShards
 
 HELD_OUT = "held-out"
@@ -48,6 +49,8 @@ def quantise(
     sources = [text] if isinstance(text, str | Path) else list(text or ())
     if sources == [HELD_OUT] and not Run(folder).held_out_shards.is_dir():
         raise RunError(f"{folder} has no held-out text of its own; name a text to measure the loss on")
+    if sources != [HELD_OUT]:
+        check_there(sources)
     model = load(folder)
     if not isinstance(model, Decoder):
         raise RunError(f"{folder} holds no decoder that writes; only those can be rounded to short integers")

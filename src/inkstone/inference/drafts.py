@@ -19,7 +19,7 @@ from torch import Tensor
 
 from inkstone.errors import RunError
 from inkstone.hub.download import local_folder
-from inkstone.hub.folder import load
+from inkstone.hub.folder import load, read_config
 from inkstone.inference.prefill import context_of, device_of, prefill
 from inkstone.inference.sampling import Sampling
 from inkstone.inference.single_token import for_generation
@@ -184,13 +184,21 @@ def draft_of(draft: str | Path | LanguageModel | Draft, model: LanguageModel, ru
     return ModelDraft(other)
 
 
+def check_draft(draft: str, run: Path | str) -> None:
+    """Refuse before any model is opened what `draft_of` could only refuse then. Raises RunError."""
+    if draft == "ngram":
+        training_text(local_folder(run))
+    elif draft != "lookup":
+        read_config(local_folder(draft))
+
+
 def same_tokens(one: Tokenizer, other: Tokenizer) -> bool:
     """Whether the ids of both mean the same."""
     return one is other or one.fingerprint == other.fingerprint
 
 
-def counted(run: Path, tokenizer: Tokenizer, most: int = COUNTED_TOKENS, order: int = COUNTED_ORDER) -> NGram:
-    """An n-gram of the first `most` tokens that a run was trained on. Raises RunError where the run has not kept them."""
+def training_text(run: Path) -> Path:
+    """Where the tokens are that a run was trained on. Raises RunError where it has not kept them."""
     from inkstone.run import Run  # with it comes the recipe, for which those who only write need not wait
 
     folder = Run(run).train_shards
@@ -198,7 +206,12 @@ def counted(run: Path, tokenizer: Tokenizer, most: int = COUNTED_TOKENS, order: 
         raise RunError(
             f"{run} holds no training text (shards/train), so that no n-gram can be counted; draft by lookup"
         )
-    shards = TokenShards(folder, verify=False)
+    return folder
+
+
+def counted(run: Path, tokenizer: Tokenizer, most: int = COUNTED_TOKENS, order: int = COUNTED_ORDER) -> NGram:
+    """An n-gram of the first `most` tokens that a run was trained on. Raises RunError where the run has not kept them."""
+    shards = TokenShards(training_text(run), verify=False)
     documents: list[np.ndarray] = []
     tokens = 0
     for document in shards.documents():

@@ -37,7 +37,9 @@ from inkstone.tasks.understanding import Understanding
 from inkstone.text.folds import grouped_split
 from inkstone.text.preferences import read_preferences
 from inkstone.tokens.chat_template import ChatTemplate
+from inkstone.training.opening import recipe_of
 from inkstone.training.tuning import tune
+from inkstone.training.tuning_run import DEFAULT_MINUTES
 
 LEAST = 20  # pairs, or good answers, and
 LEAST_QUESTIONS = 6  # different questions among them, from which there is something to learn and to measure
@@ -92,14 +94,17 @@ def adapt(
     base = local_folder(run)
     if is_headed(read_config(base)):
         raise RunError(f"{run} does not answer: it was tuned for another task than chat")
+    recipe_of(None, settings, [("--minutes", "train.minutes", minutes)], DEFAULT_MINUTES)
+    file = Path(marks) if marks is not None else base.resolve().parent / FILE
+    found = learnable_in(file)
+    if not regenerate:
+        lesson_of(found, file)  # too few marks are said before anything is opened
     model = load(base)
     template = ChatTemplate.of(base, model.tokenizer)
     if template is None:
         raise RunError(
             f"{run} has no chat template, so it goes on writing and does not answer; first: inkstone tune chat DATA --from {run}"
         )
-    file = Path(marks) if marks is not None else base.resolve().parent / FILE
-    found = learnable_in(file)
     if regenerate:
         found = regenerated(found, model, template, line)
     lesson = lesson_of(found, file)

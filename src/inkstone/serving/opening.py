@@ -35,10 +35,8 @@ def open_served(run: str | Path, settings: ServingSettings) -> Served:
 
     Raises RunError for what is no model, CheckpointError for one that is damaged.
     """
-    named = re.fullmatch(r"([\w.\-]+)=(.+)", str(run))
-    place = named[2] if named else run
+    name, place = named(run)
     folder = local_folder(place)
-    name = named[1] if named else re.sub(r"[^\w.\-]+", "-", Path(place).resolve().name) or "model"
     config = read_config(folder)
     if is_task(config) or is_whisper(config) or is_headed(config):
         predictor = Predictor.load(folder, settings.device)
@@ -56,6 +54,18 @@ def open_served(run: str | Path, settings: ServingSettings) -> Served:
         rows.compile_beside()
     engine = Engine(rows, longest_queue=settings.longest_queue)
     return ServedLanguage(name, folder, model, template, EngineThread(engine))
+
+
+def named(run: str | Path) -> tuple[str, str | Path]:
+    """The name and the place of a run, written as NAME=RUN or as RUN alone, which is then called as its folder is.
+
+    >>> named("ink=runs/mine"), named("runs/my mine")
+    (('ink', 'runs/mine'), ('my-mine', 'runs/my mine'))
+    """
+    given = re.fullmatch(r"([\w.\-]+)=(.+)", str(run))
+    if given:
+        return given[1], given[2]
+    return re.sub(r"[^\w.\-]+", "-", Path(run).resolve().name) or "model", run
 
 
 def capacity_for(model: LanguageModel, settings: ServingSettings) -> int:

@@ -42,6 +42,9 @@ def serve(
     for name in ("keys", "allow_origins", "allow_hosts"):
         settings[name] = tuple(settings.get(name, ()))
     chosen = ServingSettings(**{**settings, "keys": read_keys(keys)})
+    from inkstone.hub.download import local_folder
+    from inkstone.hub.folder import read_config
+    from inkstone.serving.opening import named
     from inkstone.serving.server import bound_socket
     from inkstone.serving.studio_folder import StudioFolder
 
@@ -53,6 +56,8 @@ def serve(
     bound = bound_socket(chosen)
     chosen = replace(chosen, port=bound.getsockname()[1])
     with bound:
+        for run in runs:  # a name that is mistyped is told before any model is opened
+            read_config(local_folder(named(run)[1]))
         if workers > 1:
             from inkstone.serving.workers import serve_with_workers
 

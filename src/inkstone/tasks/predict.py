@@ -32,6 +32,7 @@ from inkstone.text.formats import binary
 from inkstone.text.reading import read
 from inkstone.text.reading_report import ReadingReport
 from inkstone.text.records import members, read_records
+from inkstone.text.sources import check_there
 from inkstone.tokens.example_batches import Encoded, ExampleBatch, collate, in_order
 
 PASS_TOKENS = 8192  # of one pass, padding counted
@@ -232,6 +233,7 @@ def predict(
     Raises RunError for a folder that was not tuned, OptionError for what means nothing to its task, TextError for files and inputs
     that cannot be read.
     """
+    check_there([*files, *([] if context is None else [context])])
     predictor = Predictor.load(run, device)
     predictor.read_long(long)
     inputs = [*inputs, *(given for file in files for given in inputs_of(file, predictor.task))]

@@ -23,6 +23,7 @@ from inkstone.tasks.learned_from import notice_learned
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.records import read_records
+from inkstone.text.sources import check_there
 
 LOOKED_AT = 20  # records, by which it is told whether a file holds examples
 
@@ -35,6 +36,7 @@ def eval(
     `text` names the examples of a task in the form it was trained on; none: the part kept aside, as the run recorded it.
     What is doubtful in the examples, and which of them the run learned from, stands in `understood`.
     """
+    check_there(text or ())
     if not is_tuned(run, text):
         return evaluate.eval(run, text, seed=seed, device=device, **how)
     if not text:

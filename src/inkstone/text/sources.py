@@ -50,6 +50,15 @@ def files(source: str, skip: Skip) -> Iterator[SourceFile]:
         raise TextError(f"{source}: neither a file nor a folder")
 
 
+def check_there(sources: Sequence[str | Path]) -> None:
+    """Raises TextError for the first source behind which there is nothing, as `files` says it; nothing is read or fetched."""
+    for source in map(str, sources):
+        if source.startswith(datasets.PREFIX):
+            datasets.find(source.removeprefix(datasets.PREFIX))
+        elif source not in (STANDARD_INPUT, PYTHON):
+            next(files(source, lambda file, reason: None), None)
+
+
 def once(sources: Sequence[str | Path], skip: Skip) -> Iterator[SourceFile | str]:
     """The files behind all sources, each file once even if several names lead to it, and `-` and `python:` as they are."""
     seen: dict[tuple[int, int, str | None] | str, str] = {}

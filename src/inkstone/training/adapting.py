@@ -19,8 +19,9 @@ from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe, TaskSection
 from inkstone.run import Run
 from inkstone.tasks.parts import of_part
+from inkstone.text.sources import check_there
 from inkstone.training.adaptation import OF_MODEL, Adaptation
-from inkstone.training.opening import gone_on_with, recipe_of
+from inkstone.training.opening import check_places, gone_on_with, recipe_of
 from inkstone.training.placing import new_run
 from inkstone.training.pretraining import DEFAULT_MINUTES
 from inkstone.training.supervision import supervised
@@ -69,7 +70,7 @@ def adapt(
 
 
 def check(recipe: Recipe) -> None:
-    """Refuse, before any work is done, what could only fail later. Raises RecipeError, RunError."""
+    """Refuse, before any work is done, what could only fail later. Raises RecipeError, RunError, TextError."""
     task = recipe.task
     if not recipe.text.sources:
         raise RecipeError("new text is missing: inkstone tune language-modelling NEW_TEXT --from RUN")
@@ -92,6 +93,9 @@ def check(recipe: Recipe) -> None:
     if isinstance(task.extend_tokenizer, int) and task.extend_tokenizer < 0:
         raise RecipeError(f"task.extend_tokenizer = {task.extend_tokenizer}, but must be at least 0, or 'auto'")
     pick_device(recipe.train.device)
+    check_places(recipe)
+    if task.replay_text:
+        check_there([task.replay_text])
 
 
 def _adapt(run: Run, recipe: Recipe, began: float, line: LiveLine, resumed: bool) -> dict[str, Any]:

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from inkstone.files import clear_unfinished
+from inkstone.hub.download import local_folder
+from inkstone.hub.folder import read_config
 from inkstone.recipe import Recipe, load_recipe, with_settings
 from inkstone.run import Run
+from inkstone.text.sources import check_there
+from inkstone.tokens.tokenizer import Tokenizer
 
 Option = tuple[str, str, Any]  # as it is called on the command line, the setting that it is, its value; None: not given
 
@@ -24,6 +28,16 @@ def recipe_of(recipe: str | Path | None, settings: Sequence[str], options: Seque
     if chosen.train.minutes is None and chosen.train.steps is None:
         chosen.train.minutes = minutes
     return chosen
+
+
+def check_places(recipe: Recipe) -> None:
+    """Refuse, before any work is done, a recipe that names files or a model that are not there. Raises TextError, RunError."""
+    text = recipe.text
+    check_there([*text.sources, *text.held_out_sources, *text.test_sources])
+    if recipe.tokenizer.path:
+        Tokenizer.load(recipe.tokenizer.path)
+    if recipe.task.model is not None:
+        read_config(local_folder(recipe.task.model))
 
 
 @contextmanager

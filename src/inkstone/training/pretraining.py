@@ -34,7 +34,7 @@ from inkstone.training.fitting import batches_of, begin, count, facts_of
 from inkstone.training.interruption import Interruption
 from inkstone.training.loop import Loop
 from inkstone.training.machine import Machine, measure_machine
-from inkstone.training.opening import gone_on_with, recipe_of
+from inkstone.training.opening import check_places, gone_on_with, recipe_of
 from inkstone.training.placing import let_go, new_run
 from inkstone.training.planner import Plan, make_plan, plan_counts, predict_bits_per_byte
 from inkstone.training.preparing import prepare, prepared
@@ -99,7 +99,7 @@ def train(
 
 
 def check(recipe: Recipe) -> None:
-    """Refuse, before any work is done, what could only fail later. Raises RecipeError, TextError, MissingExtraError."""
+    """Refuse, before any work is done, what could only fail later. Raises RecipeError, TextError, RunError, MissingExtraError."""
     kind = family_of(recipe.model.family)
     if recipe.train.vectors:
         if not hasattr(kind.Settings, "of_size"):
@@ -118,6 +118,7 @@ def check(recipe: Recipe) -> None:
     else:
         settings_for(recipe, recipe.tokenizer.vocab_size or 512, *LADDER[0])
     pick_device(recipe.train.device)
+    check_places(recipe)
     if recipe.train.tensorboard:
         tensorboard_writer_class()
 

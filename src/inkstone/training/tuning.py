@@ -12,11 +12,11 @@ from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe, load_recipe
 from inkstone.run import TRAINING, Run, is_training
 from inkstone.tasks import TASKS, task_class
-from inkstone.tasks.base import Task
+from inkstone.tasks.base import KeepsReference, Task
 from inkstone.tasks.parts import dev_beside, of_part
 from inkstone.text.datasets import PREFIX
 from inkstone.training.adapting import adapt
-from inkstone.training.opening import gone_on_with, recipe_of
+from inkstone.training.opening import check_places, gone_on_with, recipe_of
 from inkstone.training.placing import new_run
 from inkstone.training.supervision import supervised
 from inkstone.training.tuning_run import DEFAULT_MINUTES, TuningRun, Watch
@@ -79,9 +79,19 @@ def tune(
     _name_parts(chosen, data, dev, test)
     written = load_recipe(Path(recipe)) if recipe else Recipe()
     _fill_in(chosen, written, [*settings, *(["model.family="] if family else [])])
-    pick_device(chosen.train.device)
+    check(chosen)
     with new_run(out, chosen, fresh) as run:
         return _tune(run, chosen, began, line, watch, resumed=False)
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse, before any work is done, what could only fail later. Raises RecipeError, TextError, RunError."""
+    pick_device(recipe.train.device)
+    if recipe.task.model is None and isinstance(task := task_of(recipe), KeepsReference):
+        raise RecipeError(
+            f"{task.name} needs a model that answers already; tune one with: inkstone tune chat DATA, and give it by --from RUN"
+        )
+    check_places(recipe)
 
 
 def _resumed(run: Run, began: float, line: LiveLine, quiet: bool, watch: Watch | None) -> dict[str, Any]:
