@@ -10,6 +10,7 @@ import torch
 
 from inkstone.errors import RunError
 from inkstone.inference.constrained import Constraint
+from inkstone.inference.draft_pace import Pace
 from inkstone.inference.drafts import LookUp, ModelDraft
 from inkstone.inference.generation import generate, stream
 from inkstone.inference.sampling import Sampling, SamplingError
@@ -117,9 +118,14 @@ def test_a_guess_stands_as_often_as_the_two_models_agree():
     sampling = Sampling(max_tokens=3, **AS_IT_IS)
     pieces = stream(model, [0], sampling, draws, ends=(), speculation=speculation)
     done = [piece.generated for piece in pieces if piece.generated]
-    agree = torch.minimum(model.table.exp(), other.table.exp()).sum(-1)  # by the token before
+    p, q = model.table.double().exp(), other.table.double().exp()  # by the token before
+    agree = torch.stack(
+        [1 / torch.maximum(p / p[:, [i]], q / q[:, [i]]).sum(-1) for i in range(p.shape[1])], dim=-1
+    ).sum(-1)
+    apart = 1 - torch.minimum(p, q).sum(-1)
+    assert bool((agree >= (1 - apart) / (1 + apart)).all()) and bool((agree <= 1 - apart).all())
     # The first token is drawn plainly; the guess is at the second.
-    expected = (model.table[0].exp() * agree).sum().item()
+    expected = (p[0] * agree).sum().item()
     assert all(one.speculated.drafted == 1 for one in done)
     accepted = sum(one.speculated.accepted for one in done) / draws
     assert accepted == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / draws))
@@ -305,15 +311,24 @@ def test_texts_of_a_form_are_distributed_as_without_a_draft_that_does_not_know_i
 def test_a_text_that_is_ahead_and_has_no_guess_may_be_guessed_at_again():
     """Where the form forbids what is guessed, a text waits for one beside it, and is then asked about once more."""
     drafter = ModelDraft(decoder()).begin()
-    random, sampling = np.random.default_rng(0), Sampling(temperature=0.0)
-    first, again = (drafter.propose([5, 6, 7], 3, sampling, random).ids for _ in range(2))
+    first, again = (drafter.propose([5, 6, 7], 3, Sampling(temperature=0.0), torch.empty) for _ in range(2))
     assert first == again
 
 
-def test_the_same_seed_gives_the_same_text_where_guesses_always_go_on(models):
-    settings = {"temperature": 1.0, "seed": 3, "max_tokens": 40}
-    one, other = (spoken(models["qwen3"], [1, 2], models["ngram"], 2, **settings) for _ in range(2))
-    assert [each.ids for each in one] == [each.ids for each in other]
+@pytest.mark.parametrize("options", [{}, {"top_k": 20, "repetition_penalty": 1.1}, {"frequency_penalty": 0.2}])
+def test_a_seed_gives_one_text_whatever_is_guessed_and_whenever(models, monkeypatch, options):
+    settings = {"temperature": 1.0, "seed": 3, "max_tokens": 40, **options}
+    written = []
+    for draft in ("ngram", "recurrent"):
+        for lengths in ([0], [1], [4], [0, 3, 0, 0, 1, 2], [5, 0, 1]):  # as one clock or another would have it
+            turns = itertools.cycle(lengths)
+            monkeypatch.setattr(Pace, "most", lambda pace, turns=turns: next(turns))
+            done = spoken(models["qwen3"], [1, 2], models[draft], 2, tokens=5, **settings)
+            assert (sum(one.speculated.drafted for one in done) > 0) == (lengths != [0])
+            written.append([one.ids for one in done])
+    assert all(ids == written[0] for ids in written)
+    other = spoken(models["qwen3"], [1, 2], models["ngram"], 2, **{**settings, "seed": 4})
+    assert [one.ids for one in other] != written[0] and written[0][0] != written[0][1]
 
 
 def test_a_draft_needs_the_same_tokens_and_a_run_its_text(tmp_path):
@@ -351,12 +366,12 @@ def test_look_up_finds_what_followed_last():
     text = [1, 2, 3, 4, 9, 2, 3, 5, 6, 2, 3]
 
     def guess(n):
-        return drafter.propose(text[:n], 3, Sampling(), None).ids
+        return drafter.propose(text[:n], 3, Sampling(), torch.empty)
 
     assert [guess(n) for n in range(len(text) + 1)] == [[]] * 7 + [[4, 9, 2]] + [[]] * 3 + [[5, 6, 2]]
-    assert LookUp(3, 1).begin().propose([7, 7, 7], 4, Sampling(), None).ids == [7]
+    assert LookUp(3, 1).begin().propose([7, 7, 7], 4, Sampling(), torch.empty) == [7]
     for text in itertools.product(range(2), repeat=7):
-        found = LookUp(3, 1).begin().propose(text, 2, Sampling(), None).ids
+        found = LookUp(3, 1).begin().propose(text, 2, Sampling(), torch.empty)
         assert found == _looked_up(list(text))
 
 

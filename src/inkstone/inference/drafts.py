@@ -6,11 +6,11 @@
   text that a run was trained on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -34,23 +34,14 @@ COUNTED_TOKENS = 5_000_000  # of the training text at most: a few seconds' count
 COUNTED_ORDER = 4
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """Tokens that may come next, and the distributions that each was drawn from; None where they were chosen, not drawn."""
-
-    ids: list[int]
-    log_probabilities: Float[Tensor, "n v"] | None = None  # need not be normalised
-
-    def first(self, n: int) -> "Proposal":
-        """The first n of them."""
-        scores = self.log_probabilities
-        return Proposal(self.ids[:n], None if scores is None else scores[:n])
+# The Gumbel noise of each token of the vocabulary, at a place of the text. Above temperature 0 the model draws by it as well.
+Noise = Callable[[int], Float[Tensor, " v"]]
 
 
 class Drafter(Protocol):
     """What guesses for one text, which only grows."""
 
-    def propose(self, text: Sequence[int], most: int, sampling: Sampling, random: np.random.Generator) -> Proposal:
+    def propose(self, text: Sequence[int], most: int, sampling: Sampling, noise: Noise) -> list[int]:
         """At most `most` tokens that may follow. `text`: all ids so far."""
         ...
 
@@ -58,6 +49,8 @@ class Drafter(Protocol):
 @runtime_checkable
 class Draft(Protocol):
     """A way of guessing, which begins anew with each text."""
+
+    draws: bool  # whether its guesses are drawn, by the noise
 
     def begin(self, prompt: int = 0) -> Drafter:
         """The drafter of one text that goes on from a prompt of so many tokens."""
@@ -70,6 +63,7 @@ class LookUp:
 
     longest: int = LONGEST_MATCH
     shortest: int = SHORTEST_MATCH
+    draws: ClassVar[bool] = False
 
     def begin(self, prompt: int = 0) -> "LookUpDrafter":
         """The drafter of one text."""
@@ -84,7 +78,7 @@ class LookUpDrafter:
         self.after: dict[tuple[int, ...], int] = {}  # tokens → the place after them
         self.read = 0
 
-    def propose(self, text: Sequence[int], most: int, sampling: Sampling, random: np.random.Generator) -> Proposal:
+    def propose(self, text: Sequence[int], most: int, sampling: Sampling, noise: Noise) -> list[int]:
         """What followed the longest match; nothing where there is none."""
         # The last tokens themselves are not entered yet, or they would be found at their own place.
         for end in range(max(1, self.read), len(text)):
@@ -94,12 +88,14 @@ class LookUpDrafter:
         self.read = len(text)
         for size in self.sizes:
             if size <= len(text) and (place := self.after.get(tuple(text[len(text) - size :]))) is not None:
-                return Proposal(list(text[place : place + most]))
-        return Proposal([])
+                return list(text[place : place + most])
+        return []
 
 
 class ModelDraft:
     """What another model would write. Its tokens must be those of the model that checks it."""
+
+    draws: ClassVar[bool] = True
 
     def __init__(self, model: LanguageModel):
         self.model = for_generation(model, 1)
@@ -119,7 +115,7 @@ class ModelDrafter:
         self.scores = torch.empty(0)  # log-probabilities after what was read
         self.read = 0
 
-    def propose(self, text: Sequence[int], most: int, sampling: Sampling, random: np.random.Generator) -> Proposal:
+    def propose(self, text: Sequence[int], most: int, sampling: Sampling, noise: Noise) -> list[int]:
         """Tokens that are drawn as `sampling` says, or the likeliest at temperature 0; fewer where its context is short."""
         most = most if self.context is None else min(most, max(1, self.context // 4))
         scores = self._read(text, most)
@@ -127,13 +123,10 @@ class ModelDrafter:
         cuttable, length = hasattr(self.state, "truncate"), self.state.length
         state = self.state if cuttable or most == 1 else self.state.select(torch.zeros(1, dtype=torch.long))
         ids: list[int] = []
-        drawn_from: list[Tensor] = []
         while True:
             warped = sampling.warp(scores, written, self.prompt)
-            uniform = torch.tensor([random.random()], dtype=torch.float64)
-            chosen = sampling.draw(warped, uniform)
+            chosen = (warped if sampling.temperature == 0 else warped + noise(len(text) + len(ids))).argmax(-1)
             ids.append(int(chosen))
-            drawn_from.append(warped)
             if len(ids) == most:
                 break
             written = torch.cat((written, chosen[:, None]), dim=1)
@@ -141,7 +134,7 @@ class ModelDrafter:
             scores = self._of_tokens(scores)
         if cuttable:
             self.state.truncate(length)
-        return Proposal(ids, None if sampling.temperature == 0 else torch.cat(drawn_from))
+        return ids
 
     def _read(self, text: Sequence[int], most: int) -> Float[Tensor, "1 v"]:
         """Log-probabilities after the text, with room in the state for `most` tokens more."""
