@@ -15,6 +15,16 @@ settings.register_profile("inkstone", deadline=None)
 settings.load_profile("inkstone")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_code(request: pytest.FixtureRequest) -> None:
+    """Decoders write by compiled code, as they do for users, wherever there is a compiler; it is kept between runs of the tests."""
+    from inkstone.inference.native import library
+
+    os.environ[library.CACHE] = str(request.config.cache.mkdir("inkstone"))  # type: ignore[union-attr]
+    if library.compiler() is not None:
+        library.build()
+
+
 @pytest.fixture
 def data_mirror() -> Path:
     """The local mirror of public data sets, or a skip that names what is missing."""

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from inkstone.inference.single_token import SingleToken, for_generation
+from inkstone.inference.fast_decoder import for_generation
+from inkstone.inference.single_token import SingleToken
 
 from .decoders import decoder
-from .known_models import Markov
 
 SHAPES = {
     "qwen3": {},
@@ -51,11 +51,7 @@ def test_it_goes_on_with_fewer_rows_than_it_was_made_for():
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-def test_other_models_are_left_as_they_are():
-    for model in (Markov.random(3, 0), decoder().double()):
-        assert for_generation(model, 1) is model
-    assert isinstance(for_generation(decoder(), 8).eager, SingleToken)
+def test_few_rows_are_written_by_it_and_many_by_the_decoder():
     assert isinstance(for_generation(decoder(), 8, compiled=False), SingleToken)
-    assert for_generation(decoder("gpt2"), 8).eager.settings.layout == "gpt2"
-    large = decoder()
-    assert for_generation(large, 1000) is large
+    for model, rows in ((decoder("gpt2"), 8), (decoder(), 1000), (decoder().bfloat16(), 1)):
+        assert for_generation(model, rows, compiled=False) is model

@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="compile the model's step for this machine first, where that was not done before; it takes some time, once",
+        help="compile the code of decoders for this machine first, where that was not done before: seconds, once",
     )
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="continuations to write; default: 1")
     parser.add_argument("--beams", type=int, default=1, metavar="N", help="beam search with N beams; nothing is drawn")
@@ -206,11 +206,11 @@ def _speculated(done: list["Generated"]) -> str:
 
 
 def _compiled(model: Any, options: argparse.Namespace) -> Any:
-    from inkstone.inference.single_token import for_generation
+    from inkstone.inference.fast_decoder import for_generation
     from inkstone.progress import LiveLine
 
     live = LiveLine(quiet=options.json)
-    live.show("compiling the step of this model for this machine, once")
+    live.show("compiling the code of decoders for this machine, once")
     model = for_generation(model, max(options.samples, options.beams), compiled=True)
     live.clear()
     return model

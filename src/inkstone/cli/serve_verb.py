@@ -52,7 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="compile the models' steps for this machine, once, while they already answer",
+        help="refuse to serve decoders without code compiled for this machine, which is made where there is a compiler",
     )
     parser.add_argument("--device", help="cpu, cuda or auto, the default: a GPU where there is one")
 

@@ -16,9 +16,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from inkstone.inference.constrained import Constraint, constrained
+from inkstone.inference.fast_decoder import for_generation
 from inkstone.inference.prefill import advance, prefill, prompt_ids
 from inkstone.inference.sampling import SamplingError
-from inkstone.inference.single_token import for_generation
 from inkstone.models.base import LanguageModel
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
+from inkstone.inference.fast_decoder import for_generation
 from inkstone.inference.generation import Piece, sampling_from, stream
 from inkstone.inference.prefill import prompt_ids
 from inkstone.inference.quantisation import in_precision
 from inkstone.inference.sampling import Sampling
-from inkstone.inference.single_token import for_generation
 from inkstone.models.base import LanguageModel
 from inkstone.tokens.chat_template import ChatTemplate, Message
 

@@ -20,9 +20,9 @@ from torch import Tensor
 from inkstone.errors import RunError
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load, read_config
+from inkstone.inference.fast_decoder import for_generation
 from inkstone.inference.prefill import context_of, device_of, prefill
 from inkstone.inference.sampling import Sampling
-from inkstone.inference.single_token import for_generation
 from inkstone.models.base import LanguageModel
 from inkstone.models.ngram import NGram, NGramSettings
 from inkstone.tokens.shards import TokenShards

@@ -21,11 +21,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from inkstone.errors import InkstoneError
 from inkstone.layers.attention import attention
 from inkstone.layers.feed_forward import SwiGLU
 from inkstone.layers.kv_cache import KeyValueCache
-from inkstone.models.base import LanguageModel
 from inkstone.models.decoder import Block, Decoder
 from inkstone.models.encoder_decoder import EncoderDecoder
 from inkstone.tokens.tokenizer import Tokenizer
@@ -35,25 +33,6 @@ Linear = Callable[[Tensor], Tensor]
 MOST_ROWS = 32  # with more, the product is bound by arithmetic and the usual layout serves as well
 MOST_TOKENS = 16  # of a row: a draft's guesses are checked so, while a prompt is read as it is in training
 SHARE_OF_MEMORY = 0.25  # of the free memory, that copies of the weights may take
-
-
-def for_generation(model: LanguageModel, rows: int, compiled: bool | None = None) -> LanguageModel:
-    """A model that gives the same log-probabilities, and faster where a faster way is known (`fast_decoder.py`).
-
-    `compiled`: None takes a step that was compiled before, where there is one; True compiles it first where there is none, and
-    raises InkstoneError where that cannot be; False goes without. Weights that change later do not change in the result.
-    """
-    from inkstone.inference.fast_decoder import FastDecoder, fast_decoder
-
-    if isinstance(model, Decoder) and rows <= MOST_ROWS:
-        model = fast_decoder(model, rows)
-    if isinstance(model, FastDecoder):
-        if compiled:
-            model.compile(rows)
-        return model.eager if compiled is False else model
-    if compiled:
-        raise InkstoneError("only the step of a decoder on a CPU, for few texts, can be compiled; leave out compiled")
-    return model
 
 
 def spare_memory_for(model: Decoder | EncoderDecoder) -> bool:

@@ -39,15 +39,17 @@ class KeyValueCache:
             self._grow(store, layer, end, new)[:, :, self.length : end] = new
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]  # type: ignore[index]
 
-    def laid_out(self) -> tuple[list[Tensor], list[Tensor], Int[Tensor, " b"], Int[Tensor, " b"]]:
-        """All keys and values of each block (rows, g, capacity, d) with room for one more token; the place of each row among
-        them, and how many tokens it holds. Something must have been read before."""
+    def laid_out(
+        self, tokens: int, like: Float[Tensor, "1 g 0 d"]
+    ) -> tuple[list[Tensor], list[Tensor], Int[Tensor, " b"], Int[Tensor, " b"]]:
+        """All keys and values of each block (rows, g, capacity, d) with room for so many more tokens, made `like` these where
+        nothing was read yet; the place of each row among them, and how many tokens it holds."""
+        like = like.expand(self.batch, -1, -1, -1)
         for stores in (self.keys, self.values):
-            for layer, store in enumerate(stores):
-                self._grow(stores, layer, self.length + 1, store)  # type: ignore[arg-type]
-        device = self.keys[0].device  # type: ignore[union-attr]
-        lengths = torch.full((self.batch,), self.length, device=device)
-        return self.keys, self.values, torch.arange(self.batch, device=device), lengths  # type: ignore[return-value]
+            for layer in range(len(stores)):
+                self._grow(stores, layer, self.length + tokens, like)
+        lengths = torch.full((self.batch,), self.length)
+        return self.keys, self.values, torch.arange(self.batch), lengths  # type: ignore[return-value]
 
     def _grow(self, stores: list[Tensor | None], layer: int, end: int, like: Tensor) -> Tensor:
         old = stores[layer]
@@ -61,10 +63,13 @@ class KeyValueCache:
         return grown
 
     def select(self, rows: Int[Tensor, " n"]) -> "KeyValueCache":
-        """Keep these rows in this order."""
+        """Keep these rows in this order; the numbers may lie on another device than what was read."""
         self.batch = len(rows)
-        self.keys = [None if k is None else k.index_select(0, rows) for k in self.keys]
-        self.values = [None if v is None else v.index_select(0, rows) for v in self.values]
+        for stores in (self.keys, self.values):
+            for layer, store in enumerate(stores):
+                if store is not None:
+                    rows = rows.to(store.device)
+                    stores[layer] = store.index_select(0, rows)
         return self
 
     def keep(self, places: Int[Tensor, "b n"]) -> None:

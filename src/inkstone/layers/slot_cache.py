@@ -66,7 +66,9 @@ class SlotRows(KeyValueCache):
             held.append(self.of(store, self.end))
         return held[0], held[1]
 
-    def laid_out(self) -> tuple[list[Tensor], list[Tensor], Int[Tensor, " b"], Int[Tensor, " b"]]:
+    def laid_out(
+        self, tokens: int, like: Float[Tensor, "1 g 0 d"]
+    ) -> tuple[list[Tensor], list[Tensor], Int[Tensor, " b"], Int[Tensor, " b"]]:
         """As `KeyValueCache.laid_out`, of all slots."""
         return list(self.store.keys), list(self.store.values), self.slots, self._starts
 

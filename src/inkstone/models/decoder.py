@@ -233,11 +233,7 @@ class Decoder(KeepsFrequencies):
             places = places_in_documents(ids, document, start)
             read = cache.length if cache is not None else 0
             longest = read + ids.shape[1] if document is None else int(places.max()) + 1
-            if longest > self.settings.context:
-                raise RecipeError(
-                    f"{longest} tokens, but this model has learned positions for "
-                    f"{self.settings.context}; give it a shorter text"
-                )
+            self.refuse_longer(longest)
             x = x + self.positions(places)
         visible = cache.visible if cache is not None else None
         if document is not None:
@@ -247,6 +243,14 @@ class Decoder(KeepsFrequencies):
         if cache is not None:
             cache.length += ids.shape[1]
         return self.norm(x)
+
+    def refuse_longer(self, length: int) -> None:
+        """Raise RecipeError for a text of so many tokens, where positions were learned for fewer."""
+        if self.positions is not None and length > self.settings.context:
+            raise RecipeError(
+                f"{length} tokens, but this model has learned positions for "
+                f"{self.settings.context}; give it a shorter text"
+            )
 
     def turn(
         self, start: int | Int[Tensor, " b"], length: int

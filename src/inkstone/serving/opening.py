@@ -1,5 +1,6 @@
 """From a run folder to a model that is served."""
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import psutil
 import torch
 from torch import nn
 
+from inkstone.errors import InkstoneError
 from inkstone.hub.bert_tasks import is_task
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load, read_config
@@ -15,10 +17,10 @@ from inkstone.hub.headed_layout import is_headed
 from inkstone.hub.whisper import is_whisper
 from inkstone.inference.engine import Engine
 from inkstone.inference.engine_thread import EngineThread
+from inkstone.inference.native import library
 from inkstone.inference.prefill import context_of, device_of
 from inkstone.inference.quantisation import in_precision
 from inkstone.inference.slotted import slotted
-from inkstone.inference.slotted_decoder import SlottedDecoder
 from inkstone.models.base import LanguageModel
 from inkstone.serving.house import Served, ServedLanguage, ServedTask
 from inkstone.serving.other_engines import other_engine
@@ -49,9 +51,10 @@ def open_served(run: str | Path, settings: ServingSettings) -> Served:
     if settings.engine != OWN_ENGINE:
         other = other_engine(model, folder, template, settings, capacity)
         return ServedLanguage(name, folder, model, template, other)
-    rows = slotted(model, settings.slots, capacity)
-    if settings.compile and isinstance(rows, SlottedDecoder):
-        rows.compile_beside()
+    if library.compiler() is not None:
+        with contextlib.suppress(InkstoneError):  # a server lives long: what takes seconds, once, is waited for
+            library.build()
+    rows = slotted(model, settings.slots, capacity, compiled=settings.compile or None)
     engine = Engine(rows, longest_queue=settings.longest_queue)
     return ServedLanguage(name, folder, model, template, EngineThread(engine))
 

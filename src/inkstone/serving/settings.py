@@ -53,7 +53,7 @@ class ServingSettings:
     engine_dtype: str | None = None  # of the weights in an engine of others; None: as it likes best
     device: str = "auto"
     precision: str = "auto"  # of the weights that our own engine writes with
-    compile: bool = False  # have the steps of decoders compiled while the server already answers
+    compile: bool = False  # refuse to go without compiled code for decoders
     studio: str | Path | None = None  # the folder of runs, texts and marks; none: where the first run lies
 
     def __post_init__(self) -> None:

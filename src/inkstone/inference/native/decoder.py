@@ -1,0 +1,273 @@
+"""A decoder on a CPU whose every pass is one call of compiled code (`decoder.cpp`).
+
+Matrices are copied into panels of 16 outputs, as the code reads them: W (n, k) becomes (n / 16, k / s, 16, s), where s inputs of
+each output make 64 bytes with those of the other fifteen. Kinds of numbers:
+
+- "float32": as they are.
+- "widened": bfloat16, multiplied with inputs of single precision. So are weights of single precision that were stored as
+  bfloat16: no number changes, and half as many bytes come from memory.
+- "bfloat16": of a model of bfloat16; its inputs are rounded to bfloat16 as well.
+- "int8", "int4": of a quantised model; inputs are rounded to 8 bits, with a scale for each row (int8) or each group (int4), so that
+  the product is one of integers (Dettmers et al. 2022).
+"""
+
+import ctypes
+from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from inkstone.layers.kv_cache import KeyValueCache
+from inkstone.layers.quantised_matrix import QuantisedEmbedding, QuantisedLinear
+from inkstone.models.decoder import Block, Decoder
+from inkstone.models.quantised_decoder import quantised_matrices
+
+LANES = 16  # outputs of a panel
+KINDS = ("float32", "widened", "bfloat16", "int8", "int4")
+INPUTS = {"float32": 1, "widened": 2, "bfloat16": 2, "int8": 4}  # of an output in 64 bytes
+
+
+class _Matrix(Structure):
+    _fields_ = [
+        *((name, c_void_p) for name in ("numbers", "scale", "offset", "sums", "bias")),
+        *((name, c_int32) for name in ("panels", "k", "kind", "group")),
+    ]
+
+
+class _Norm(Structure):
+    _fields_ = [("gain", c_void_p), ("bias", c_void_p)]
+
+
+class _Block(Structure):
+    _fields_ = [
+        *((name, _Matrix) for name in ("qkv", "out", "up", "down")),
+        *((name, _Norm) for name in ("attention", "feed_forward")),
+        *((name, c_void_p) for name in ("query", "key")),
+    ]
+
+
+class _Decoder(Structure):
+    _fields_ = [
+        ("blocks", POINTER(_Block)),
+        ("output", _Matrix),
+        ("norm", _Norm),
+        *((name, c_void_p) for name in ("embedding", "embedding_scale", "positions", "omega")),
+        *((name, c_float) for name in ("eps", "gain")),
+        *(
+            (name, c_int32)
+            for name in (
+                "embedding_kind",
+                "n_blocks",
+                "width",
+                "vocab",
+                "n_heads",
+                "n_kv_heads",
+                "head_width",
+                "gated",
+                "threads",
+                "cache_kind",
+            )
+        ),
+    ]
+
+
+class _Tokens(Structure):
+    _fields_ = [
+        *((name, c_void_p) for name in ("ids", "slots", "places", "wanted", "keys", "values", "scores")),
+        *((name, c_int64) for name in ("rows", "n_wanted", "capacity")),
+    ]
+
+
+class NativeDecoder:
+    """A decoder that reads any number of tokens of any rows in one call. `model` is what it was made from."""
+
+    def __init__(self, model: Decoder, library: ctypes.CDLL, threads: int):
+        self.model, self.settings, self.tokenizer = model, model.settings, model.tokenizer
+        self._decode = library.inkstone_decode
+        self._kept: list[Any] = []  # what addresses point to
+        s, norm = model.settings, model.norm
+        dtype: torch.dtype = norm.weight.dtype  # type: ignore[assignment]
+        cache = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
+        self.cache_like = torch.empty(1, s.n_kv_heads, 0, s.head_width, dtype=cache)
+        blocks = (_Block * s.n_layers)(*(self._block(block) for block in model.blocks))  # type: ignore[arg-type]
+        embedding: Any = model.embedding
+        scale = None
+        if isinstance(embedding, QuantisedEmbedding):
+            kind, table, scale = "int8", embedding.matrix.numbers, embedding.matrix.scale
+        else:
+            table = embedding.weight.detach()
+            kind = "bfloat16" if table.dtype == torch.bfloat16 else "float32"
+        positions = None if model.positions is None else model.positions.weight
+        gain = 1.0 if s.rotary_scaling is None else s.rotary_scaling.gain
+        self._decoder = _Decoder(
+            blocks=blocks,
+            output=self._matrix(model.embedding if model.head is None else model.head),
+            norm=self._norm(norm),
+            embedding=self._address(table),
+            embedding_scale=self._numbers(scale),
+            positions=self._numbers(positions),
+            omega=None if positions is not None else self._numbers(model.omega),
+            eps=s.norm_eps,
+            gain=gain,
+            embedding_kind=KINDS.index(kind),
+            n_blocks=s.n_layers,
+            width=s.width,
+            vocab=s.vocab_size,
+            n_heads=s.n_heads,
+            n_kv_heads=s.n_kv_heads,
+            head_width=s.head_width,
+            gated=s.layout != "gpt2",
+            threads=threads,
+            cache_kind=KINDS.index(str(cache).removeprefix("torch.")),
+        )
+        self._kept.append(blocks)
+        self._row = LANES * -(-s.vocab_size // LANES)
+
+    def start(self, batch: int) -> KeyValueCache:
+        """The decoder's own cache."""
+        return self.model.start(batch)
+
+    def step(
+        self, ids: Int[Tensor, "b t"], state: KeyValueCache, last: bool = False
+    ) -> tuple[Float[Tensor, "b n v"], KeyValueCache]:
+        """As `Decoder.step`."""
+        s, (b, t) = self.settings, ids.shape
+        self.model.refuse_longer(state.length + t)
+        keys, values, slots, lengths = state.laid_out(t, self.cache_like)
+        places = lengths[:, None] + torch.arange(t)
+        wanted = torch.arange(t - 1, b * t, t) if last else torch.arange(b * t)
+        scores = self.read(ids.flatten(), slots.repeat_interleave(t), places.flatten(), wanted, keys, values)
+        state.length += t
+        return scores.view(b, -1, s.vocab_size), state
+
+    def read(
+        self,
+        ids: Int[Tensor, " n"],
+        slots: Int[Tensor, " n"],
+        places: Int[Tensor, " n"],
+        wanted: Int[Tensor, " m"],
+        keys: list[Tensor],
+        values: list[Tensor],
+    ) -> Float[Tensor, "m v"]:
+        """Read n tokens, each into its place of its slot of the caches (slots, g, capacity, d); log-probabilities after some of them."""
+        scores = torch.empty(len(wanted), self._row)
+        ids, slots, places, wanted = (each.contiguous() for each in (ids, slots, places, wanted))
+        addresses = c_void_p * len(keys)
+        of_keys, of_values = (addresses(*(each.data_ptr() for each in store)) for store in (keys, values))
+        tokens = _Tokens(
+            ids.data_ptr(),
+            slots.data_ptr(),
+            places.data_ptr(),
+            wanted.data_ptr(),
+            ctypes.addressof(of_keys),
+            ctypes.addressof(of_values),
+            scores.data_ptr(),
+            len(ids),
+            len(wanted),
+            keys[0].shape[2],
+        )
+        if refused := self._decode(ctypes.byref(self._decoder), ctypes.byref(tokens)):
+            raise IndexError(
+                f"token {int(ids[refused - 1])} lies outside the vocabulary, or its place outside the cache"
+            )
+        return scores[:, : self.settings.vocab_size]
+
+    def _block(self, block: Block) -> _Block:
+        network: Any = block.feed_forward
+        gated = hasattr(network, "gate_up")
+        return _Block(
+            qkv=self._matrix(block.qkv),
+            out=self._matrix(block.out),
+            up=self._matrix(network.gate_up if gated else network.up, gated),
+            down=self._matrix(network.down),
+            attention=self._norm(block.attention_norm),
+            feed_forward=self._norm(block.feed_forward_norm),
+            query=self._numbers(None if block.query_norm is None else block.query_norm.weight),
+            key=self._numbers(None if block.key_norm is None else block.key_norm.weight),
+        )
+
+    def _norm(self, norm: nn.Module) -> _Norm:
+        return _Norm(self._numbers(norm.weight), self._numbers(getattr(norm, "bias", None)))  # type: ignore[arg-type]
+
+    def _matrix(self, module: nn.Module, gated: bool = False) -> _Matrix:
+        halves = 2 if gated else 1
+        bias: Any = getattr(module, "bias", None)
+        group, scale, offset, sums = 0, None, None, None
+        if isinstance(module, QuantisedLinear | QuantisedEmbedding):
+            matrix = module.matrix
+            kind, (_, k) = f"int{matrix.bits}", matrix.shape
+            scale = in_panels(matrix.scale, halves)
+            if matrix.bits == 4:
+                group = matrix.group
+                offset = in_panels(matrix.offset, halves)  # type: ignore[arg-type]
+                levels = matrix.levels().view(len(matrix.scale), -1, 2, 4)
+                numbers = in_panels((levels[:, :, 0] | levels[:, :, 1] << 4), halves)
+            else:
+                numbers = in_panels(matrix.numbers.view(-1, k // 4, 4), halves)
+                sums = numbers.sum((1, 3), dtype=torch.int32)
+        else:
+            weight: Tensor = module.weight.detach()  # type: ignore[union-attr, assignment]
+            k = weight.shape[1]
+            kind = _kind(weight)
+            if kind == "widened":
+                weight = weight.bfloat16()
+            inputs = INPUTS[kind]
+            numbers = in_panels(weight.reshape(-1, k // inputs, inputs), halves)
+        return _Matrix(
+            numbers=self._address(numbers),
+            scale=self._address(scale),
+            offset=self._address(offset),
+            sums=self._address(sums),
+            bias=None if bias is None else self._address(in_panels(bias.detach().float(), halves)),
+            panels=len(numbers),
+            k=k,
+            kind=KINDS.index(kind),
+            group=group,
+        )
+
+    def _numbers(self, tensor: Tensor | None) -> int | None:
+        return None if tensor is None else self._address(tensor.detach().float().contiguous())
+
+    def _address(self, tensor: Tensor | None) -> int | None:
+        if tensor is None:
+            return None
+        self._kept.append(tensor)
+        return tensor.data_ptr()
+
+
+def fits(model: Decoder) -> bool:
+    """Whether the compiled code knows this shape and these types of numbers."""
+    s = model.settings
+    if any(n % 4 for n in (s.width, s.n_heads * s.head_width, s.hidden)):
+        return False
+    if s.rotary_scaling is not None and s.rotary_scaling.kind == "dynamic":
+        return False
+    if any(matrix.bits == 4 and matrix.group % 8 for matrix in quantised_matrices(model)):
+        return False
+    types = {weight.dtype for weight in model.parameters()}
+    return types in ({torch.float32}, {torch.bfloat16}) and isinstance(
+        model.embedding, nn.Embedding | QuantisedEmbedding
+    )
+
+
+def in_panels(rows: Tensor, halves: int = 1) -> Tensor:
+    """Rows (n, ...) in panels of 16, of two `halves` a panel of each in turn; rows that are missing are zeros.
+
+    (n) becomes (panels, 16); (n, k) and (n, k, s) become (panels, k, 16) and (panels, k, 16, s).
+    """
+    parts = []
+    for part in rows.chunk(halves):
+        missing = -len(part) % LANES
+        part = F.pad(part, (0, 0) * (part.dim() - 1) + (0, missing)) if missing else part
+        part = part.unflatten(0, (-1, LANES))
+        parts.append(part if rows.dim() == 1 else part.transpose(1, 2))
+    return torch.stack(parts, 1).flatten(0, 1).contiguous()
+
+
+def _kind(weight: Tensor) -> str:
+    if weight.dtype == torch.bfloat16:
+        return "bfloat16"
+    return "widened" if bool((weight.view(torch.int32) & 0xFFFF == 0).all()) else "float32"
