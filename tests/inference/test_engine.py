@@ -345,22 +345,6 @@ def test_what_was_used_longest_ago_goes_first():
     assert read_of(a) == 1 and read_of(b) == 21
 
 
-def test_a_model_that_changed_is_read_anew():
-    model = decoder()
-    engine, noted = counting(model)
-    request = Request(tuple(range(5, 25)), GREEDY)
-    ask(engine, request)
-    run(engine)
-    with torch.no_grad():
-        model.blocks[0].qkv.weight.mul_(1.5)
-    engine.forget()
-    noted.reads.clear()
-    (again,) = ask(engine, request)
-    run(engine)
-    assert sum(n for _, n, _ in noted.reads) == 20
-    assert_same(again.generated, alone(model, request))
-
-
 def test_a_long_prompt_does_not_hold_up_those_who_write():
     engine, noted = counting(decoder(context=400), capacity=400, prompt_tokens=10)
     (quick,) = ask(engine, Request((5, 6), replace(GREEDY, max_tokens=30), ends=frozenset()))

@@ -105,10 +105,6 @@ class Engine:
             self._draw([*due, *begun], torch.cat(scores))
         return self.busy
 
-    def forget(self) -> None:
-        """What slots hold of texts that are over is not used again: the weights have changed. Not while it is busy."""
-        self.slots.forget()
-
     def end_all(self, error: InkstoneError) -> None:
         """Every request, waiting or under way, ends with this error."""
         while (writing := self.queue.next(self.under_way)) is not None:

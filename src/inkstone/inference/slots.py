@@ -67,11 +67,6 @@ class Slots:
         if not keep:
             self.lengths[slot] = 0
 
-    def forget(self) -> None:
-        """Nothing that a free slot holds counts any more, as after the weights have changed."""
-        self.lengths[~self.taken] = 0
-        self.used[~self.taken] = 0
-
     def _common(self, prompt: Int[np.ndarray, " n"]) -> Int[np.ndarray, " slots"]:
         """How many tokens of a prompt each slot could give."""
         if self.model.apart:
