@@ -2,6 +2,11 @@
 
 import base64
 import io
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
 import numpy as np
@@ -13,6 +18,7 @@ from inkstone.hub.headed_layout import save_headed
 from inkstone.models.encoder import Encoder, EncoderSettings
 from inkstone.models.headed import Headed
 from inkstone.models.speech_encoder import SpeechEncoder, SpeechEncoderSettings
+from inkstone.serving.task_queue import Questions, TaskQueue
 from inkstone.tasks.classify import Classify
 from inkstone.tasks.embed import Embed
 from inkstone.tasks.labelled import Labelled
@@ -129,6 +135,109 @@ def test_a_task_answers_one_input_and_many_as_predict_does(folder, tasks):
         "vectors": "embed",
         "ears": "transcribe",
     }
+
+
+@contextmanager
+def busy(model):
+    """While it goes on the model answers nothing, and what is asked waits; the sizes of what it is asked about together."""
+    gate, told, sizes = threading.Event(), model.predictor.told, []
+
+    def counted(examples):
+        sizes.append(len(examples))
+        return told(examples)
+
+    model.predictor.told = counted
+    begun = threading.Event()
+    model.thread.submit(lambda: (begun.set(), gate.wait(60)))
+    assert begun.wait(60)
+    try:
+        yield gate, sizes
+    finally:
+        gate.set()
+        model.thread.submit(int).result(60)
+        del model.predictor.told
+
+
+def alike(answer: dict, expected: dict) -> bool:
+    """The same but for rounding: a pass over other texts may add up in another order."""
+    numbers = ("probabilities", "vector")
+    return {name: value for name, value in answer.items() if name not in numbers} == {
+        name: value for name, value in expected.items() if name not in ("input", *numbers)
+    } and all(answer[name] == pytest.approx(expected[name], abs=1e-5) for name in numbers if name in expected)
+
+
+@pytest.mark.parametrize("name", ["moods", "vectors"])
+def test_requests_that_wait_are_asked_about_together_and_answered_as_alone(folder, tasks, name):
+    model = tasks.house.models[name]
+    asked = [["the ink is black"], ["墨", "a" * 300], ["ink"], ["black " * 3, "white", "grey"], ["a" * 200]]
+    expected = [[predict(folder / name, [text])[0] for text in texts] for texts in asked]
+    bad = [{"input": 7}, {"input": "a", "to": "en"}, {"inputs": ["ink", None]}]
+    with ThreadPoolExecutor(9) as asking, busy(model) as (gate, sizes):
+
+        def post(body: dict) -> httpx.Response:
+            return httpx.post(f"{tasks.url}/v1/tasks/{name}", json=body, timeout=60)
+
+        waiting = [asking.submit(post, {"inputs": texts}) for texts in asked]
+        refused = [asking.submit(post, body) for body in bad]
+        with socket.create_connection(("127.0.0.1", tasks.port)) as gone:  # it hangs up before its turn comes
+            body = b'{"input": "never asked"}'
+            head = f"POST /v1/tasks/{name} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            gone.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            while len(model.queue.waiting) < 9:
+                time.sleep(0.01)
+        while not any(each.answers.cancelled() for each in model.queue.waiting):
+            time.sleep(0.01)
+        gate.set()
+        for texts, request in zip(expected, waiting, strict=True):
+            answer = request.result()
+            assert answer.status_code == 200
+            assert all(alike(*pair) for pair in zip(answer.json()["data"], texts, strict=True)), (answer.text, texts)
+        assert [each.result().status_code for each in refused] == [400, 400, 400]
+        assert sizes == [8]
+
+
+def test_an_error_of_the_model_ends_the_request_that_it_came_of_alone(folder, tasks):
+    model = tasks.house.models["moods"]
+    (expected,) = predict(folder / "moods", ["ink"])
+    with ThreadPoolExecutor(3) as asking, busy(model) as (gate, sizes):
+        counted = model.predictor.told
+
+        def poisoned(examples):
+            if any("poison" in str(example) for example in examples):
+                raise RuntimeError("no answer to this one")
+            return counted(examples)
+
+        model.predictor.told = poisoned
+        waiting = [
+            asking.submit(httpx.post, f"{tasks.url}/v1/tasks/moods", json={"input": text}, timeout=60)
+            for text in ("ink", "poison", "ink")
+        ]
+        while len(model.queue.waiting) < 3:
+            time.sleep(0.01)
+        gate.set()
+        answers = [each.result() for each in waiting]
+    assert [each.status_code for each in answers] == [200, 500, 200] and sizes == [1, 1]
+    assert all(alike(answers[place].json()["data"][0], expected) for place in (0, 2))
+
+
+def test_a_queue_has_a_length_and_is_left_at_the_end(folder):
+    with served([folder / "moods"], longest_queue=2, shutdown_seconds=1) as serving:
+        model = serving.house.models["moods"]
+        with busy(model) as (gate, _), ThreadPoolExecutor(2) as asking:
+            asked = {"url": f"{serving.url}/v1/tasks/moods", "json": {"input": "ink"}, "timeout": 60}
+            waiting = [asking.submit(httpx.post, **asked) for _ in range(2)]
+            while len(model.queue.waiting) < 2:
+                time.sleep(0.01)
+            refused = httpx.post(**asked)
+            assert refused.status_code == 503 and refused.headers["retry-after"]
+            assert refused.json()["error"]["code"] == "overloaded"
+            gate.set()
+            assert [each.result().status_code for each in waiting] == [200, 200]
+    asked = TaskQueue(model.predictor, ThreadPoolExecutor(1), 2)
+    asked.thread.submit(time.sleep, 0.2)
+    answers = asked.ask(Questions(["ink"]))
+    asked.close()
+    assert answers.cancelled()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from inkstone.serving.api_errors import ApiError
 from inkstone.serving.bounded_pool import BoundedPool
 from inkstone.serving.metrics import Metrics
 from inkstone.serving.settings import ServingError, ServingSettings
+from inkstone.serving.task_queue import TaskQueue
 from inkstone.tasks.predict import Predictor
 from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.tokens.tokenizer import Tokenizer
@@ -62,11 +63,13 @@ class ServedTask:
     name: str
     folder: Path
     predictor: Predictor
+    longest_queue: int = 256  # requests that wait for it
     created: int = field(default_factory=lambda: int(time.time()))
     kind = "task"
 
     def __post_init__(self) -> None:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"task {self.name}")
+        self.queue = TaskQueue(self.predictor, self.thread, self.longest_queue)
 
     @property
     def task(self) -> str:
@@ -80,6 +83,8 @@ class ServedTask:
 
     def close(self, finish: bool = True) -> None:
         """Take no more questions."""
+        if not finish:
+            self.queue.close()
         self.thread.shutdown(wait=finish, cancel_futures=not finish)
 
 

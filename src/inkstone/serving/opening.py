@@ -43,7 +43,7 @@ def open_served(run: str | Path, settings: ServingSettings) -> Served:
     if is_task(config) or is_whisper(config) or is_headed(config):
         predictor = Predictor.load(folder, settings.device)
         hold(getattr(predictor, "listener", None) or predictor.model)
-        return ServedTask(name, folder, predictor)
+        return ServedTask(name, folder, predictor, settings.longest_queue)
     model = in_precision(load(folder, device=settings.device), settings.precision)
     hold(model)
     template = ChatTemplate.of(folder, model.tokenizer)

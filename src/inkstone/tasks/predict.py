@@ -49,6 +49,8 @@ class OptionError(RunError):
 class Predictor:
     """A tuned model with its task, to be asked again and again."""
 
+    cut_rows: Sequence[int] = ()  # as `cut`, by their numbers: several may have the same place
+
     def __init__(self, model: Headed, task: Task, context: int):
         self.model, self.task = model, task
         self.frame = Frame.of(model.tokenizer, context, reads_focus=isinstance(model.body, ReadsUnits))
@@ -140,11 +142,8 @@ class Predictor:
 
     def told(self, examples: Sequence[Any]) -> list[Answer]:
         """The answers, and beside them `cut`, true where the end of an example was left out."""
-        answers, cut = self.answers(examples), set(self.cut)
-        return [
-            answer | ({"cut": True} if example.place in cut else {})
-            for answer, example in zip(answers, examples, strict=True)
-        ]
+        answers, cut = self.answers(examples), set(self.cut_rows)
+        return [answer | ({"cut": True} if number in cut else {}) for number, answer in enumerate(answers)]
 
     def answers(self, examples: Sequence[Any]) -> list[Answer]:
         """What the model says to each example, in their order."""
@@ -153,10 +152,11 @@ class Predictor:
             further = [self.task.further(each, own) for each, own in zip(examples, outputs, strict=True)]
             asked = [number for number, old in enumerate(examples) if further[number] is not old]
             if asked:
-                cut = self.cut
+                cut, rows = self.cut, set(self.cut_rows)
                 for number, own in zip(asked, self.outputs([further[number] for number in asked]), strict=True):
                     outputs[number] = own
                 self.cut = [place for place in cut if place not in self.cut] + self.cut
+                self.cut_rows = sorted(rows | {asked[number] for number in self.cut_rows})
                 examples = further
         return self.answers_of(examples, outputs)
 
@@ -183,7 +183,7 @@ class Predictor:
     @torch.inference_mode()
     def outputs(self, examples: Sequence[Any]) -> list[list[Any]]:
         """For each example what the model says to each of its inputs."""
-        self.cut = []
+        self.cut, self.cut_rows = [], []
         if not examples:
             return []
         self.model.eval()
@@ -191,6 +191,7 @@ class Predictor:
         asked = self.task.unanswered(examples) if isinstance(self.task, HidesAnswers) else examples
         parts = self.task.encode(asked, self.frame)
         self.cut = places_of_cut(examples, parts)
+        self.cut_rows = [number for number, of_one in enumerate(parts) if any(part.cut for part in of_one)]
         inputs = [encoded for of_one in parts for encoded in of_one]
         outputs: list[Any] = [None] * len(inputs)
         for rows in in_order(inputs, PASS_TOKENS):
