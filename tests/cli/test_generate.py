@@ -156,6 +156,15 @@ def test_chat_gives_its_turns_as_json(run, piped, capsys):
     assert [turn["user"] for turn in facts(capsys)["turns"]] == ["Hello", "Again"]
 
 
+def test_chat_says_the_same_with_a_draft(run, piped, capsys):
+    told = []
+    for words in ([], ["--draft", "lookup", "--draft-tokens", "3"]):
+        piped("ink and ink and ink\nand stone")
+        assert main(["chat", run, "--max-tokens", "20", "--seed", "3", "--json", *words]) == 0
+        told.append(facts(capsys))
+    assert told[0] == told[1]
+
+
 def test_texts_of_a_form(run, tmp_path, capsys):
     assert main(["generate", run, "a", "--choices", "ink", "stone", "--json"]) == 0
     assert facts(capsys)["samples"][0]["text"] in ("ink", "stone")

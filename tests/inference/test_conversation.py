@@ -5,7 +5,8 @@ import pytest
 from inkstone.errors import RunError
 from inkstone.inference.continuation import Piece
 from inkstone.inference.conversation import Conversation, chat
-from inkstone.inference.sampling import Sampling
+from inkstone.inference.sampling import Sampling, SamplingError
+from inkstone.models.decoder import Decoder
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tokens.chat_template import ChatTemplate, ChatTemplateError
 
@@ -57,7 +58,7 @@ def test_a_conversation_with_a_template_is_written_down_by_it(monkeypatch):
     asked = []
     monkeypatch.setattr(
         "inkstone.inference.conversation.stream",
-        lambda model, ids, sampling, ends: (asked.append((ids, ends)), iter([Piece(0, "Ink.")]))[1],
+        lambda model, ids, sampling, ends, speculation: (asked.append((ids, ends)), iter([Piece(0, "Ink.")]))[1],
     )
     assert conversation.answer("Hello") == "Ink."
     conversation.answer("<|im_end|>")
@@ -67,6 +68,27 @@ def test_a_conversation_with_a_template_is_written_down_by_it(monkeypatch):
     ]
     conversation.reset()
     assert [message["role"] for message in conversation.messages] == ["system"]
+
+
+@pytest.mark.parametrize("template", [True, False])
+def test_with_a_draft_the_same_is_said(template):
+    def said(draft: str | Decoder | None, seed: int) -> list[str]:
+        conversation = chat(model, draft=draft, draft_tokens=3, temperature=0.7, max_tokens=24, seed=seed)
+        conversation.template = ChatTemplate.chatml(byte_tokenizer()) if template else None
+        for words in ("ink and ink and ink", "and ink"):
+            pieces = list(conversation.say(words))
+            drafted.append(0 if draft is None else pieces[-1].generated.speculated.drafted)
+        return [message["content"] for message in conversation.messages] if template else [conversation.text]
+
+    model, drafted = decoder(), []
+    assert said("lookup", 3) == said(None, 3) != said("lookup", 4)
+    other = decoder("llama")
+    assert said(other, 3) == said(other, 3) != said(other, 4)
+    assert sum(drafted) > 0
+    with pytest.raises(SamplingError, match="draft_tokens = 0"):
+        chat(model, draft="lookup", draft_tokens=0)
+    with pytest.raises(RunError, match="name the run folder"):
+        chat(model, draft="ngram")
 
 
 def test_an_answer_with_a_template_ends_where_its_turn_ends():

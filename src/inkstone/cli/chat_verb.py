@@ -5,7 +5,12 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from inkstone.cli.generate_verb import precision_argument, sampling_arguments, sampling_settings
+from inkstone.cli.generate_verb import (
+    draft_arguments,
+    precision_argument,
+    sampling_arguments,
+    sampling_settings,
+)
 
 if TYPE_CHECKING:
     from inkstone.inference.conversation import Conversation
@@ -19,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", metavar="TEXT", help="what stands before the conversation")
     sampling_arguments(parser)
     precision_argument(parser)
+    draft_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -30,6 +36,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         system=options.system,
         device=options.device,
         precision=options.precision,
+        draft=options.draft,
+        draft_tokens=options.draft_tokens,
         **sampling_settings(options),
     )
     if not options.json:

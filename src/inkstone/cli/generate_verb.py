@@ -33,12 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-repeat-ngram", type=int, default=0, metavar="N", help="in beam search no N tokens stand twice; 0: off"
     )
-    parser.add_argument(
-        "--draft",
-        metavar="DRAFT",
-        help="guess several tokens and check them at once: lookup (what followed the same words before), ngram (counted from the run's training text), or a smaller run with the same tokenizer",
-    )
-    parser.add_argument("--draft-tokens", type=int, default=4, metavar="N", help="guessed at once, at most; default: 4")
+    draft_arguments(parser)
     parser.add_argument(
         "--endless",
         action="store_true",
@@ -71,6 +66,16 @@ def sampling_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop", action="append", metavar="TEXT", help="end before this text; may be given repeatedly")
     parser.add_argument("--seed", type=int, metavar="N", help="another number, another text; default: 0")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto, the default: a GPU where there is one")
+
+
+def draft_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a draft that guesses ahead."""
+    parser.add_argument(
+        "--draft",
+        metavar="DRAFT",
+        help="guess several tokens and check them at once: lookup (what followed the same words before), ngram (counted from the run's training text), or a smaller run with the same tokenizer",
+    )
+    parser.add_argument("--draft-tokens", type=int, default=4, metavar="N", help="guessed at once, at most; default: 4")
 
 
 def stretching_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,11 +117,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from inkstone.hub.download import local_folder
     from inkstone.hub.folder import load
     from inkstone.inference.constrained import constraint_of
-    from inkstone.inference.drafts import LookUp, check_draft, draft_of
+    from inkstone.inference.drafts import draft_of
     from inkstone.inference.generation import generate, sampling_from, stream
     from inkstone.inference.prefill import context_of, prompt_ids
     from inkstone.inference.quantisation import in_precision
-    from inkstone.inference.speculative import Speculation, speculation_of
+    from inkstone.inference.speculative import check_draft, speculation_of
     from inkstone.inference.window import window_of
     from inkstone.models.longer_context import stretched_to
     from inkstone.progress import human_count, human_time
@@ -130,8 +135,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     form = {"json_schema": options.json_schema, "regex": options.regex, "choices": options.choices}
     constraint = constraint_of(**form)
     if options.draft:
-        Speculation(LookUp(), options.draft_tokens)  # a number that means nothing is refused
-        check_draft(options.draft, options.run)
+        check_draft(options.draft, options.draft_tokens, options.run)
     opened = stretched_to(load(options.run, device=options.device), options.context, options.rope_scaling)
     ends = ends_in(local_folder(options.run), opened.tokenizer)
     model = in_precision(opened, options.precision)

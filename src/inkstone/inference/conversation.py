@@ -6,11 +6,13 @@ from pathlib import Path
 
 from inkstone.hub.download import local_folder
 from inkstone.hub.folder import load
+from inkstone.inference.drafts import Draft
 from inkstone.inference.fast_decoder import for_generation
 from inkstone.inference.generation import Piece, sampling_from, stream
 from inkstone.inference.prefill import prompt_ids
 from inkstone.inference.quantisation import in_precision
 from inkstone.inference.sampling import Sampling
+from inkstone.inference.speculative import DRAFT_TOKENS, Speculation, check_draft, speculation_of
 from inkstone.models.base import LanguageModel
 from inkstone.tokens.chat_template import ChatTemplate, Message
 
@@ -19,15 +21,20 @@ class Conversation:
     """What was said so far, and the model that answers.
 
     With `template`, `messages` are written down by it. A base model has none: it continues `text`, in which every turn
-    of the person begins a new line.
+    of the person begins a new line. With a `speculation` a draft guesses ahead.
     """
 
     def __init__(
-        self, model: LanguageModel, sampling: Sampling, template: ChatTemplate | None = None, system: str | None = None
+        self,
+        model: LanguageModel,
+        sampling: Sampling,
+        template: ChatTemplate | None = None,
+        system: str | None = None,
+        speculation: Speculation | None = None,
     ):
         prompt_ids(model, "")  # a model that does not go on with a text is refused before anything is said
         self.model = for_generation(model, rows=1)
-        self.sampling = sampling
+        self.sampling, self.speculation = sampling, speculation
         self.template = template
         self.system = system
         self.reset()
@@ -45,12 +52,12 @@ class Conversation:
         """The answer to `words`, streamed; what was streamed when the caller stops early is what was said."""
         if self.template is None:
             self.text += words
-            pieces = stream(self.model, self.text, self.sampling)
+            pieces = stream(self.model, self.text, self.sampling, speculation=self.speculation)
         else:
             messages = [*self.messages, {"role": "user", "content": words}]
             ids = self.template.ids(messages, add_generation_prompt=True)
             self.messages = messages  # what the template refuses was not said
-            pieces = stream(self.model, ids, self.sampling, ends=self.template.ends)
+            pieces = stream(self.model, ids, self.sampling, ends=self.template.ends, speculation=self.speculation)
         answer: list[str] = []
         try:
             for piece in pieces:
@@ -73,17 +80,24 @@ def chat(
     system: str | None = None,
     device: str = "auto",
     precision: str = "auto",
+    draft: str | Path | LanguageModel | Draft | None = None,
+    draft_tokens: int = DRAFT_TOKENS,
     **settings,
 ) -> Conversation:
     """Begin a conversation with a model, or with the one in a run folder; `settings` are those of `Sampling`, `precision` that
-    of the weights (`inference/quantisation.py`).
+    of the weights (`inference/quantisation.py`), `draft` and `draft_tokens` as `generate` takes them.
 
     >>> conversation = inkstone.chat("runs/mine")  # doctest: +SKIP
     >>> conversation.answer("Good morning.")  # doctest: +SKIP
     """
     sampling = sampling_from(settings)
     if not isinstance(run, str | Path):
-        return Conversation(in_precision(run, precision), sampling, system=system)
+        model = in_precision(run, precision)
+        guesses = speculation_of(draft, draft_tokens, model, None)
+        return Conversation(model, sampling, system=system, speculation=guesses)
     folder = local_folder(run)
+    if isinstance(draft, str | Path):
+        check_draft(draft, draft_tokens, folder)
     model = in_precision(load(folder, device=device), precision)
-    return Conversation(model, sampling, ChatTemplate.of(folder, model.tokenizer), system)
+    guesses = speculation_of(draft, draft_tokens, model, folder)
+    return Conversation(model, sampling, ChatTemplate.of(folder, model.tokenizer), system, guesses)

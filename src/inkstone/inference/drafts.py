@@ -177,7 +177,7 @@ def draft_of(draft: str | Path | LanguageModel | Draft, model: LanguageModel, ru
     return ModelDraft(other)
 
 
-def check_draft(draft: str, run: Path | str) -> None:
+def check_place(draft: str | Path, run: Path | str) -> None:
     """Refuse before any model is opened what `draft_of` could only refuse then. Raises RunError."""
     if draft == "ngram":
         training_text(local_folder(run))

@@ -38,7 +38,7 @@ from inkstone.errors import InkstoneError
 from inkstone.inference.constrained import constrained
 from inkstone.inference.continuation import Piece, Row, Speculated
 from inkstone.inference.draft_pace import Pace
-from inkstone.inference.drafts import Draft, LookUp, draft_of
+from inkstone.inference.drafts import Draft, LookUp, check_place, draft_of
 from inkstone.inference.prefill import advance, device_of, prefill, room_in
 from inkstone.inference.rollback import read_on_trial
 from inkstone.inference.sampling import Sampling, SamplingError
@@ -71,6 +71,12 @@ def speculation_of(
         return None
     checked = Speculation(LookUp(), tokens)
     return replace(checked, draft=draft_of(draft, model, run))
+
+
+def check_draft(draft: str | Path, tokens: int, run: Path | str) -> None:
+    """Refuse before any model is opened what `speculation_of` could only refuse then. Raises RunError, SamplingError."""
+    Speculation(LookUp(), tokens)
+    check_place(draft, run)
 
 
 class Text:
