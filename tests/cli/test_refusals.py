@@ -48,6 +48,8 @@ CASES = [
     (["generate", "model", "ink", "--draft", "lookup", "--draft-tokens", "0"], "draft_tokens"),
     (["chat", "no-such-run"], "no-such-run does not exist"),
     (["chat", "model", "--top-p", "0"], "top_p"),
+    (["chat", "model", "--draft", "no-such-run"], "no-such-run does not exist"),
+    (["chat", "model", "--draft", "lookup", "--draft-tokens", "0"], "draft_tokens"),
 ]
 
 
@@ -58,6 +60,7 @@ def place(tmp_path_factory):
     (place / "a.csv").write_text(DATA, encoding="utf-8")
     (place / "empty").mkdir()
     save(decoder(), place / "model")
+    (place / "model" / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
     return place
 
 

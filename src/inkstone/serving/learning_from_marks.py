@@ -37,6 +37,7 @@ from inkstone.tasks.understanding import Understanding
 from inkstone.text.folds import grouped_split
 from inkstone.text.preferences import read_preferences
 from inkstone.tokens.chat_template import ChatTemplate
+from inkstone.tokens.stored_templates import stored_template
 from inkstone.training.opening import recipe_of
 from inkstone.training.tuning import tune
 from inkstone.training.tuning_run import DEFAULT_MINUTES
@@ -94,18 +95,17 @@ def adapt(
     base = local_folder(run)
     if is_headed(read_config(base)):
         raise RunError(f"{run} does not answer: it was tuned for another task than chat")
-    recipe_of(None, settings, [("--minutes", "train.minutes", minutes)], DEFAULT_MINUTES)
-    file = Path(marks) if marks is not None else base.resolve().parent / FILE
-    found = learnable_in(file)
-    if not regenerate:
-        lesson_of(found, file)  # too few marks are said before anything is opened
-    model = load(base)
-    template = ChatTemplate.of(base, model.tokenizer)
-    if template is None:
+    if stored_template(base) is None:
         raise RunError(
             f"{run} has no chat template, so it goes on writing and does not answer; first: inkstone tune chat DATA --from {run}"
         )
+    recipe_of(None, settings, [("--minutes", "train.minutes", minutes)], DEFAULT_MINUTES)
+    file = Path(marks) if marks is not None else base.resolve().parent / FILE
+    found = learnable_in(file)
     if regenerate:
+        model = load(base)
+        template = ChatTemplate.of(base, model.tokenizer)
+        assert template is not None
         found = regenerated(found, model, template, line)
     lesson = lesson_of(found, file)
     line.say("marks  " + ", ".join(f"{count:,} {name}" for name, count in lesson.told.items() if count))

@@ -56,6 +56,13 @@ class Weighed:
     divergence: float = 0.0  # summed over the tokens of both
 
 
+def without_model() -> RecipeError:
+    """What is said where no model is named to begin with."""
+    return RecipeError(
+        "prefer needs a model that answers already; tune one with: inkstone tune chat DATA, and give it by --from RUN"
+    )
+
+
 @dataclass
 class Prefer(ConversingSettings):
     """The task."""
@@ -96,8 +103,12 @@ class Prefer(ConversingSettings):
         """Nothing must be known beforehand."""
 
     def converse(self, tokenizer: Tokenizer, folder: Path | None) -> tuple[Tokenizer, list[int]]:
-        """As every task that converses; the model in the folder, which there must be, is what the tuned one is compared with."""
-        assert folder is not None
+        """As every task that converses; the model in the folder is what the tuned one is compared with.
+
+        Raises RecipeError where there is none.
+        """
+        if folder is None:
+            raise without_model()
         self._home = folder
         self.reference = self.reference or str(folder.resolve())
         return super().converse(tokenizer, folder)

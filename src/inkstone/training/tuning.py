@@ -12,8 +12,9 @@ from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe, load_recipe
 from inkstone.run import TRAINING, Run, is_training
 from inkstone.tasks import TASKS, task_class
-from inkstone.tasks.base import KeepsReference, Task
+from inkstone.tasks.base import Task
 from inkstone.tasks.parts import dev_beside, of_part
+from inkstone.tasks.prefer import Prefer, without_model
 from inkstone.text.datasets import PREFIX
 from inkstone.training.adapting import adapt
 from inkstone.training.opening import check_places, gone_on_with, recipe_of
@@ -87,10 +88,8 @@ def tune(
 def check(recipe: Recipe) -> None:
     """Refuse, before any work is done, what could only fail later. Raises RecipeError, TextError, RunError."""
     pick_device(recipe.train.device)
-    if recipe.task.model is None and isinstance(task := task_of(recipe), KeepsReference):
-        raise RecipeError(
-            f"{task.name} needs a model that answers already; tune one with: inkstone tune chat DATA, and give it by --from RUN"
-        )
+    if recipe.task.model is None and isinstance(task_of(recipe), Prefer):
+        raise without_model()
     check_places(recipe)
 
 
