@@ -160,7 +160,7 @@ class TaskSection(Section):
     length_penalty: float | None = Field(default=None, ge=0)
     no_repeat_ngram: int | None = Field(default=None, ge=0)
     smoothing: float | None = Field(default=None, ge=0, lt=1)  # of the loss
-    source_language: str | None = None  # translate: ISO 639-1
+    source_language: str | None = None  # translate: ISO 639-1; transcribe from a Whisper: that is spoken
     target_language: str | None = None
     directions: Literal["one", "both"] | None = None  # translate: whether the target is translated into the source, too
     placeholders: float | None = Field(

@@ -36,11 +36,12 @@ def test_a_body_keeps_its_dropout_and_gets_some_where_it_has_none(own, given, ex
     assert torch.equal(*drawn) == (expected == 0)
 
 
-def test_a_whisper_is_no_body():
+def test_a_whisper_is_a_body_for_recordings_alone():
     shape = dict(width=8, n_layers=1, n_heads=2, hidden=8, context=8, source_context=4)
     whisper = Whisper(WhisperSettings(vocab_size=tokenizer().vocab_size, **shape), tokenizer())
-    with pytest.raises(RecipeError, match="inkstone predict CHECKPOINT RECORDING"):
-        body_that_fits(whisper)
+    assert body_that_fits(whisper, "transcribe") is whisper
+    with pytest.raises(RecipeError, match="inkstone tune transcribe DATA --from CHECKPOINT"):
+        body_that_fits(whisper, "classify")
 
 
 def test_a_body_that_cannot_drop_anything_is_left_as_it_is():

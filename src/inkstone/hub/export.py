@@ -162,9 +162,14 @@ def _whisper_folder(model: Whisper, folder: Path, out: Path, dtype: str | None) 
         if _as_stored(folder, dtype):
             copy_model(folder, part)
         else:
-            whisper.write(model, part)
-            _copy(("generation_config.json", *_TOKENIZER_FILES, *whisper.FILES), folder, part)
+            save_whisper(model, folder, part)
         _copy(_PAPERS, folder, part)
+
+
+def save_whisper(model: Whisper, base: Path, folder: Path) -> None:
+    """Write a Whisper as a checkpoint, with the tokens, rules and features of the one in `base`, which it was."""
+    whisper.write(model, folder)
+    _copy(("generation_config.json", *_TOKENIZER_FILES, *whisper.FILES), base, folder)
 
 
 def _headed_folder(model: Headed, folder: Path, out: Path, dtype: str | None) -> None:

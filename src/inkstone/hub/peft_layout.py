@@ -22,12 +22,13 @@ from torch import Tensor, nn
 
 from inkstone.errors import CheckpointError, RunError
 from inkstone.files import whole_folder, writing_fault
-from inkstone.hub import bart_marian, bert
+from inkstone.hub import bart_marian, bert, whisper
 from inkstone.hub.huggingface_weights import foreign_names, to_foreign
 from inkstone.layers.lora import LoRALinear, LowRank, adapt, adapted, stacked_maps
 from inkstone.models.decoder import Decoder
 from inkstone.models.encoder import Encoder
 from inkstone.models.encoder_decoder import EncoderDecoder
+from inkstone.models.whisper import Whisper
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -176,6 +177,8 @@ def _modules(model: nn.Module, kind: str) -> tuple[dict[str, tuple[str, ...]], d
         name = {"bert": "BertForMaskedLM", "roberta": "RobertaForMaskedLM"}[kind]
         library = f"transformers.models.{kind}.modeling_{kind}"
         described["auto_mapping"] = {"base_model_class": name, "parent_library": library}
+    elif isinstance(model, Whisper):
+        parts = whisper.places(ours)
     elif isinstance(model, EncoderDecoder):
         bart_marian.config_from(model.settings, torch.float32, model.tokenizer.end)
         parts = bart_marian.places(ours)

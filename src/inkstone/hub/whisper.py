@@ -133,15 +133,20 @@ def from_foreign(
     own.setdefault("model.decoder.embed_tokens.weight", own.get("proj_out.weight", torch.empty(0)))
     states, width = ours["source_positions.weight"].shape
     own.setdefault(_SOURCE_PLACES, source_places(states, width))
-    places = places_of(ours, _MODULES, _LAYERS)
-    for name in (part for parts in places.values() for part in parts if part.endswith(_KEY_BIAS)):
+    homes = places(ours)
+    for name in (part for parts in homes.values() for part in parts if part.endswith(_KEY_BIAS)):
         own[name] = torch.zeros(width)
-    return stacked(places, ours, own, place)
+    return stacked(homes, ours, own, place)
+
+
+def places(ours: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:
+    """Where each of our parameters stands in a checkpoint."""
+    return places_of(ours, _MODULES, _LAYERS)
 
 
 def to_foreign(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Our parameters under the names of a checkpoint."""
-    tensors = unstacked(places_of(ours, _MODULES, _LAYERS), ours)
+    tensors = unstacked(places(ours), ours)
     return {name: tensor for name, tensor in tensors.items() if not name.endswith(_KEY_BIAS)}
 
 

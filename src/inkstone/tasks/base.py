@@ -225,6 +225,15 @@ class ReadsInputs(Protocol):
 
 
 @runtime_checkable
+class HasPredictor(Protocol):
+    """A task whose model is asked in a way of its own, see `tasks/predict.py`."""
+
+    def predictor(self, model: Headed) -> Any:
+        """A `Predictor` of this task that asks the model."""
+        ...
+
+
+@runtime_checkable
 class AsksFurther(Protocol):
     """A task that must know one thing of an example before it can ask for another: its predicates, the summaries of its pieces."""
 

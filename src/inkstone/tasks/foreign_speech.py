@@ -64,7 +64,7 @@ class ForeignTranscribe(Transcribe):
     def __init__(self, tokens: SpeechTokens, tokenizer: Tokenizer):
         super().__init__(rate=RATE)
         self.ears: PlainEars = PlainEars(RATE)
-        self.tokens, self.tokenizer, self.decoding = tokens, tokenizer, Decoding()
+        self.speech, self.tokenizer, self.decoding = tokens, tokenizer, Decoding()
 
     def listen(self, language: str | None, to: str | None, words: bool = False) -> None:
         """What language is spoken (none: told from the sound), which one to write (none: the same), and whether words have times.
@@ -72,11 +72,11 @@ class ForeignTranscribe(Transcribe):
         Raises RunError for one that the checkpoint does not know.
         """
         if language is not None:
-            self.tokens.language(language)
+            self.speech.language(language)
         if to is not None and to not in (ENGLISH, language):
             raise RunError(f"a Whisper writes the language that is spoken, or {ENGLISH}; it has no way to write {to!r}")
         translate = to == ENGLISH != language
-        if translate and self.tokens.translate is None:
+        if translate and self.speech.translate is None:
             raise RunError("this checkpoint has no token for translation; leave out the language to write")
         self.decoding = replace(self.decoding, language=language, translate=translate, words=words)
 
@@ -138,6 +138,6 @@ class WhisperPredictor(Predictor):
                 yield self.task.ears.taken(examples[number])
 
         outputs: list[list[Any]] = [[] for _ in examples]
-        for number, transcript in transcribe(self.listener, self.task.tokens, sounds(), self.task.decoding):
+        for number, transcript in transcribe(self.listener, self.task.speech, sounds(), self.task.decoding):
             outputs[numbers[number]] = [transcript]
         return outputs

@@ -1,6 +1,6 @@
 """`inkstone predict`: what a model that was tuned for a task says to texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class Predictor:
         Raises RunError for any other folder.
         """
         folder = local_folder(run)
-        config = read_config(folder)
+        config, written = read_config(folder), task_beside(folder)
         if is_task(config):
             from inkstone.tasks.foreign import task_of_checkpoint
 
@@ -71,13 +71,7 @@ class Predictor:
             assert isinstance(model, Headed)
             return cls(model, *task_of_checkpoint(model, config, folder))
         if is_whisper(config):
-            from inkstone.models.whisper import Whisper
-            from inkstone.tasks.foreign_speech import WhisperPredictor
-
-            listener = load(folder, device=device)
-            assert isinstance(listener, Whisper)
-            return WhisperPredictor(listener, config, folder)
-        written = task_beside(folder)
+            return cls._of_whisper(folder, config, written, device)
         if not is_headed(config) and written is None:
             raise RunError(f"{folder} was not tuned for a task; do so by: inkstone tune TASK DATA --from {run}")
         try:
@@ -95,6 +89,22 @@ class Predictor:
         if isinstance(task, AsksBeside):
             task.open_beside(folder)
         return cls(model, task, context)
+
+    @staticmethod
+    def _of_whisper(
+        folder: Path, config: Mapping[str, Any], written: dict[str, Any] | None, device: str
+    ) -> "Predictor":
+        """A Whisper as it is, or one that was tuned."""
+        from inkstone.models.whisper import Whisper
+        from inkstone.tasks.foreign_speech import WhisperPredictor
+        from inkstone.tasks.tuned_whisper import TunedPredictor, TunedWhisper
+
+        listener = load(folder, device=device)
+        assert isinstance(listener, Whisper)
+        if written is None:
+            return WhisperPredictor(listener, config, folder)
+        task = TunedWhisper.of({name: value for name, value in written.items() if name not in ("name", "context")})
+        return TunedPredictor(Headed(listener, task.head()), task.begin(folder, learns=False))
 
     def read_long(self, long: str) -> None:
         """What happens to texts longer than the context: "cut" leaves out their ends, "split" reads them in windows.

@@ -56,6 +56,8 @@ class Utterance:
 class Ears:
     """Reads recordings at one sampling rate, and keeps their features, which are computed once."""
 
+    longest: float = (LONGEST - 2 * EDGE) * SHIFT  # seconds of a recording that is learned from
+
     def __init__(self, rate: int):
         self.rate = rate
         self.kept: dict[tuple[str, float], Float[np.ndarray, "frames bins"]] = {}
@@ -160,8 +162,8 @@ class Ears:
             return None
         if not fits:  # in what is scored it counts, as wrong as it will be
             understanding.mend(place, "too short for all that its transcript says, so that it cannot be right")
-        if sound.seconds > LONGEST * SHIFT - 2 * EDGE * SHIFT:
-            reason = f"longer than {LONGEST * SHIFT:.0f} s: it is scored in pieces, but not learned from; cut it between sentences"
+        if sound.seconds > self.longest:
+            reason = f"longer than {self.longest:.3g} s: it is scored in pieces, but not learned from; cut it between sentences"
             understanding.mend(place, reason)
         for doubt in sound.doubts:
             understanding.mend(place, doubt)

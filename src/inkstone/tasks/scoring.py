@@ -42,7 +42,8 @@ def eval(
     if not text:
         folder = local_folder(run)
         config = read_config(folder)
-        facts = {} if is_task(config) or is_whisper(config) else Run(folder).facts().get("evaluation")
+        foreign = is_task(config) or (is_whisper(config) and task_beside(folder) is None)
+        facts = {} if foreign else Run(folder).facts().get("evaluation")
         if not facts:
             raise RunError(f"{run} has no figures of its own; name examples to score it on: inkstone eval {run} DATA")
         return {"run": str(run), "text": "held-out", **facts}
@@ -75,7 +76,7 @@ def is_tuned(run: Path | str, text: Sequence[str | Path] | None = None) -> bool:
     folder = local_folder(run)
     config = read_config(folder)
     written = task_beside(folder)
-    if written is None or not text:
+    if written is None or not text or is_whisper(config):
         return is_headed(config) or is_task(config) or is_whisper(config) or written is not None
     reads = task_class(str(written.get("name"))).reads
     try:

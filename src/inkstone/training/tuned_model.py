@@ -16,6 +16,7 @@ from inkstone.models import body_family
 from inkstone.models.headed import Headed
 from inkstone.models.more_tokens import with_more_tokens
 from inkstone.models.quantised_decoder import refuse_rounded
+from inkstone.models.whisper import Whisper
 from inkstone.recipe import Recipe, TrainSection
 from inkstone.tasks.base import KeepsReference, NeedsRoom, NeedsTokens, ReadsByTemplate, SuitsBody, Task
 from inkstone.tasks.framing import Frame
@@ -98,7 +99,7 @@ def _opened(recipe: Recipe, task: Task, examples: Sequence[Any]) -> Start:
     source, pooler = load(recipe.task.model, dtype=torch.float32), pooler_of(local_folder(recipe.task.model))
     if isinstance(source, nn.Module):
         refuse_rounded(source, recipe.task.model)
-    body = body_that_fits(source)
+    body = body_that_fits(source, task.name)
     told = f"{body.family}, {body.settings.width} wide, as it was trained"
     dropout = 0.0 if isinstance(task, KeepsReference) else None  # or the model would differ from itself as it began
     body, chosen = with_dropout(body, dropout if recipe.model.dropout is None else recipe.model.dropout)
@@ -132,7 +133,9 @@ def _context(recipe: Recipe, task: Task, start: Start, lengths: Sequence[int]) -
     any_length, covered = getattr(kind, "longest_input", None), getattr(task, "covered", COVERED)
     context = recipe.model.context or any_length or context_for_texts(lengths, extra, start.longest, covered)
     why = "holds nearly all texts whole"
-    if any_length:
+    if isinstance(start.body, Whisper):
+        context, why = start.body.settings.context, "of the longest text that it can write"
+    elif any_length:
         why = f"reads up to {any_length:,} {getattr(kind, 'reads', 'tokens')}"
     return context, Choice("context", context, GIVEN if recipe.model.context else why)
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from inkstone.environment import pick_device
 from inkstone.errors import RecipeError, RunError
+from inkstone.hub.download import local_folder
+from inkstone.hub.folder import read_config
+from inkstone.hub.whisper import is_whisper
 from inkstone.models import body_family
 from inkstone.progress import LiveLine
 from inkstone.recipe import Recipe, load_recipe
@@ -140,13 +143,26 @@ def _fill_in(recipe: Recipe, written: Recipe, settings: Sequence[str]) -> None:
 
 def task_of(recipe: Recipe) -> Task:
     """The task of a recipe, with what the recipe says of it. Raises RecipeError for a setting that it does not have."""
-    kind = task_class(recipe.task.name)
+    kind: Any = task_class(recipe.task.name)
+    whisper = whisper_of(recipe)
+    if whisper is not None:
+        from inkstone.tasks.tuned_whisper import TunedWhisper
+
+        kind = TunedWhisper
     given = recipe.task.model_dump(exclude_none=True)
     own = {name: value for name, value in given.items() if name not in OF_TUNING}
     known = kind.__dataclass_fields__
     if unknown := own.keys() - known.keys():
         raise RecipeError(f"task.{min(unknown)}: the task {recipe.task.name!r} has no such setting")
-    return kind.of(own)
+    return kind.of(own) if whisper is None else kind.of(own).begin(whisper)
+
+
+def whisper_of(recipe: Recipe) -> Path | None:
+    """The folder of the Whisper that a recipe tunes on recordings; None where it tunes another model."""
+    if recipe.task.name != "transcribe" or recipe.task.model is None:
+        return None
+    folder = local_folder(recipe.task.model)
+    return folder if is_whisper(read_config(folder)) else None
 
 
 OF_TUNING = (

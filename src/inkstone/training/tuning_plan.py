@@ -72,13 +72,15 @@ def fresh_body(recipe: Recipe, family: str, tokenizer: Tokenizer, examples: int,
     return body_that_fits(body)
 
 
-def body_that_fits(model: Any) -> Any:
+def body_that_fits(model: Any, task: str = "") -> Any:
     """The model, if a head can stand on it. Raises RecipeError otherwise."""
     if isinstance(model, Headed):
         return model.body
     if isinstance(model, Whisper):
+        if task == "transcribe":
+            return model
         raise RecipeError(
-            "a Whisper reads sound and is not tuned here; ask it as it is: inkstone predict CHECKPOINT RECORDING"
+            "a Whisper reads sound; tune it on recordings: inkstone tune transcribe DATA --from CHECKPOINT"
         )
     if not isinstance(model, ReadsBothWays | ReadsUnits | ReadsFeatures | NextTokenModel):
         raise RecipeError(
@@ -184,7 +186,7 @@ def _seconds_of_step(
 
     def step() -> None:
         task.loss(model, to_device(batches.batch(len(times)), device), generator).backward()
-        optimisers.clip(recipe.train.clip)
+        optimisers.clip(recipe.train.clip).item()  # which waits for the device
         optimisers.step(0.0)
         optimisers.zero_grad()
 

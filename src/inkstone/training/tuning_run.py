@@ -12,10 +12,13 @@ from inkstone.environment import environment, pick_device
 from inkstone.errors import RunError
 from inkstone.files import write_json
 from inkstone.hub.conversing_layout import save_conversing
-from inkstone.hub.headed_layout import save_headed
+from inkstone.hub.download import local_folder
+from inkstone.hub.export import save_whisper
+from inkstone.hub.headed_layout import TASK, save_headed
 from inkstone.hub.peft_layout import ADAPTER
 from inkstone.layers.lora import merge_lora
 from inkstone.models.headed import Headed
+from inkstone.models.whisper import Whisper
 from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe
 from inkstone.run import Run
@@ -23,6 +26,7 @@ from inkstone.tasks.base import (
     AsksBeside,
     DoesSoFromTheStart,
     GaugedByLoss,
+    HasPredictor,
     HasYardstick,
     HidesAnswers,
     KeepsReference,
@@ -238,7 +242,8 @@ class TuningRun:
         self.line.show("building the model", force=True)
         model, context, choices = tuned_model(recipe, self.task, parts.train, self.run.folder, self.resumed)
         model.to(device)
-        predictor = Predictor(model, self.task, context)
+        own = self.task.predictor(model) if isinstance(self.task, HasPredictor) else None
+        predictor: Predictor = own or Predictor(model, self.task, context)
         self.line.show("tokenising the examples", force=True)
         examples = parts.train
         if isinstance(self.task, MakesExamples):
@@ -342,12 +347,16 @@ class TuningRun:
         merge_lora(model)
         if isinstance(self.task, AsksBeside):
             self.task.open_beside(self.run.folder)
-        if isinstance(self.task, SettlesOnDev):
+        if isinstance(self.task, SettlesOnDev) and getattr(self.task, "passes_to_settle", 1):
             self.task.settle(dev, predictor.outputs(dev))
         kept = self.task.kept_in(self.run.folder) if isinstance(self.task, KeepsReference) else self.task.to_dict()
         described = {"name": self.task.name, "context": predictor.frame.context, **kept}
         if isinstance(self.task, ReadsByTemplate):
             save_conversing(model.body, self.run.folder, self.task.template_of(), described)
+        elif isinstance(model.body, Whisper):
+            assert task.model is not None
+            write_json(self.run.folder / TASK, described)
+            save_whisper(model.body, local_folder(task.model), self.run.folder)
         else:
             save_headed(model, self.run.folder, described)
 
