@@ -28,6 +28,7 @@ from pathlib import Path
 
 import psutil
 
+from mirror import the_mirror
 from results import write_result
 
 SOURCES = ("gutenberg-en/*.txt.xz", "wikitext-2/train.txt.xz", "chinese-novels/*.txt.xz")
@@ -191,9 +192,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for the corpora, kept for the next run")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "cleaning.json")
     options = parser.parse_args()
-    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
-    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
-        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
+    mirror = the_mirror()
     peer_size = min(options.gigabytes, 0.05) if options.peer_gigabytes is None else options.peer_gigabytes
     rows = []
     with tempfile.TemporaryDirectory() as temporary:

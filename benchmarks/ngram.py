@@ -26,6 +26,7 @@ import polars as pl
 
 from inkstone.hub.arpa import read_arpa, word_tokenizer
 from inkstone.models.ngram import NGram, NGramSettings
+from mirror import the_mirror
 from results import FOLDER, write_result
 
 SPECIAL = ["<s>", "</s>", "<unk>"]
@@ -167,9 +168,7 @@ def main() -> None:
     parser.add_argument("--lmplz", type=Path, help="KenLM's program, to race against")
     parser.add_argument("--out", type=Path, default=FOLDER / "ngram.json")
     options = parser.parse_args()
-    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
-    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
-        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
+    mirror = the_mirror()
     held = wikitext(mirror, options.part)
     jobs = [("WikiText-2", wikitext(mirror, "train"), held, order, 1) for order in options.orders]
     if options.large:

@@ -10,7 +10,6 @@ rouge-score has no tokens of Chinese, so that it is given ours.
 import argparse
 import json
 import lzma
-import os
 import statistics
 import sys
 import time
@@ -25,6 +24,7 @@ from inkstone.evaluation.rouge import RougeScores, rouge_scores
 from inkstone.evaluation.rouge_tokens import rouge_tokens
 from inkstone.text.extractive import lead, textrank
 from inkstone.text.words import sentences
+from mirror import the_mirror
 from results import FOLDER, write_result
 
 KINDS = {"ROUGE-1": "rouge1", "ROUGE-2": "rouge2", "ROUGE-L": "rougeL", "ROUGE-Lsum": "rougeLsum"}
@@ -99,9 +99,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, help="of each set (for a quick look)")
     parser.add_argument("--out", type=Path, default=FOLDER / "rouge.json")
     options = parser.parse_args()
-    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
-    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
-        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
+    mirror = the_mirror()
     english, chinese = RougeScorer(list(KINDS.values())), RougeScorer(list(KINDS.values()), tokenizer=OurTokens())
     generator = np.random.default_rng(0)
     rows: list[list] = []

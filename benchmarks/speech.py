@@ -17,11 +17,8 @@ import datetime
 import io
 import json
 import lzma
-import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +31,9 @@ import soundfile
 from inkstone.files import write_json
 from inkstone.tasks.fuse_language_model import fuse_language_model
 from inkstone.tasks.scoring import eval as score
+from mirror import the_mirror
 from results import FOLDER, write_result
+from tuned_sets import said as said_by
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 SPEAKERS = ("jackson", "theo")  # who is left out
@@ -124,12 +123,6 @@ def joined(found: dict[Clip, Path], folder: Path, part: str, takes: Sequence[int
     return manifest(folder / f"{part}.tsv", rows)
 
 
-def said_by(*words: Any) -> dict[str, Any]:
-    """What a command of ours prints as JSON."""
-    command = [sys.executable, "-m", "inkstone", *map(str, words), "--json"]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
-
 def tuned(files: dict[str, Path], train: Sequence[Path], out: Path, minutes: float, seed: int) -> dict[str, Any]:
     """The outcome of a run, which is made once."""
     kept = out.with_suffix(".json")
@@ -202,7 +195,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--out", type=Path, default=FOLDER / "speech.json")
     options = parser.parse_args()
-    found = clips(Path(os.environ["INKSTONE_DATA"]), options.folder)
+    found = clips(the_mirror(), options.folder)
     rows: list[list[Any]] = []
     for name in options.sets:
         work = options.folder / name

@@ -9,24 +9,21 @@ from, every tenth row kept aside. Rows lie in WORK as they are made.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from inkstone.files import write_json, write_text
+from inkstone.files import write_text
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.scoring import figures_of
 from inkstone.tasks.summarize import EXTRACTORS, ROUGE, Summarize
 from inkstone.tasks.understanding import Understanding
 from inkstone.tasks.written import Pair
 from inkstone.text.word_cutting import joined
-from results import FOLDER, write_result
 from task_sets import unpacked
+from tuned_sets import options_of, said, write_table
 
 RECIPE = Path(__file__).parent.parent / "examples" / "summarize.toml"
 COLUMNS = [
@@ -68,12 +65,6 @@ SETS: dict[
     "csl": ("CSL titles", csl, []),
     "scitldr": ("SciTLDR", scitldr, []),
 }
-
-
-def said(*words: Any) -> dict[str, Any]:
-    """What a command of ours prints as JSON."""
-    command = [sys.executable, "-m", "inkstone", *map(str, words), "--json"]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def tuned(words: list[Any], seeds: int, work: Path) -> list[dict[str, Any]]:
@@ -136,33 +127,12 @@ def interval(figures: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=15, help="of each run, everything included")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="settings beside the recipe's"
-    )
-    parser.add_argument(
-        "--folder", type=Path, required=True, help="of the runs, which are taken as they are where they lie here"
-    )
-    parser.add_argument("--out", type=Path, default=FOLDER / "summaries.json")
-    options = parser.parse_args()
-    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
-    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
-        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
-    folder = options.folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in options.sets:
-        kept = folder / f"{name}.json"
-        if not kept.exists():
-            write_json(kept, rows_of(name, mirror, folder, options))
-    lying = [folder / f"{name}.json" for name in SETS]
-    write_result(
-        options.out,
+    write_table(
+        options_of(__doc__ or "", SETS, "summaries", minutes=15),
+        SETS,
+        rows_of,
         question="How well is summarising learned from pairs alone, beside sentences taken as they stand?",
         columns=COLUMNS,
-        rows=[row for path in lying if path.exists() for row in json.loads(path.read_text(encoding="utf-8"))],
         notes=NOTES,
     )
 

@@ -9,7 +9,6 @@ features included; the contestants take turns in one process. CRFsuite gets ever
 import argparse
 import json
 import lzma
-import os
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from inkstone.models.hmm_tagger import train_hmm_tagger
 from inkstone.models.tag_features import AFTER, BEFORE, OFFSETS, PAIRS, features_at, part_of
 from inkstone.text.conllu import read_conllu
 from inkstone.text.dictionary import dictionary_tag
+from mirror import the_mirror
 from results import FOLDER, write_result
 
 Sentences = list[tuple[list[str], list[str]]]
@@ -139,9 +139,7 @@ def main() -> None:
     parser.add_argument("--add", action="store_true", help="keep the rows of other taggers that the file has already")
     parser.add_argument("--out", type=Path, default=FOLDER / "tagging.json")
     options = parser.parse_args()
-    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
-    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
-        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
+    mirror = the_mirror()
     torch.set_num_threads(1)
     rows, texts = [], []
     for train, tests in (english(mirror), chinese(mirror)):

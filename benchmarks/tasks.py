@@ -8,24 +8,19 @@ those that lie there are taken as they are.
 """
 
 import argparse
-import json
-import os
 import re
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from inkstone.files import write_json
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.understanding import Understanding
-from results import FOLDER, write_result
 from task_peers import PEERS
 from task_sets import Files, TaskSet
 from task_table import SETS
 from task_text import plain_text
+from tuned_sets import options_of, said, write_table
 
 COLUMNS = [
     "data", "score", "seeds", "mean, %", "lowest", "highest", "our yardstick, %", "peer", "peer, %", "goal, %",
@@ -34,12 +29,6 @@ COLUMNS = [
 PEER, GOAL, SPEED = (COLUMNS.index(name) for name in ("peer", "goal, %", "texts/s"))
 HAN = re.compile(r"([\u3400-\u9fff])")
 RECIPES = Path(__file__).parent.parent / "examples"
-
-
-def said(*words: Any) -> dict[str, Any]:
-    """What a command of ours prints as JSON."""
-    command = [sys.executable, "-m", "inkstone", *map(str, words), "--json"]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def vectors(mirror: Path, folder: Path, kind: str) -> Path:
@@ -130,11 +119,11 @@ def row_of(name: str, score: str, values: list[float], yardstick: float | None, 
     return [name, score, len(values), *given, None, None, None, seconds, None, None]
 
 
-def rows_of(name: str, one: TaskSet, mirror: Path, folder: Path, seeds: int) -> list[list[Any]]:
+def rows_of(name: str, mirror: Path, folder: Path, options: argparse.Namespace) -> list[list[Any]]:
     """The rows of a set: its test part, further scores of it, and further test parts."""
-    work = folder / name
+    one, work = SETS[name], folder / name
     files = one.files(mirror, work / "data")
-    table = tuned(one, files, work / "runs", begins(one, mirror, folder), seeds)
+    table = tuned(one, files, work / "runs", begins(one, mirror, folder), options.seeds)
     runs = [row["folder"] for row in table["rows"]]
     found = []
     for score in (table["score"], *one.also) if "test" in files else ():
@@ -153,34 +142,12 @@ def rows_of(name: str, one: TaskSet, mirror: Path, folder: Path, seeds: int) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--folder", type=Path, required=True, help="of the runs, which are taken as they are where they lie here"
-    )
-    parser.add_argument("--out", type=Path, default=FOLDER / "tasks.json")
-    options = parser.parse_args()
-    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
-    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
-        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
-    folder = options.folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in options.sets:
-        kept = folder / f"{name}.json"
-        if not kept.exists():
-            write_json(kept, rows_of(name, SETS[name], mirror, folder, options.seeds))
-    rows = [
-        row
-        for name in SETS
-        if (folder / f"{name}.json").exists()
-        for row in json.loads((folder / f"{name}.json").read_text())
-    ]
-    write_result(
-        options.out,
+    write_table(
+        options_of(__doc__ or "", SETS, "tasks"),
+        SETS,
+        rows_of,
         question="How well are tasks learned from labelled text alone, without a weight from elsewhere?",
         columns=COLUMNS,
-        rows=rows,
         notes=NOTES,
     )
 

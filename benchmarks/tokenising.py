@@ -13,7 +13,6 @@ import lzma
 import os
 import re
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from inkstone.tokens.fertility import fertility
 from inkstone.tokens.learning import learn_tokenizer
 from inkstone.tokens.shards import write_shards
 from inkstone.tokens.tokenizer import END, Tokenizer
+from mirror import the_mirror
 from results import FOLDER, write_result
 
 
@@ -144,9 +144,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, help="of each corpus, at most (for a quick look)")
     parser.add_argument("--out", type=Path, default=FOLDER / "tokenising.json")
     options = parser.parse_args()
-    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
-    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
-        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
+    mirror = the_mirror()
     os.environ["DATATROVE_COLORIZE_LOGS"] = "0"
     rows = []
     for name, texts in corpora(mirror).items():

@@ -9,22 +9,19 @@ and every twentieth group is the test part, every other twentieth the dev part. 
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inkstone.files import write_json, write_text
+from inkstone.files import write_text
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.understanding import Understanding
 from inkstone.text.leaks import duplicate_groups
-from results import FOLDER, write_result
 from task_sets import unpacked
+from tuned_sets import options_of, said, write_table
 
 RECIPE = Path(__file__).parent.parent / "examples" / "translate.toml"
 COLUMNS = [
@@ -82,12 +79,6 @@ SETS: dict[str, tuple[Any, list[str], dict[str, float]]] = {  # who writes the f
 }
 
 
-def said(*words: Any) -> dict[str, Any]:
-    """What a command of ours prints as JSON."""
-    command = [sys.executable, "-m", "inkstone", *map(str, words), "--json"]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
-
 def tuned(words: list[Any], seeds: int, work: Path) -> list[dict[str, Any]]:
     """Folder, figures of the test part and of the yardstick on it, of each run."""
     if seeds > 1:
@@ -133,33 +124,12 @@ def rows_of(name: str, mirror: Path, folder: Path, options: argparse.Namespace) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=60, help="of each run, everything included")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="settings beside the recipe's"
-    )
-    parser.add_argument(
-        "--folder", type=Path, required=True, help="of the runs, which are taken as they are where they lie here"
-    )
-    parser.add_argument("--out", type=Path, default=FOLDER / "translation.json")
-    options = parser.parse_args()
-    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
-    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
-        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
-    folder = options.folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in options.sets:
-        kept = folder / f"{name}.json"
-        if not kept.exists():
-            write_json(kept, rows_of(name, mirror, folder, options))
-    lying = [folder / f"{name}.json" for name in SETS]
-    write_result(
-        options.out,
+    write_table(
+        options_of(__doc__ or "", SETS, "translation", minutes=60),
+        SETS,
+        rows_of,
         question="How well is translation learned from parallel text alone?",
         columns=COLUMNS,
-        rows=[row for path in lying if path.exists() for row in json.loads(path.read_text())],
         notes=NOTES,
     )
 

@@ -12,7 +12,6 @@ GloVe: window 10, no peer (GloVe.c is no Python package); its speed excludes the
 
 import argparse
 import lzma
-import os
 import statistics
 import sys
 import time
@@ -27,6 +26,7 @@ from inkstone.vectors.glove import GloveSettings, train_glove
 from inkstone.vectors.judgements import SIMILARITY_TESTS, read_pairs, similarity_score
 from inkstone.vectors.word2vec import Word2VecSettings, train_word2vec
 from inkstone.vectors.word_vectors import WordVectors
+from mirror import the_mirror
 from results import FOLDER, write_result
 
 
@@ -96,9 +96,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the lines (for a quick look)")
     parser.add_argument("--out", type=Path, default=FOLDER / "vectors.json")
     options = parser.parse_args()
-    mirror = Path(os.environ.get("INKSTONE_DATA", ""))
-    if not os.environ.get("INKSTONE_DATA") or not mirror.is_dir():
-        sys.exit("INKSTONE_DATA must name the mirror of the public data sets")
+    mirror = the_mirror()
     lines = lines_of(mirror, options.share)
     corpus = corpus_of(lines)
     pairs = read_pairs(mirror / f"{SIMILARITY_TESTS['WordSim-353']}.xz")
