@@ -1,6 +1,7 @@
 """Runs and trainings over HTTP: what there is, how it goes, begin, stop, go on, serve."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -109,7 +110,9 @@ async def begin(asked: Wished, request: Request) -> dict[str, Any]:
 @router.post("/jobs/preview", responses=documented())
 async def preview(asked: Wished, request: Request) -> dict[str, Any]:
     """What the planner would choose, before anything is begun."""
-    return await asyncio.to_thread(_studio(request).plan, asked.text, asked.minutes, asked.settings)
+    studio = _studio(request)
+    (plan,) = await studio.planning.run([partial(studio.plan, asked.text, asked.minutes, asked.settings)])
+    return plan
 
 
 @router.get("/jobs/{number}", responses=documented())

@@ -26,6 +26,7 @@ from inkstone.training.preview import checked_recipe, preview
 
 RUNS = Path("runs")  # where models have no folder of their own here
 MOST_REMEMBERED = 32  # texts whose facts are kept
+MOST_PLANS = 8  # that are made or wait
 MOST_LOOKS = 8  # at texts, that are under way or wait
 HELD_OUT = 0.05  # of a text that is not trained on, about
 # What a page may choose; all else is the planner's or the server's. No setting of these names a file.
@@ -45,6 +46,9 @@ class Studio:
         self.looking = BoundedPool(
             "facts of texts", threads=1, most=MOST_LOOKS, seconds=settings.request_seconds
         )  # apart from what must not wait for minutes
+        self.planning = BoundedPool(
+            "plans", threads=1, most=MOST_PLANS, seconds=settings.request_seconds
+        )  # each times steps
         self.measuring = threading.Lock()
         self.known: OrderedDict[tuple[str, str | None], dict[str, Any]] = OrderedDict()
         self.machine: Machine | None = None
@@ -77,13 +81,14 @@ class Studio:
     def plan(self, number: str, minutes: float | None, settings: Mapping[str, Any]) -> dict[str, Any]:
         """What the planner would choose for a text. Raises StudioError, RecipeError."""
         _, path = self.folder.text(number)
-        size, tokens = text_bytes(path), None
+        size, counted = text_bytes(path), None
         facts = next((facts for (text, _), facts in list(self.known.items()) if text == number), None)
         if facts and facts["part"] is None:
             size, found = facts["kept_bytes"], facts["tokens"]
             if found is not None and found["tokenizer"] is None:
-                tokens = round((1 - HELD_OUT) * found["count"])
-        return preview(round((1 - HELD_OUT) * size), minutes, self.this_machine(), allowed(settings), tokens)
+                counted = round((1 - HELD_OUT) * found["count"]), found["vocabulary"]
+        machine, chosen = self.this_machine(), allowed(settings)
+        return preview(round((1 - HELD_OUT) * size), minutes, machine, chosen, counted)
 
     def train(self, number: str, minutes: float | None, settings: Mapping[str, Any], name: str | None) -> Job:
         """Begin to train on a text, or let it wait. Raises StudioError, RecipeError."""
@@ -117,6 +122,7 @@ class Studio:
     def close(self) -> None:
         """Let what trains save its state and end."""
         self.looking.close()
+        self.planning.close()
         self.jobs.close()
 
 

@@ -123,6 +123,16 @@ def check(recipe: Recipe) -> None:
         tensorboard_writer_class()
 
 
+def left_for_training(seconds: float) -> float:
+    """Of the seconds that a run still has those that training may take: what comes after it takes the others."""
+    return seconds - max(0.0, seconds) * (SCORING_SHARE + SHARE_OF_SAMPLES) - FIXED_SECONDS
+
+
+def seconds_of_trial(left: float | None) -> float:
+    """How long steps are timed before training that has so many seconds left; None: as many as it takes."""
+    return 0.0 if left is None else min(5.0, 0.02 * left)
+
+
 def _train(run: Run, recipe: Recipe, began: float, line: LiveLine, resumed: bool) -> dict[str, Any]:
     with supervised(run, "train", resumed) as interruption:
         return Training(run, recipe, began, line, interruption, resumed).complete()
@@ -197,8 +207,7 @@ class Training:
 
     def left(self, total: float) -> float:
         """Seconds of `total` that training may take from now on; scoring, samples and the report come after it."""
-        left = total - self.elapsed()
-        return left - max(0.0, left) * (SCORING_SHARE + SHARE_OF_SAMPLES) - FIXED_SECONDS
+        return left_for_training(total - self.elapsed())
 
     def plan(
         self, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, machine: Machine, total: float | None
@@ -233,8 +242,7 @@ class Training:
         """Every choice that is open."""
         if issubclass(family_of(self.recipe.model.family), CountedModel):
             return plan_counts(self.recipe, shards, tokenizer, machine, left)
-        trial = 0.02 * left if left is not None else 0.0
-        return make_plan(self.recipe, shards, tokenizer, machine, left, trial=min(5.0, trial))
+        return make_plan(self.recipe, shards, tokenizer, machine, left, trial=seconds_of_trial(left))
 
     def fit(
         self, settings: Any, tokenizer: Tokenizer, shards: TokenShards, held_out: TokenShards, seconds: float | None
