@@ -13,9 +13,10 @@ import pytest
 from inkstone.cli import parser_for
 from inkstone.recipe import Recipe
 from inkstone.run import Run
-from inkstone.serving import training_jobs
+from inkstone.serving import job_notes, training_jobs
+from inkstone.serving.job_notes import Job
 from inkstone.serving.studio_folder import StudioError, StudioFolder
-from inkstone.serving.training_jobs import Job, TrainingJobs
+from inkstone.serving.training_jobs import TrainingJobs
 
 # What `inkstone train` does as far as a queue can see it: a run folder, some seconds, an exit code.
 PLAYED = """
@@ -195,14 +196,14 @@ def test_two_servers_of_one_folder_run_one_job_at_a_time(folder):
 
 
 def test_a_job_that_cannot_be_noted_is_not_begun_again(folder, monkeypatch):
-    full, write = threading.Event(), training_jobs.write_json
+    full, write = threading.Event(), job_notes.write_json
 
     def write_or_not(path, value):
         if full.is_set() and value["state"] != "waiting":
             raise OSError(28, "No space left on device")
         write(path, value)
 
-    monkeypatch.setattr(training_jobs, "write_json", write_or_not)
+    monkeypatch.setattr(job_notes, "write_json", write_or_not)
     full.set()
     queue = TrainingJobs(folder, stop_seconds=20)
     try:

@@ -63,11 +63,6 @@ class QuantisedMatrix(nn.Module):
             matrix._fill(slice(begin, begin + rows), weight[begin : begin + rows].detach().float().cpu())
         return matrix.to(weight.device)
 
-    @property
-    def size_in_bytes(self) -> int:
-        """Of its integers and scales."""
-        return sum(tensor.nbytes for tensor in self.buffers())
-
     def dense(self, dtype: torch.dtype = torch.float32) -> Float[Tensor, "n k"]:
         """The weights that it stands for."""
         return self._dense(self.numbers, self.scale, self.offset).to(dtype)

@@ -14,12 +14,13 @@ from inkstone.environment import pick_device
 from inkstone.errors import InkstoneError
 from inkstone.serving.bounded_pool import BoundedPool
 from inkstone.serving.house import Served
+from inkstone.serving.job_notes import Job
 from inkstone.serving.learning_from_marks import LEAST, LEAST_QUESTIONS, lesson_of
 from inkstone.serving.marks import Mark, learnable
 from inkstone.serving.settings import ServingSettings
 from inkstone.serving.studio_folder import StudioError, StudioFolder
 from inkstone.serving.text_inspection import inspected
-from inkstone.serving.training_jobs import Job, TrainingJobs
+from inkstone.serving.training_jobs import TrainingJobs
 from inkstone.text.sampling import text_bytes
 from inkstone.training.machine import Machine, measure_machine
 from inkstone.training.preview import checked_recipe, preview

@@ -3,7 +3,7 @@
 FOLDER/NAME               a run; there may be others that were trained elsewhere
 FOLDER/feedback.sqlite    marks (`feedback.py`)
 FOLDER/.studio/texts      texts, each under a name that the studio made, with a note of what it was called; they come in blocks
-FOLDER/.studio/jobs       what the studio was asked to train (`training_jobs.py`)
+FOLDER/.studio/jobs       what the studio was asked to train (`job_notes.py`)
 
 A request names runs and texts; it never gives a path. A name is one part of a path, and does not begin with a dot.
 """

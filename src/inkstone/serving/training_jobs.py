@@ -1,11 +1,10 @@
 """Trainings that the studio was asked for: a queue of commands, of which one runs at a time, each a process of its own with a log.
 
 A job is `inkstone train`, `inkstone adapt` or the resumption of a run, so that whatever becomes of the server the run is an ordinary one.
-The queue is a folder of notes, one a job; of all servers of a folder the one that holds its lock runs the jobs. A server that ends stops
+The queue is a folder of notes (`job_notes.py`), one a job; of all servers of a folder the one that holds its lock runs the jobs. A server that ends stops
 what trains, which saves its state. One that was killed finds the process again when it starts anew, or a run that can be gone on with.
 """
 
-import json
 import os
 import secrets
 import signal
@@ -15,51 +14,24 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
 from inkstone.errors import InkstoneError
-from inkstone.files import write_json, writing_fault
+from inkstone.files import writing_fault
 from inkstone.run import Run
+from inkstone.serving.job_notes import Job, JobNotes, State
 from inkstone.serving.learning_from_marks import NOTE, parts_of
 from inkstone.serving.run_facts import last_words
-from inkstone.serving.studio_folder import NUMBER, StudioError, StudioFolder
+from inkstone.serving.studio_folder import StudioError, StudioFolder
 
-State = Literal["waiting", "running", "finished", "stopped", "failed"]
 PROGRAM = (sys.executable, "-m", "inkstone")
 MOST_WAITING = 16
 LOOK = 0.2  # seconds from one look at the process to the next
 POLITE = 5  # how much later than the server a training gets the processor (nice)
 STOPPED = (130, 143)  # exit codes of a run that was stopped in order
-MOST_KEPT = 200  # finished jobs that are remembered
-
-
-@dataclass
-class Job:
-    """One command and what became of it."""
-
-    id: str
-    kind: str  # "train", "adapt" or "resume"
-    run: str  # the name of the run that it makes or goes on with
-    arguments: list[str]  # of `inkstone`
-    created: float
-    state: State = "waiting"
-    started: float | None = None
-    ended: float | None = None
-    pid: int | None = None
-    born: float | None = None  # when its process began, by which it is told from a later one of the same number
-    code: int | None = None
-    stopping: bool = False  # it was told to stop
-    message: str = ""
-    about: dict[str, Any] = field(default_factory=dict)  # the name of the text, the minutes, ...
-
-    def told(self) -> dict[str, Any]:
-        """What a client is told: neither the command nor its process."""
-        hidden = ("arguments", "pid", "born")
-        return {name: value for name, value in asdict(self).items() if name not in hidden}
 
 
 class TrainingJobs:
@@ -68,8 +40,8 @@ class TrainingJobs:
     def __init__(self, folder: StudioFolder, stop_seconds: float = 30.0):
         self.folder = folder
         self.stop_seconds = stop_seconds
-        self.lock = threading.RLock()
-        self.unwritten: dict[str, Job] = {}  # as they are now, which a full disk has kept out of their notes
+        self.notes = JobNotes(folder.jobs)
+        self.lock = self.notes.lock
         self.process: subprocess.Popen | None = None  # None where an earlier server began what runs
         self.holding: int | None = None  # the descriptor by which the lock is held
         self.ending = threading.Event()
@@ -96,7 +68,7 @@ class TrainingJobs:
 
     def resume(self, run: Path) -> Job:
         """Ask that a run be gone on with. Raises StudioError for one that is finished, or that is trained or waits already."""
-        if any(job.run == run.name and job.state in ("waiting", "running") for job in self.all()):
+        if any(job.run == run.name and not job.over for job in self.all()):
             raise StudioError(f"{run.name} is trained or waits already", 409)
         try:
             finished = "outcome" in Run.open(run).facts()
@@ -109,14 +81,11 @@ class TrainingJobs:
 
     def all(self) -> list[Job]:
         """All jobs, the newest first."""
-        return sorted(self._noted(), key=lambda job: -job.created)
+        return self.notes.all()
 
     def find(self, number: str) -> Job:
         """The job of a number. Raises StudioError where there is none."""
-        job = self._known(self.folder.jobs / f"{number}.json")
-        if job is None:
-            raise StudioError(f"there is no job {number[:40]!r}", 404)
-        return job
+        return self.notes.find(number)
 
     def stop(self, number: str) -> Job:
         """Stop a job: one that waits is taken back, one that runs saves its state and ends; a second time it ends at once."""
@@ -125,15 +94,14 @@ class TrainingJobs:
             if job.state == "waiting":
                 self._ended(job, "stopped", None, "taken back before it began")
             elif job.state == "running":
-                job.stopping = True
-                self._remember(job)
+                self.notes.remember(job, stopping=True)
                 # Not Ctrl-C's signal: a process whose ancestors were begun in the background is deaf to that until it trains.
                 self._signal(job, signal.SIGTERM)
             return job
 
     def log(self, number: str) -> str:
         """The end of what a job has said."""
-        return last_words(self._log(self.find(number)))
+        return last_words(self.notes.log(self.find(number)))
 
     def close(self) -> None:
         """Stop what trains, once its state is saved, and begin nothing more."""
@@ -142,7 +110,7 @@ class TrainingJobs:
 
     def _new(self, wanted: str) -> Path:
         with self.lock:
-            promised = {job.run for job in self._noted() if job.state in ("waiting", "running")}
+            promised = {job.run for job in self.all() if not job.over}
             out, number = self.folder.free(wanted), 1
             while out.name in promised or out.exists():
                 number += 1
@@ -153,11 +121,11 @@ class TrainingJobs:
         with self.lock:
             if self.ending.is_set():
                 raise StudioError("the server is about to stop", 503)
-            if sum(job.state == "waiting" for job in self._noted()) >= MOST_WAITING:
+            if sum(job.state == "waiting" for job in self.all()) >= MOST_WAITING:
                 raise StudioError(f"{MOST_WAITING} trainings wait already", 429)
             job = Job(secrets.token_hex(8), kind, run, list(arguments), round(time.time(), 3), about=about)
             try:
-                self._note(job)
+                self.notes.keep(job)
             except OSError as error:
                 raise StudioError(f"the training could not be noted ({writing_fault(error)}); make room", 507) from None
         return job
@@ -193,15 +161,14 @@ class TrainingJobs:
             os.close(descriptor)
             return False
         self.holding = descriptor
-        self._clear()
+        self.notes.clear()
         return True
 
     def _next(self) -> Job | None:
         """The job that is to be seen to: one that runs already, else the one that waits longest, begun."""
         with self.lock:
-            for job in list(self.unwritten.values()):
-                self._remember(job)
-            noted = sorted(self._noted(), key=lambda job: job.created)
+            self.notes.write_again()
+            noted = self.all()[::-1]
             for job in noted:
                 if job.state == "running":
                     return job
@@ -210,7 +177,7 @@ class TrainingJobs:
 
     def _begin(self, job: Job) -> bool:
         try:
-            with open(self._log(job), "ab") as log:
+            with open(self.notes.log(job), "ab") as log:
                 # In a session of its own, so that Ctrl-C in the terminal of the server reaches it once, through the server.
                 self.process = subprocess.Popen(
                     [*PROGRAM, *job.arguments],
@@ -227,8 +194,7 @@ class TrainingJobs:
         except (OSError, psutil.Error) as error:
             self._ended(job, "failed", None, f"could not be started: {error}")
             return False
-        job.state, job.started = "running", round(time.time(), 3)
-        self._remember(job)
+        self.notes.remember(job, state="running", started=round(time.time(), 3))
         return True
 
     def _see_to(self, job: Job) -> None:
@@ -243,7 +209,9 @@ class TrainingJobs:
             time.sleep(LOOK)
         with self.lock:
             self.process = None
-            self._conclude(self._known(self._note_path(job)) or job, code)
+            with suppress(StudioError):  # its note may be gone
+                job = self.find(job.id)
+            self._conclude(job, code)
 
     def _code(self, job: Job) -> int | Literal[False] | None:
         """The exit code of a job, None where only another process could know it; False while it runs."""
@@ -262,50 +230,17 @@ class TrainingJobs:
         if code == 0 or (code is None and finished):
             self._ended(job, "finished", code, "")
         elif code in STOPPED or job.stopping or (broken_off and path.exists()):
-            self._ended(job, "stopped", code, _reason(self._log(job)))
+            self._ended(job, "stopped", code, _reason(self.notes.log(job)))
         else:
-            self._ended(job, "failed", code, _reason(self._log(job)) or "it ended without a word")
+            self._ended(job, "failed", code, _reason(self.notes.log(job)) or "it ended without a word")
 
     def _ended(self, job: Job, state: State, code: int | None, message: str) -> None:
-        job.state, job.code, job.message, job.ended = state, code, message, round(time.time(), 3)
-        self._remember(job)
+        self.notes.remember(job, state=state, code=code, message=message, ended=round(time.time(), 3))
 
     def _signal(self, job: Job, number: int) -> None:
         if _lives(job) and job.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(job.pid, number)
-
-    def _clear(self) -> None:
-        """Forget the oldest of the jobs that are over."""
-        over = [job for job in self.all() if job.state not in ("waiting", "running")]
-        for job in over[MOST_KEPT:]:
-            self._note_path(job).unlink(missing_ok=True)
-            self._log(job).unlink(missing_ok=True)
-
-    def _noted(self) -> list[Job]:
-        paths = self.folder.jobs.glob("*.json") if self.folder.jobs.is_dir() else ()
-        return [job for path in paths if (job := self._known(path))]
-
-    def _known(self, path: Path) -> Job | None:
-        job = _read(path)
-        return None if job is None else self.unwritten.get(job.id, job)
-
-    def _remember(self, job: Job) -> None:
-        """Note a job as it is now, or where the disk is full keep it in mind until that can be done: else it would begin anew."""
-        try:
-            self._note(job)
-            self.unwritten.pop(job.id, None)
-        except OSError:
-            self.unwritten[job.id] = job
-
-    def _note(self, job: Job) -> None:
-        write_json(self._note_path(job), asdict(job))
-
-    def _note_path(self, job: Job) -> Path:
-        return self.folder.jobs / f"{job.id}.json"
-
-    def _log(self, job: Job) -> Path:
-        return self.folder.jobs / f"{job.id}.log"
 
 
 def _lives(job: Job) -> bool:
@@ -321,12 +256,3 @@ def _reason(log: Path) -> str:
     """The last error in a log, without the name of the program."""
     said = [line for line in last_words(log).splitlines() if line.startswith("inkstone: ")]
     return said[-1].removeprefix("inkstone: ")[:1000] if said else ""
-
-
-def _read(path: Path) -> Job | None:
-    if not NUMBER.fullmatch(path.stem):
-        return None
-    try:
-        return Job(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
