@@ -20,7 +20,7 @@ from inkstone.recipe import Recipe, with_settings
 from inkstone.run import Run
 from inkstone.tasks.classify import Classify
 from inkstone.tasks.transcribe import Transcribe
-from inkstone.training import machine, tuning, tuning_plan, tuning_run
+from inkstone.training import machine, tuned_keeping, tuning, tuning_plan, tuning_run
 from inkstone.training.loop import Loop
 from inkstone.training.tuned_scores import seconds_of_scoring
 
@@ -322,7 +322,7 @@ def test_a_full_disk_is_said_with_the_way_to_go_on(tmp_path, monkeypatch):
         monkeypatch.context() as patch,
         pytest.raises(RunError, match=r"No space left.*make room.*inkstone tune --resume"),
     ):
-        patch.setattr(tuning_run, "save_headed", full)
+        patch.setattr(tuned_keeping, "save_headed", full)
         tune("classify", [data], settings=[*STEPS, "train.steps=2"], out=tmp_path / "run", quiet=True)
     assert tune(resume=tmp_path / "run", quiet=True)["steps"] == 2
 
@@ -332,7 +332,8 @@ def test_a_run_is_gone_on_with_by_the_verb_that_began_it(tuned, tmp_path, capsys
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert main(["train", "--resume", str(folder)]) == 2
     assert f"inkstone tune --resume {folder}" in capsys.readouterr().err
-    assert main(["tune", "classify", "x.csv", "--out", str(folder)]) == 2
+    (tmp_path / "x.csv").write_text("text,label\nink,a\n", encoding="utf-8")
+    assert main(["tune", "classify", str(tmp_path / "x.csv"), "--out", str(folder)]) == 2
     assert f"inkstone tune --resume {folder}" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
     (tmp_path / "checkpoints").mkdir()

@@ -1,6 +1,5 @@
 """The stages of one tuning run: read, build, train, settle on dev, score, record. `tuning.py` is the way in."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -11,14 +10,7 @@ import torch
 from inkstone.environment import environment, pick_device
 from inkstone.errors import RunError
 from inkstone.files import write_json
-from inkstone.hub.conversing_layout import save_conversing
-from inkstone.hub.download import local_folder
-from inkstone.hub.export import save_whisper
-from inkstone.hub.headed_layout import TASK, save_headed
-from inkstone.hub.peft_layout import ADAPTER
-from inkstone.layers.lora import merge_lora
 from inkstone.models.headed import Headed
-from inkstone.models.whisper import Whisper
 from inkstone.progress import LiveLine, human_time
 from inkstone.recipe import Recipe
 from inkstone.run import Run
@@ -28,21 +20,13 @@ from inkstone.tasks.base import (
     GaugedByLoss,
     HasPredictor,
     HasYardstick,
-    HidesAnswers,
     KeepsReference,
-    MakesExamples,
     ReadsByTemplate,
-    SettlesOnDev,
     Task,
-    Varies,
     WritesSamples,
 )
-from inkstone.tasks.parts import Parts, read_parts
-from inkstone.tasks.predict import Predictor, places_of_cut
-from inkstone.tasks.scoring import figures_of
-from inkstone.text.augmentation import Neighbours
-from inkstone.text.reading_report import first_of
-from inkstone.text.sources import checksums
+from inkstone.tasks.parts import Parts
+from inkstone.tasks.predict import Predictor
 from inkstone.tokens.example_batches import Encoded, ExampleBatches
 from inkstone.training.curves import Gauge
 from inkstone.training.interruption import Interruption
@@ -51,17 +35,16 @@ from inkstone.training.loop import Loop
 from inkstone.training.machine import measure_machine
 from inkstone.training.placing import let_go
 from inkstone.training.planner import Choice
+from inkstone.training.tuned_keeping import keep_tuned
 from inkstone.training.tuned_model import tuned_model
 from inkstone.training.tuned_scores import record_outcome, scores_before, seconds_of_scoring
+from inkstone.training.tuning_examples import encode_examples, measure_yardstick, notice_cut, read_examples
 from inkstone.training.tuning_plan import plan_steps, threads_for_products
-from inkstone.training.what_learns import choose_what_learns, keep_changes
-from inkstone.vectors.formats import read_vectors
+from inkstone.training.what_learns import choose_what_learns
 
 DEFAULT_MINUTES = 5.0
 DEV_LOOKED_AT = 2000  # examples of the dev part that are scored while training goes on
 Watch = Callable[[int, float], None]  # step, score on dev
-VARYING = 1  # the stream of random numbers by which examples are altered
-NEIGHBOURS = 5  # of a word, one of which may take its place
 # Heads whose scores bfloat16 is good enough for; the likeness of vectors needs more.
 SHORT_HEADS = ("class", "token", "span", "next", "text", "ctc")
 SHARE_AT_THE_END = 0.1  # of the minutes, for the final scores and the report; more where scoring takes longer,
@@ -101,7 +84,7 @@ class TuningRun:
         train = self.recipe.train
         machine = measure_machine(pick_device(train.device), train.threads)
         write_json(self.run.folder / "environment.json", environment())
-        parts = self.parts()
+        parts = read_examples(self.run, self.task, self.recipe, self.line)
         timed = train.steps is None and train.threads is None and machine.device == "cpu"
         train.device, train.threads = machine.device, machine.threads
         self.short_pays = machine.device == "cpu" and machine.dtype == "bfloat16"
@@ -120,26 +103,6 @@ class TuningRun:
         self.run.record(machine=machine.to_dict())
         return self.conclude(predictor, parts, yardstick)
 
-    def parts(self) -> Parts:
-        """Read and split the examples. Raises RunError where a resumed run finds others than it began with."""
-        self.line.show("reading the examples", force=True)
-        parts = read_parts(self.task, self.recipe)
-        self.task.learn(parts.train)
-        parts.notice_unknown_labels(self.task)
-        for understanding in parts.understood:
-            for told in understanding.lines():
-                self.line.say(told)
-        digest = hashlib.sha256(repr([parts.train, parts.dev]).encode("utf-8", "surrogatepass")).hexdigest()
-        before = self.run.facts().get("data", {}).get("checksum")
-        if before not in (None, digest):
-            raise RunError(
-                f"{self.run.folder}: the examples are not those any more that this run began with; bring them back, or "
-                "start a new run"
-            )
-        read = {each.part: {**each.to_dict(), "files": checksums(each.sources)} for each in parts.understood}
-        self.run.record(data={"checksum": digest, **read})
-        return parts
-
     def yardstick(self, parts: Parts) -> dict[str, Any] | None:
         """Name and figures of the yardstick, and the seconds that it took; an earlier call may have them already.
 
@@ -151,15 +114,7 @@ class TuningRun:
             self.before += facts["yardstick"]["seconds"]
             return facts["yardstick"]
         self.line.show("training the yardstick", force=True)
-        began, seed, scored = time.perf_counter(), self.recipe.train.seed, parts.scored()
-        name, answers = self.task.yardstick(parts.train, list(scored.values()), seed)
-        figures = {
-            part: figures_of(self.task.measures(examples, told), seed)
-            for (part, examples), told in zip(scored.items(), answers, strict=True)
-        }
-        yardstick = {"name": name, "figures": figures, "seconds": time.perf_counter() - began}
-        self.run.record(yardstick=yardstick)
-        return yardstick
+        return measure_yardstick(self.run, self.task, parts, self.recipe.train.seed)
 
     def elapsed(self) -> float:
         """Seconds that the run has cost so far, those of stages that earlier calls finished included.
@@ -218,7 +173,7 @@ class TuningRun:
             self.line.say(f"going on from step {loop.position.step}")
             self.before += loop.position.seconds
         loop.run()
-        self.keep(predictor, parts.dev)
+        keep_tuned(self.run, self.task, self.recipe.task, predictor, parts.dev, self.line)
         position = loop.position
         self.run.record(
             training={
@@ -245,17 +200,7 @@ class TuningRun:
         own = self.task.predictor(model) if isinstance(self.task, HasPredictor) else None
         predictor: Predictor = own or Predictor(model, self.task, context)
         self.line.show("tokenising the examples", force=True)
-        examples = parts.train
-        if isinstance(self.task, MakesExamples):
-            examples = examples + self.task.made(self.run.folder)
-        if isinstance(self.task, Varies):
-            generator = np.random.default_rng([train.seed, VARYING])
-            examples = examples + self.task.varied(parts.train, generator, neighbours_in(train.vectors))
-        encoded_examples = self.task.encode(examples, predictor.frame)
-        self.notice_cut(parts, "train", places_of_cut(parts.train, encoded_examples[: len(parts.train)]), context)
-        inputs = [encoded for of_one in encoded_examples for encoded in of_one]
-        inputs = [each for each in inputs if each.taught]
-        self.notice_not_learned(parts, encoded_examples[: len(parts.train)], context)
+        inputs = encode_examples(self.run, self.task, parts, predictor.frame, train, self.line)
         begin = begin_at_words if recipe.task.model is None else begin_to_be_asked
         choices += begin(model.body, inputs, train)
         if isinstance(self.task, AsksBeside):
@@ -339,56 +284,13 @@ class TuningRun:
         )
         return loop
 
-    def keep(self, predictor: Predictor, dev: list[Any]) -> None:
-        """Save the trained model with its task, which settles by dev what it has to settle."""
-        model, task = predictor.model.float(), self.recipe.task
-        if task.lora_rank and task.model is not None:
-            self.line.say(keep_changes(model, self.run.folder / ADAPTER, task.model))
-        merge_lora(model)
-        if isinstance(self.task, AsksBeside):
-            self.task.open_beside(self.run.folder)
-        if isinstance(self.task, SettlesOnDev) and getattr(self.task, "passes_to_settle", 1):
-            self.task.settle(dev, predictor.outputs(dev))
-        kept = self.task.kept_in(self.run.folder) if isinstance(self.task, KeepsReference) else self.task.to_dict()
-        described = {"name": self.task.name, "context": predictor.frame.context, **kept}
-        if isinstance(self.task, ReadsByTemplate):
-            save_conversing(model.body, self.run.folder, self.task.template_of(), described)
-        elif isinstance(model.body, Whisper):
-            assert task.model is not None
-            write_json(self.run.folder / TASK, described)
-            save_whisper(model.body, local_folder(task.model), self.run.folder)
-        else:
-            save_headed(model, self.run.folder, described)
-
-    def notice_cut(self, parts: Parts, part: str, places: list[str], context: int) -> None:
-        """Say and record which examples of a part are longer than the context."""
-        understanding = parts.understanding_of(part)
-        if notice := understanding.notice_cut(places, context):
-            self.line.say(f"{part}  {notice}")
-            data = self.run.facts()["data"]
-            data[understanding.part]["notices"] = understanding.notices
-            self.run.record(data=data)
-
-    def notice_not_learned(self, parts: Parts, encoded: list[list[Encoded]], context: int) -> None:
-        """Say and record how many examples of the training part there is nothing to learn of, since they do not fit."""
-        left = [each.place for each, own in zip(parts.train, encoded, strict=True) if not any(e.taught for e in own)]
-        if left and isinstance(self.task, HidesAnswers):
-            understanding = parts.understanding_of("train")
-            many = f"{len(left):,} examples are" if len(left) > 1 else "1 example is"
-            notice = f"{many} longer than the context of {context:,} tokens and not learned from ({first_of(left, len(left))})"
-            understanding.notices.append(notice)
-            self.line.say(f"train  {notice}")
-            data = self.run.facts()["data"]
-            data[understanding.part]["notices"] = understanding.notices
-            self.run.record(data=data)
-
     def conclude(self, predictor: Predictor, parts: Parts, yardstick: dict[str, Any] | None) -> dict[str, Any]:
         """Score dev and test, with the yardstick beside them; record what came of the run."""
         self.line.show("scoring", force=True)
         answers = {}
         for part, examples in parts.scored().items():
             answers[part] = predictor.answers(examples)
-            self.notice_cut(parts, part, predictor.cut, predictor.frame.context)
+            notice_cut(self.run, parts, part, predictor.cut, predictor.frame.context, self.line)
         if isinstance(self.task, WritesSamples):
             self.line.show("writing samples", force=True)
             self.run.record(samples=self.task.samples(predictor.model, parts.dev))
@@ -398,11 +300,3 @@ class TuningRun:
         )
         self.line.clear()
         return outcome
-
-
-def neighbours_in(file: str | None) -> Neighbours | None:
-    """The words near a word, by the word vectors in a file; None where there is none."""
-    if file is None:
-        return None
-    vectors = read_vectors(file)
-    return lambda word: [other for other, _ in vectors.neighbours(word, NEIGHBOURS)] if word in vectors else []
