@@ -50,7 +50,7 @@ class Drafter(Protocol):
 class Draft(Protocol):
     """A way of guessing, which begins anew with each text."""
 
-    draws: bool  # whether its guesses are drawn, by the noise
+    draws: ClassVar[bool]  # whether its guesses are drawn, by the noise
 
     def begin(self, prompt: int = 0) -> Drafter:
         """The drafter of one text that goes on from a prompt of so many tokens."""
