@@ -22,7 +22,7 @@ from inkstone.evaluation.field_scores import field_counts, same, scores_by_path
 from inkstone.evaluation.intervals import ratio
 from inkstone.evaluation.label_scores import by_label, f1
 from inkstone.inference.beam_search import Hypothesis
-from inkstone.inference.constrained import Constraint, read_schema
+from inkstone.inference.constrained import Constraint, ConstraintError, read_schema
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.columns import by_name
 from inkstone.tasks.framing import Frame
@@ -93,7 +93,10 @@ class Extract(WritingSettings):
         """The examples of csv, tsv and JSON files: a column with the text, and one with the record or one a field."""
         if self.schema_file is not None and self.schema is None:
             self.schema = read_schema(Path(self.schema_file))
-            _ = self.constraint  # refused here, before anything is read by it
+            try:
+                _ = self.constraint  # refused here, before anything is read by it
+            except ConstraintError as error:
+                raise ConstraintError(f"{self.schema_file}: {error}") from None
         columns, rows = read_with_records(
             sources, understanding.reading, self.source_column, self.target_column, self.fields
         )

@@ -44,8 +44,9 @@ def grouped_split(
     empty = [name for name, rows in found.items() if not len(rows)]
     if empty:
         raise TextError(
-            f"{_of_groups(labels, groups)} leave the part {empty[0]!r} empty at a share of {shares[empty[0]]:g}; "
-            "give it more, give more examples, or (--dev, --test) a file of its own"
+            f"{_of_groups(labels, groups)} leave the part {empty[0]!r} empty at a share of {shares[empty[0]]:g}"
+            + ("" if groups is None else " (rows that belong together, such as near-duplicates, are not parted)")
+            + "; give it more, give more examples, or (--dev, --test) a file of its own"
         )
     return found
 
@@ -146,4 +147,5 @@ def _label_set(label: Label) -> list[Hashable]:
 def _of_groups(labels: Sequence[Label], groups: Sequence[Hashable] | np.ndarray | None) -> str:
     if groups is None:
         return f"{len(labels):,} rows"
-    return f"{len(labels):,} rows in {len(set(groups)):,} groups"
+    number = len(set(groups))
+    return f"{len(labels):,} rows in {number:,} group{'s' * (number != 1)}"
