@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 PREFILL = "prefill"
 # Contestants with their number formats. The first of each format is what the others are set against.
 CONTESTANTS = [
-    *((f"inkstone{way}", form) for form in ("float32", "bfloat16", "int8", "int4") for way in ("", ", compiled")),
+    *((f"inkstone{way}", form) for form in ("float32", "bfloat16", "int8", "int4") for way in ("", ", not compiled")),
     *((f"transformers{way}", form) for form in ("float32", "bfloat16") for way in ("", ", static cache", ", compiled")),
     *(("llama.cpp", form) for form in ("float32", "bfloat16", "q8_0", "q4_0")),
     *(("ctranslate2", form) for form in ("float32", "bfloat16", "int8")),
@@ -210,7 +210,7 @@ def main() -> None:
             "random weights: " + ", ".join(f"{shape} {count / 1e6:.1f} M" for shape, count in weights.items()),
             f"prompts of {options.prompt} tokens, each another, and {options.tokens} new ones; prefill: {options.long_prompt} and "
             f"one; {options.pairs} rounds in turn, medians; {options.threads} threads",
-            "of one text `inkstone generate`, of several the engine of `inkstone serve`; ratios are to ours, not compiled, of the same "
+            "of one text `inkstone generate`, of several the engine of `inkstone serve`; ratios are to ours of the same "
             "number format, q8_0 to int8 and q4_0 to int4",
             *notes,
         ],

@@ -29,6 +29,7 @@ def inkstone(form: str, folder: Path, threads: int, compiled: bool, most_rows: i
 
     from inkstone.hub.folder import load
     from inkstone.inference.engine import Engine, Heard, Request
+    from inkstone.inference.fast_decoder import for_generation
     from inkstone.inference.generation import stream
     from inkstone.inference.quantisation import in_precision
     from inkstone.inference.sampling import Sampling
@@ -36,11 +37,12 @@ def inkstone(form: str, folder: Path, threads: int, compiled: bool, most_rows: i
 
     torch.set_num_threads(threads)
     model = in_precision(load(folder), form)
+    alone = for_generation(model, 1, compiled)
     engine: list[Engine] = []
 
     def together(prompts: Prompts, tokens: int) -> Prompts:
         if not engine:
-            engine.append(Engine(slotted(model, most_rows, model.settings.context), prompt_tokens=512))
+            engine.append(Engine(slotted(model, most_rows, model.settings.context, compiled=compiled), prompt_tokens=512))
         texts: Prompts = [[] for _ in prompts]
         sampling = Sampling(temperature=0, max_tokens=tokens)
 
@@ -57,7 +59,7 @@ def inkstone(form: str, folder: Path, threads: int, compiled: bool, most_rows: i
         if len(prompts) > 1:
             return together(prompts, tokens)
         sampling = Sampling(temperature=0, max_tokens=tokens)
-        pieces = stream(model, prompts[0], sampling, ends=(), compiled=compiled)
+        pieces = stream(alone, prompts[0], sampling, ends=())
         return [list(piece.generated.ids) for piece in pieces if piece.generated]
 
     return write
@@ -171,7 +173,7 @@ def opened(contestant: str, form: str, folder: Path, threads: int, most_rows: in
     """The writer of a contestant, named as in `generation.py`."""
     who, _, way = contestant.partition(", ")
     if who == "inkstone":
-        return inkstone(form, folder, threads, way == "compiled", most_rows)
+        return inkstone(form, folder, threads, way != "not compiled", most_rows)
     if who == "transformers":
         return transformers(form, folder, threads, way or "growing")
     if who == "llama.cpp":

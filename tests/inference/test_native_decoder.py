@@ -139,10 +139,10 @@ def test_what_is_no_token_or_has_no_place_is_refused():
 
 def test_panels_hold_every_number_once():
     rows = torch.arange(1, 36 * 4 + 1).view(36, 2, 2)
-    found = in_panels(rows)
+    found = in_panels(rows, 16)
     assert found.shape == (3, 2, 16, 2) and found.sum() == rows.sum()
     assert torch.equal(found[2, 1, 3], rows[35, 1])
-    gate, up = in_panels(rows, 2)[0::2], in_panels(rows, 2)[1::2]
+    gate, up = in_panels(rows, 16, 2)[0::2], in_panels(rows, 16, 2)[1::2]
     assert torch.equal(gate[1, 0, 1], rows[17, 0]) and torch.equal(up[0, 1, 2], rows[20, 1])
 
 

@@ -6,6 +6,7 @@ The prompt is read once (prefill), its state copied for every sample, and then e
 form of its text forces.
 """
 
+import math
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -176,7 +177,7 @@ def stream(
     while True:
         due = [place for place, row in enumerate(rows) if len(row.ids) == written]
         seen, scores = (read, scores) if len(due) == len(rows) else (read[due], scores[due])
-        if not bool(scores.amax(-1).isfinite().all()):
+        if math.isnan(float(scores.sum())):
             raise InkstoneError("the model's probabilities are not numbers; its weights are damaged")
         uniform = torch.tensor([rows[place].random.random() for place in due], dtype=torch.float64)
         forms = [form_of_row for place in due if (form_of_row := rows[place].form) is not None]

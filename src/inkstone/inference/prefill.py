@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from inkstone.errors import RunError
 from inkstone.inference.window import Window
-from inkstone.models.base import CarriesState, LanguageModel, State
+from inkstone.models.base import LanguageModel, State
 
 
 def prompt_ids(model: LanguageModel, prompt: str | Sequence[int]) -> list[int]:
@@ -68,7 +68,7 @@ def room_in(model: LanguageModel, state: State, window: Window | None = None) ->
 
 def context_of(model: LanguageModel) -> int | None:
     """Tokens that a model was trained to take account of at once; None for one without such a bound."""
-    if isinstance(model, CarriesState):
+    if hasattr(model, "carried_state"):  # asked at every token, and `isinstance` of a protocol is slow
         return None
     return getattr(getattr(model, "settings", None), "context", None)
 

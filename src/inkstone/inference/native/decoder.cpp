@@ -4,8 +4,8 @@
 // be checked are all the same to it. Keys and values of a row are written before any row attends, and a row sees the places of its
 // slot up to its own.
 //
-// A matrix lies in panels of 16 outputs, read 64 bytes at a time from its first byte to its last; a tile of some panels times some
-// rows stays in registers. Sums are taken in the same order for any number of rows: a text does not depend on those beside it.
+// A matrix lies in panels, of as many outputs as a register has lanes, read a register at a time from the first byte to the last; a
+// tile of some panels times some rows stays in registers. Sums are taken in the same order for any number of rows: a text does not depend on those beside it.
 
 #include <algorithm>
 #include <cmath>
@@ -21,18 +21,21 @@
 
 namespace {
 
-constexpr int LANES = 16;  // outputs of a panel
 constexpr int CHUNK = 96;  // rows that go through all blocks together
-#ifdef __AVX512F__
-constexpr int MOST = 12;  // rows of a tile: two panels of so many sums fill the registers
+// Numbers of 32 bits in a register, which are the outputs of a panel; and rows of a tile, of which two panels of sums fill the registers.
+#if defined(__AVX512F__)
+constexpr int LANES = 16, MOST = 12;
+#elif defined(__AVX__)
+constexpr int LANES = 8, MOST = 4;
 #else
-constexpr int MOST = 4;
+constexpr int LANES = 4, MOST = 4;
 #endif
+constexpr int BYTES = 4 * LANES;
 
-typedef float Floats __attribute__((vector_size(64)));
-typedef int32_t Ints __attribute__((vector_size(64)));
-typedef uint32_t Words __attribute__((vector_size(64)));
-typedef uint16_t Halves __attribute__((vector_size(32)));
+typedef float Floats __attribute__((vector_size(BYTES)));
+typedef int32_t Ints __attribute__((vector_size(BYTES)));
+typedef uint32_t Words __attribute__((vector_size(BYTES)));
+typedef uint16_t Halves __attribute__((vector_size(BYTES / 2)));
 
 enum Kind : int32_t { FLOAT32, WIDENED, BFLOAT16, INT8, INT4 };
 
@@ -42,11 +45,11 @@ extern "C" {
 
 // As `native_decoder.py` fills them in.
 struct Matrix {
-    const char* numbers;    // (panels, k / step, 64 bytes)
-    const void* scale;      // INT8: float (panels, 16). INT4: bfloat16 (panels, groups, 16)
-    const uint16_t* offset; // INT4: bfloat16 (panels, groups, 16)
-    const int32_t* sums;    // INT8: of the numbers of each output (panels, 16)
-    const float* bias;      // (panels, 16), or none
+    const char* numbers;    // (panels, k / step, lanes, step), of 4 · lanes bytes a step
+    const void* scale;      // INT8: float (panels, lanes). INT4: bfloat16 (panels, groups, lanes)
+    const uint16_t* offset; // INT4: bfloat16 (panels, groups, lanes)
+    const int32_t* sums;    // INT8: of the numbers of each output (panels, lanes)
+    const float* bias;      // (panels, lanes), or none
     int32_t panels, k, kind, group;
 };
 
@@ -76,9 +79,11 @@ struct Tokens {
     const int64_t *ids, *slots, *places;  // of each row
     const int64_t* wanted;                // rows, in their order, whose log-probabilities are wanted
     void *const *keys, *const *values;    // of each block (slots, kv_heads, capacity, head_width)
-    float* scores;                        // (wanted rows, 16 · panels of the output)
+    float* scores;                        // (wanted rows, lanes · panels of the output)
     int64_t rows, n_wanted, capacity;
 };
+
+extern const int32_t inkstone_lanes;
 
 // 0, or the number, from 1 on, of a row whose token or place cannot be; then nothing was done.
 int64_t inkstone_decode(const Decoder* decoder, const Tokens* tokens);
@@ -194,10 +199,8 @@ inline Ints products(Ints acc, Ints bytes, Ints signed_bytes) {
 #ifdef __AVX512VNNI__
     return (Ints)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)bytes, (__m512i)signed_bytes);
 #else
-    const auto* a = reinterpret_cast<const uint8_t*>(&bytes);
-    const auto* b = reinterpret_cast<const int8_t*>(&signed_bytes);
-    for (int lane = 0; lane < LANES; ++lane)
-        for (int i = 0; i < 4; ++i) acc[lane] += a[4 * lane + i] * b[4 * lane + i];
+    for (int shift = 0; shift < 32; shift += 8)
+        acc += (Ints)((Words)bytes >> shift & 0xffu) * (signed_bytes << (24 - shift) >> 24);
     return acc;
 #endif
 }
@@ -209,7 +212,7 @@ inline Ints four(const char* bytes) {  // the same four bytes in each lane
 }
 
 template <int KIND>
-struct Step;  // 64 bytes of a panel, for so many inputs
+struct Step;  // a register of a panel, for so many inputs
 
 template <>
 struct Step<FLOAT32> {
@@ -271,13 +274,13 @@ struct Tile {
         typedef Step<KIND> S;
         const int steps = m.k / S::INPUTS;
         const char *w[P], *rows[R];
-        for (int p = 0; p < P; ++p) w[p] = m.numbers + int64_t(panel + p) * steps * 64;
+        for (int p = 0; p < P; ++p) w[p] = m.numbers + int64_t(panel + p) * steps * BYTES;
         for (int r = 0; r < R; ++r) rows[r] = S::row(x, row + r, m.k);
         typename S::Sum acc[P][R] = {};
         for (int at = 0; at < steps; ++at) {
             Words words[P];
 #pragma GCC unroll 4
-            for (int p = 0; p < P; ++p) std::memcpy(&words[p], w[p] + 64 * at, 64);
+            for (int p = 0; p < P; ++p) std::memcpy(&words[p], w[p] + BYTES * at, BYTES);
 #pragma GCC unroll 12
             for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
@@ -305,7 +308,7 @@ struct Tile<INT4, P, R> {
                 Words low[P], high[P];
 #pragma GCC unroll 4
                 for (int p = 0; p < P; ++p) {
-                    std::memcpy(&low[p], m.numbers + ((int64_t(panel + p) * groups + g) * steps + at) * 64, 64);
+                    std::memcpy(&low[p], m.numbers + ((int64_t(panel + p) * groups + g) * steps + at) * BYTES, BYTES);
                     high[p] = low[p] >> 4 & 0x0f0f0f0fu;
                     low[p] &= 0x0f0f0f0fu;
                 }
@@ -625,6 +628,8 @@ struct Pass {
 };
 
 }  // namespace
+
+const int32_t inkstone_lanes = LANES;
 
 int64_t inkstone_decode(const Decoder* decoder, const Tokens* tokens) {
     for (int64_t r = 0; r < tokens->rows; ++r)

@@ -1,7 +1,7 @@
 """A decoder on a CPU whose every pass is one call of compiled code (`decoder.cpp`).
 
-Matrices are copied into panels of 16 outputs, as the code reads them: W (n, k) becomes (n / 16, k / s, 16, s), where s inputs of
-each output make 64 bytes with those of the other fifteen. Kinds of numbers:
+Matrices are copied into panels of as many outputs as a register of the processor has lanes, l, as the code reads them: W (n, k)
+becomes (n / l, k / s, l, s), where s inputs of each output of a panel fill a register. Kinds of numbers:
 
 - "float32": as they are.
 - "widened": bfloat16, multiplied with inputs of single precision. So are weights of single precision that were stored as
@@ -25,9 +25,8 @@ from inkstone.layers.quantised_matrix import QuantisedEmbedding, QuantisedLinear
 from inkstone.models.decoder import Block, Decoder
 from inkstone.models.quantised_decoder import quantised_matrices
 
-LANES = 16  # outputs of a panel
 KINDS = ("float32", "widened", "bfloat16", "int8", "int4")
-INPUTS = {"float32": 1, "widened": 2, "bfloat16": 2, "int8": 4}  # of an output in 64 bytes
+INPUTS = {"float32": 1, "widened": 2, "bfloat16": 2, "int8": 4}  # of an output in a register
 
 
 class _Matrix(Structure):
@@ -87,6 +86,7 @@ class NativeDecoder:
     def __init__(self, model: Decoder, library: ctypes.CDLL, threads: int):
         self.model, self.settings, self.tokenizer = model, model.settings, model.tokenizer
         self._decode = library.inkstone_decode
+        self._lanes = c_int32.in_dll(library, "inkstone_lanes").value
         self._kept: list[Any] = []  # what addresses point to
         s, norm = model.settings, model.norm
         dtype: torch.dtype = norm.weight.dtype  # type: ignore[assignment]
@@ -124,7 +124,7 @@ class NativeDecoder:
             cache_kind=KINDS.index(str(cache).removeprefix("torch.")),
         )
         self._kept.append(blocks)
-        self._row = LANES * -(-s.vocab_size // LANES)
+        self._row = self._lanes * -(-s.vocab_size // self._lanes)
 
     def start(self, batch: int) -> KeyValueCache:
         """The decoder's own cache."""
@@ -193,20 +193,22 @@ class NativeDecoder:
         return _Norm(self._numbers(norm.weight), self._numbers(getattr(norm, "bias", None)))  # type: ignore[arg-type]
 
     def _matrix(self, module: nn.Module, gated: bool = False) -> _Matrix:
-        halves = 2 if gated else 1
+        def panels(rows: Tensor) -> Tensor:
+            return in_panels(rows, self._lanes, 2 if gated else 1)
+
         bias: Any = getattr(module, "bias", None)
         group, scale, offset, sums = 0, None, None, None
         if isinstance(module, QuantisedLinear | QuantisedEmbedding):
             matrix = module.matrix
             kind, (_, k) = f"int{matrix.bits}", matrix.shape
-            scale = in_panels(matrix.scale, halves)
+            scale = panels(matrix.scale)
             if matrix.bits == 4:
                 group = matrix.group
-                offset = in_panels(matrix.offset, halves)  # type: ignore[arg-type]
+                offset = panels(matrix.offset)  # type: ignore[arg-type]
                 levels = matrix.levels().view(len(matrix.scale), -1, 2, 4)
-                numbers = in_panels((levels[:, :, 0] | levels[:, :, 1] << 4), halves)
+                numbers = panels(levels[:, :, 0] | levels[:, :, 1] << 4)
             else:
-                numbers = in_panels(matrix.numbers.view(-1, k // 4, 4), halves)
+                numbers = panels(matrix.numbers.view(-1, k // 4, 4))
                 sums = numbers.sum((1, 3), dtype=torch.int32)
         else:
             weight: Tensor = module.weight.detach()  # type: ignore[union-attr, assignment]
@@ -215,13 +217,13 @@ class NativeDecoder:
             if kind == "widened":
                 weight = weight.bfloat16()
             inputs = INPUTS[kind]
-            numbers = in_panels(weight.reshape(-1, k // inputs, inputs), halves)
+            numbers = panels(weight.reshape(-1, k // inputs, inputs))
         return _Matrix(
             numbers=self._address(numbers),
             scale=self._address(scale),
             offset=self._address(offset),
             sums=self._address(sums),
-            bias=None if bias is None else self._address(in_panels(bias.detach().float(), halves)),
+            bias=None if bias is None else self._address(panels(bias.detach().float())),
             panels=len(numbers),
             k=k,
             kind=KINDS.index(kind),
@@ -253,16 +255,16 @@ def fits(model: Decoder) -> bool:
     )
 
 
-def in_panels(rows: Tensor, halves: int = 1) -> Tensor:
-    """Rows (n, ...) in panels of 16, of two `halves` a panel of each in turn; rows that are missing are zeros.
+def in_panels(rows: Tensor, lanes: int, halves: int = 1) -> Tensor:
+    """Rows (n, ...) in panels of so many lanes, of two `halves` a panel of each in turn; rows that are missing are zeros.
 
-    (n) becomes (panels, 16); (n, k) and (n, k, s) become (panels, k, 16) and (panels, k, 16, s).
+    (n) becomes (panels, lanes); (n, k) and (n, k, s) become (panels, k, lanes) and (panels, k, lanes, s).
     """
     parts = []
     for part in rows.chunk(halves):
-        missing = -len(part) % LANES
+        missing = -len(part) % lanes
         part = F.pad(part, (0, 0) * (part.dim() - 1) + (0, missing)) if missing else part
-        part = part.unflatten(0, (-1, LANES))
+        part = part.unflatten(0, (-1, lanes))
         parts.append(part if rows.dim() == 1 else part.transpose(1, 2))
     return torch.stack(parts, 1).flatten(0, 1).contiguous()
 
