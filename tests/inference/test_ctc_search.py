@@ -79,6 +79,14 @@ def test_alignment_is_the_best_of_all_paths_that_spell_the_text(seed):
     assert align(scores, (1, 1, 1, 1), 0) is None and align(scores, (), 0)[0].shape == (0, 2)
 
 
+def test_a_text_of_more_than_sixty_tokens_is_aligned():
+    tokens = [1, 2] * 50
+    scores = np.log(np.full((len(tokens), 3), 0.1))
+    scores[np.arange(len(tokens)), tokens] = np.log(0.8)
+    spans, total = align(scores, tokens, 0)
+    assert spans.tolist() == [[t, t + 1] for t in range(len(tokens))] and total == pytest.approx(100 * np.log(0.8))
+
+
 @pytest.fixture(scope="module")
 def language():
     """An n-gram model of lines, in tokens of its own, and the characters that are heard."""

@@ -42,5 +42,5 @@ def align(
     for t in range(frames - 1, -1, -1):
         if at % 2:
             spans[at // 2] = (t, spans[at // 2, 1] or t + 1)
-        at -= from_where[t, at]
+        at -= int(from_where[t, at])  # a number of its own short type would overflow beyond place 127
     return spans, total
