@@ -27,6 +27,7 @@ from inkstone.models.encoder_decoder import EncoderDecoder, Memory, Written
 from inkstone.tokens.span_corruption import PADDING
 
 PLACES_AT_ONCE = 8192  # of sources and hypotheses in one batch
+PLACES_AT_ONCE_ON_GPU = 1 << 17  # where a step takes as long for many texts as for few
 CHUNK = 64  # neighbours in the vocabulary of which the likeliest is looked at first
 
 
@@ -81,7 +82,7 @@ def write_texts(
     min_tokens: int = 0,
     ends: Collection[int] | None = None,
     constraint: Constraint | None = None,
-    places_at_once: int = PLACES_AT_ONCE,
+    places_at_once: int | None = None,
 ) -> list[list[Hypothesis]]:
     """For each source the `beams` best texts found (fewer where there are fewer), the best first.
 
@@ -92,7 +93,8 @@ def write_texts(
 
     With a `constraint` texts have its form, as far as their tokens reach; their scores are those of the model.
 
-    One beam is greedy: the likeliest token each time, up to the first end. `places_at_once` bounds a batch: each of its
+    One beam is greedy: the likeliest token each time, up to the first end. `places_at_once` bounds a batch, and follows the device
+    where it is None: each of its
     sources counts as many tokens as the longest of them, and `beams` times as many as the longest text may have. A single
     source is written from however much it counts.
 
@@ -112,6 +114,8 @@ def write_texts(
             raise SamplingError(f"max_tokens = {limit}, but must be at least 1{most}")
     written: list[list[Hypothesis]] = [[] for _ in ids]
     writer = for_writing(model)
+    if places_at_once is None:
+        places_at_once = PLACES_AT_ONCE if device.type == "cpu" else PLACES_AT_ONCE_ON_GPU
     for rows in batches_of([len(source) for source in ids], [beams * limit for limit in limits], places_at_once):
         memory = read_sources(writer.model, [ids[row] for row in rows])
         first = torch.full((len(rows), 1), model.first, device=device)

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 CHUNK_NUMBERS = 1 << 20  # logits held at once: 4 MB in single precision
+CHUNK_NUMBERS_ON_GPU = 1 << 27  # there 512 MB, since each chunk costs some ten launches, however small it is
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -63,8 +64,7 @@ def linear_cross_entropy(
 
     Equal to `F.cross_entropy(hidden @ weight.T, targets)`, with gradients for `hidden` and `weight`.
     """
-    chunk = max(64, CHUNK_NUMBERS // weight.shape[0])
-    return _LinearCrossEntropy.apply(hidden, weight, targets, chunk)
+    return _LinearCrossEntropy.apply(hidden, weight, targets, _rows_at_once(weight))
 
 
 class _TokenNats(torch.autograd.Function):
@@ -107,8 +107,7 @@ def token_nats(
     Equal to `F.cross_entropy(hidden @ weight.T, targets, reduction="none")`. What each row will count for is not known before
     the backward pass, so that this makes the logits of a chunk a second time: a third product for a loss that is no mean.
     """
-    chunk = max(64, CHUNK_NUMBERS // weight.shape[0])
-    return _TokenNats.apply(hidden, weight, targets, chunk)
+    return _TokenNats.apply(hidden, weight, targets, _rows_at_once(weight))
 
 
 def smoothed_nats(
@@ -124,3 +123,8 @@ def smoothed_nats(
         return nats
     rows = hidden.float()
     return nats + smoothing * ((rows * weight[targets].float()).sum(-1) - rows @ weight.float().mean(0))
+
+
+def _rows_at_once(weight: Float[Tensor, "v width"]) -> int:
+    numbers = CHUNK_NUMBERS if weight.device.type == "cpu" else CHUNK_NUMBERS_ON_GPU
+    return max(64, numbers // weight.shape[0])

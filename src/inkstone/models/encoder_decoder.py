@@ -65,6 +65,7 @@ class Written:
 
     def select(self, rows: Int[Tensor, " n"]) -> "Written":
         """Keep these rows in this order."""
+        rows = rows.to(self.memory[0][0].device)
         memory = [(keys.index_select(0, rows), values.index_select(0, rows)) for keys, values in self.memory]
         visible = None if self.visible is None else self.visible[rows]
         copied = None if self.copied is None else self.copied.select(rows)

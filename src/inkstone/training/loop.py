@@ -20,6 +20,7 @@ from inkstone.training.averaging import WeightAverage
 from inkstone.training.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint, save_checkpoint
 from inkstone.training.curves import Curves, Gauge
 from inkstone.training.interruption import Interruption
+from inkstone.training.machine import quick_products
 from inkstone.training.optimisers import Optimisers
 from inkstone.training.schedule import learning_rate_factor
 
@@ -147,7 +148,8 @@ class Loop:
         if self.position.step == 0:
             self.initial = {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
         try:
-            self.train()
+            with quick_products(self.device):
+                self.train()
         finally:
             self.curves.close()
             self.line.clear()
@@ -249,15 +251,17 @@ class Loop:
     def step(self, factor: float) -> tuple[float, float]:
         """One step; returns the loss in nats per token and the norm of the gradient."""
         position = self.position
-        total, tokens, progress = 0.0, 0, self.progress()
+        losses, tokens, progress = [], 0, self.progress()
         for index in range(position.step * self.passes, (position.step + 1) * self.passes):
             batch = on_device(self.batches.batch(index), self.device)
             generator = torch.Generator().manual_seed((self.settings.seed * 1_000_003 + index) % 2**63)
             loss = self.loss(self.model, batch, generator, progress) / self.passes
             loss.backward()
-            total += loss.item()
+            losses.append(loss.detach().double())
             tokens += batch.places
-        norm = self.optimisers.clip(self.settings.clip).item()
+        # One look at the device for both numbers: it works on while the next batch is made, and waits where it is looked at.
+        norm = self.optimisers.clip(self.settings.clip).double()
+        total, norm = torch.stack([torch.stack(losses).sum(), norm]).tolist()
         if math.isfinite(norm) and math.isfinite(total):
             self.optimisers.step(factor)
             if self.average is not None:

@@ -70,15 +70,19 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure=None):
         """One update from the gradients that stand in the parameters."""
         for group in self.param_groups:
+            learning = [weight for weight in group["params"] if weight.grad is not None]
+            if not learning:
+                continue
+            for weight in learning:
+                if not self.state[weight]:
+                    self.state[weight]["momentum"] = torch.zeros_like(weight)
+            # All weights at once, since on a GPU a call for each would cost more than the sums.
+            gradients = [weight.grad for weight in learning]
+            momenta = [self.state[weight]["momentum"] for weight in learning]
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])  # pyright: ignore
+            updates = torch._foreach_lerp(gradients, momenta, group["momentum"])  # pyright: ignore
             stacks: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["momentum"] = torch.zeros_like(weight)
-                momentum = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
-                update = weight.grad.lerp(momentum, group["momentum"])
+            for weight, update in zip(learning, updates, strict=True):
                 rows = self.rows[weight]
                 for part, change in zip(weight.split(rows), update.split(rows), strict=True):
                     stacks[tuple(part.shape)].append((part, change))

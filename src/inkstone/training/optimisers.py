@@ -70,9 +70,16 @@ class Optimisers:
 
     def clip(self, largest: float) -> Tensor:
         """Bring the gradients to the masters, bound their norm together, and return what it was."""
+        held, wanted = [], []
         for name, weight in self.weights.items():
-            if self.masters[name] is not weight and weight.grad is not None:
-                self.masters[name].grad = weight.grad.float()
+            master = self.masters[name]
+            if master is not weight and weight.grad is not None:
+                if master.grad is None:
+                    master.grad = torch.empty_like(master)
+                held.append(master.grad)
+                wanted.append(weight.grad)
+        if held:  # all at once: on a GPU a call for each would cost more than the copies
+            torch._foreach_copy_(held, wanted)  # pyright: ignore[reportPrivateImportUsage]
         return torch.nn.utils.clip_grad_norm_(self.masters.values(), largest, foreach=True)
 
     def step(self, factor: float) -> None:
@@ -86,15 +93,15 @@ class Optimisers:
     @torch.no_grad()
     def share(self) -> None:
         """Bring the masters' values to a model of lower precision."""
-        for name, weight in self.weights.items():
-            if self.masters[name] is not weight:
-                weight.copy_(self.masters[name])
+        short = [name for name, weight in self.weights.items() if self.masters[name] is not weight]
+        if short:
+            torch._foreach_copy_([self.weights[name] for name in short], [self.masters[name] for name in short])  # pyright: ignore[reportPrivateImportUsage]
 
     def zero_grad(self) -> None:
-        """Forget the gradients, keeping their memory."""
+        """Forget the gradients: on a CPU their memory stays, on a GPU it costs a launch for each weight to add to it."""
         for weight in self.weights.values():
             if weight.grad is not None:
-                weight.grad.zero_()
+                weight.grad = weight.grad.zero_() if weight.device.type == "cpu" else None
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next step depends on, but the weights of a single-precision model."""

@@ -42,6 +42,7 @@ BYTES_OF_WORD = 120  # of training text for each entry of the vocabulary
 SHAPES = ((128, 2), (192, 3), (256, 4))  # (width, layers) from few examples to many
 EXAMPLES_FOR = (50_000, 500_000)  # from which on the next shape is taken
 FRESH_RATE = 1e-3  # of AdamW at width 128
+WARM_UP = 3  # steps on a GPU, whose programs are loaded when they are first asked for
 TUNED_DROPOUT = 0.1  # of a body that was trained without
 TUNED_RATE = 3e-4  # of a body that knows something already, at width 128
 
@@ -196,6 +197,9 @@ def _seconds_of_step(
         torch.set_num_threads(recipe.train.threads)
         if recipe.train.threads < max(tried):
             choices.append(Choice("threads", recipe.train.threads, told("a step", tried)))
+    if device.type != "cpu":
+        for _ in range(WARM_UP):
+            step()
     end = time.perf_counter() + trial
     while len(times) < 3 or (time.perf_counter() < end and len(times) < 12):
         begin = time.perf_counter()
