@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from inkstone.environment import cpu_name
+from inkstone.environment import cpu_name, environment
 from inkstone.files import write_json
 from inkstone.progress import human_bytes
 
@@ -90,7 +90,9 @@ def command() -> str:
 def machine() -> dict[str, str]:
     """The machine and the versions that the figures depend on."""
     cores = len(psutil.Process().cpu_affinity() or [0]) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count()
+    gpu = environment()["gpu"]
     return {
+        **({"GPU": gpu} if gpu else {}),
         "processor": f"{cpu_name()}, {cores} cores",
         "memory": human_bytes(psutil.virtual_memory().total),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",

@@ -123,12 +123,14 @@ def joined(found: dict[Clip, Path], folder: Path, part: str, takes: Sequence[int
     return manifest(folder / f"{part}.tsv", rows)
 
 
-def tuned(files: dict[str, Path], train: Sequence[Path], out: Path, minutes: float, seed: int) -> dict[str, Any]:
+def tuned(
+    files: dict[str, Path], train: Sequence[Path], out: Path, minutes: float, seed: int, chosen: Sequence[str] = ()
+) -> dict[str, Any]:
     """The outcome of a run, which is made once."""
     kept = out.with_suffix(".json")
     if not kept.exists():
         how = ["--dev", files["dev"], "--test", files["test"], "--minutes", minutes, "--out", out, "--fresh"]
-        settings = [*SETTINGS, f"train.seed={seed}", "train.threads=1"]
+        settings = [*SETTINGS, f"train.seed={seed}", "train.threads=1", *chosen]
         outcome = said_by("tune", "transcribe", *train, *how, *[word for each in settings for word in ("--set", each)])
         write_json(kept, outcome)
     return json.loads(kept.read_text(encoding="utf-8"))
@@ -167,7 +169,9 @@ def row(name: str, what: str, outcomes: Sequence[dict[str, Any]], key: str, goal
     return [name, what, len(values), statistics.mean(values), min(values), max(values), goal, count, seconds]
 
 
-def connected(found: dict[Clip, Path], folder: Path, minutes: float, seeds: int) -> list[list[Any]]:
+def connected(
+    found: dict[Clip, Path], folder: Path, minutes: float, seeds: int, chosen: Sequence[str] = ()
+) -> list[list[Any]]:
     """WER of dates without and with the language model."""
     single = parts(found, folder / "single")
     files = {"train": joined(found, folder, "train", range(FIRST_TRAINING_TAKE, 15), 1)}
@@ -178,7 +182,7 @@ def connected(found: dict[Clip, Path], folder: Path, minutes: float, seeds: int)
     alone, together = [], []
     for seed in range(seeds):
         run = folder / f"run-{seed}"
-        alone.append(tuned(files, [files["train"], single["train"]], run, minutes, seed))
+        alone.append(tuned(files, [files["train"], single["train"]], run, minutes, seed, chosen))
         together.append(fused(run, language(folder, date, 9), files, alone[-1]))
     return [
         row("connected digits", "WER", alone, "WER", None),
@@ -193,6 +197,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="settings beside the benchmark's own"
+    )
     parser.add_argument("--out", type=Path, default=FOLDER / "speech.json")
     options = parser.parse_args()
     found = clips(the_mirror(), options.folder)
@@ -200,13 +207,14 @@ def main() -> None:
     for name in options.sets:
         work = options.folder / name
         if name == "connected":
-            rows += connected(found, work, options.minutes, options.seeds)
+            rows += connected(found, work, options.minutes, options.seeds, options.set)
             continue
         for speaker in (None,) if name == "digits" else SPEAKERS:
             own = work / (speaker or "all")
             files = parts(found, own, speaker)
             outcomes = [
-                tuned(files, [files["train"]], own / f"run-{s}", options.minutes, s) for s in range(options.seeds)
+                tuned(files, [files["train"]], own / f"run-{s}", options.minutes, s, options.set)
+                for s in range(options.seeds)
             ]
             told = "digits, official test part" if speaker is None else f"digits of {speaker}, who was not heard before"
             rows.append(row(told, "right", outcomes, "all right", 98.0 if speaker is None else 90.0))
@@ -217,7 +225,7 @@ def main() -> None:
                 rows.append(row(f"{told}, with a language model of the words", "right", helped, "all right", None))
     write_result(
         options.out,
-        question="How well are spoken digits heard after minutes of learning on one core, and does a language model help?",
+        question="How well are spoken digits heard after minutes of learning, and does a language model help?",
         columns=COLUMNS,
         rows=rows,
         notes=[
