@@ -12,6 +12,7 @@ import torch
 
 from evaluation.tiny_runs import byte_tokenizer, texts
 from inkstone import eval as score, export, generate, load, predict, train, tune
+from inkstone.errors import Interrupted
 from inkstone.inference.engine import Engine, Heard, Request
 from inkstone.inference.prefill import device_of
 from inkstone.inference.quantisation import in_precision
@@ -23,7 +24,7 @@ from inkstone.models import FAMILIES, family
 from inkstone.tasks.fuse_language_model import fuse_language_model
 from inkstone.tasks.language_modelling import training_loss
 from inkstone.tokens.batches import PackedBatches
-from inkstone.training.loop import on_device
+from inkstone.training.loop import Loop, on_device
 from tasks import conversations, made_speech
 from tasks.test_translate import written as written_pairs
 from training.small_runs import prose, small_decoder, small_shards
@@ -89,8 +90,6 @@ def test_a_run_of_the_gpu_is_scored_and_exported_anywhere(decoder_run, text, tmp
 def test_a_run_on_the_gpu_is_gone_on_with_after_a_stop(text, tmp_path):
     settings = [*TINY, "train.checkpoint_steps=10", "model.n_layers=1", "model.context=32", "model.dropout=0.1"]
     whole = train([text], out=tmp_path / "whole", settings=settings, quiet=True)
-    from inkstone.training.loop import Loop
-
     step, stopped = Loop.step, []
 
     def stopping(self, factor):
@@ -101,7 +100,7 @@ def test_a_run_on_the_gpu_is_gone_on_with_after_a_stop(text, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Loop, "step", stopping)
-        with pytest.raises(BaseException):  # noqa: B017, PT011
+        with pytest.raises((KeyboardInterrupt, Interrupted)):
             train([text], out=tmp_path / "stopped", settings=settings, quiet=True)
     other = train(resume=tmp_path / "stopped", quiet=True)
     # Sums on a GPU come in any order, so that two runs agree closely and not bit for bit.
@@ -113,9 +112,7 @@ def test_a_family_learns_on_the_gpu_and_writes_there(name, text, tmp_path):
     outcome = train([text], family=name, out=tmp_path / "run", settings=[*TINY, "train.steps=20"], quiet=True)
     assert np.isfinite(outcome["bits_per_byte"])
     sampled = generate(tmp_path / "run", "Anbe", samples=2, max_tokens=8, device="cuda", seed=1)
-    assert (
-        [len(each.ids) for each in sampled] == [8, 8] or all(each.finish_reason == "end" for each in sampled) or sampled
-    )
+    assert len(sampled) == 2 and all(each.ids and len(each.ids) <= 8 for each in sampled)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -179,7 +176,7 @@ def test_the_engine_writes_the_texts_of_the_cpu(layout):
         engine, heard, errors = Engine(slotted(model, 4, 64)), [[] for _ in prompts], []
         for prompt, own in zip(prompts, heard, strict=True):
 
-            def hear(said: Heard, own=own) -> None:
+            def hear(said: Heard, own=own, errors=errors) -> None:
                 own.extend(said.ids)
                 errors.extend([said.error] if said.error is not None else [])
 
