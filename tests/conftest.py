@@ -16,11 +16,12 @@ settings.load_profile("inkstone")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled_code(request: pytest.FixtureRequest) -> None:
+def compiled_code(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoders write by compiled code, as they do for users, wherever there is a compiler; it is kept between runs of the tests."""
     from inkstone.inference.native import library
 
-    os.environ[library.CACHE] = str(request.config.cache.mkdir("inkstone"))  # type: ignore[union-attr]
+    kept = getattr(request.config, "cache", None)  # none where the plugin is switched off
+    os.environ[library.CACHE] = str(kept.mkdir("inkstone") if kept else tmp_path_factory.mktemp("cache"))
     if library.compiler() is not None:
         library.build()
 

@@ -31,7 +31,7 @@ def for_generation(model: LanguageModel, rows: int, compiled: bool | None = None
     if compiled is not False and fits(model) and spare_memory_for(model):
         found = library.build() if compiled else library.find()
         if found is not None:
-            return NativeDecoder(model, found, torch.get_num_threads())
+            return NativeDecoder(model, found)
         library.build_beside()
     elif compiled:
         raise InkstoneError(

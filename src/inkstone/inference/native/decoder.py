@@ -25,6 +25,7 @@ from inkstone.layers.quantised_matrix import QuantisedEmbedding, QuantisedLinear
 from inkstone.models.decoder import Block, Decoder
 from inkstone.models.quantised_decoder import quantised_matrices
 
+WEIGHTS_OF_A_THREAD = 1 << 20
 KINDS = ("float32", "widened", "bfloat16", "int8", "int4")
 INPUTS = {"float32": 1, "widened": 2, "bfloat16": 2, "int8": 4}  # of an output in a register
 
@@ -83,12 +84,14 @@ class _Tokens(Structure):
 class NativeDecoder:
     """A decoder that reads any number of tokens of any rows in one call. `model` is what it was made from."""
 
-    def __init__(self, model: Decoder, library: ctypes.CDLL, threads: int):
+    def __init__(self, model: Decoder, library: ctypes.CDLL, threads: int | None = None):
         self.model, self.settings, self.tokenizer = model, model.settings, model.tokenizer
         self._decode = library.inkstone_decode
         self._lanes = c_int32.in_dll(library, "inkstone_lanes").value
         self._kept: list[Any] = []  # what addresses point to
         s, norm = model.settings, model.norm
+        if threads is None:  # threads meet many times a step, which pays where there is much to do between
+            threads = max(1, min(torch.get_num_threads(), s.matrix_parameters() // WEIGHTS_OF_A_THREAD))
         dtype: torch.dtype = norm.weight.dtype  # type: ignore[assignment]
         cache = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
         self.cache_like = torch.empty(1, s.n_kv_heads, 0, s.head_width, dtype=cache)
