@@ -1,5 +1,8 @@
 """Decoders in compiled code against their own steps."""
 
+import ctypes
+import platform
+
 import pytest
 import torch
 
@@ -112,6 +115,26 @@ def test_rows_have_slots_and_lengths_of_their_own(form):
         text = torch.cat((texts[slot], new[slot]))[None, : place + 1]
         expected = plain.step(text, plain.start(1), last=True)[0][0, 0, : len(scores)]
         assert (scores - expected).abs().max() < FORMS[form]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names processors of one kind")
+@pytest.mark.parametrize(("processor", "lanes"), [("-march=x86-64-v3", 8), ("-march=x86-64", 4)])
+def test_processors_with_narrower_registers_compute_the_same(processor, lanes, monkeypatch, tmp_path):
+    monkeypatch.setenv(library.CACHE, str(tmp_path))
+    monkeypatch.setattr(library, "PROCESSOR", ((processor,),))
+    code = library.build()
+    assert ctypes.c_int32.in_dll(code, "inkstone_lanes").value == lanes
+    ids = torch.randint(0, 300, (7, 20), generator=torch.Generator().manual_seed(1))
+    for form, most in FORMS.items():
+        model, plain = in_form(decoder(**SHAPES["biases"]), form)
+        fast = NativeDecoder(model, code)
+        with torch.inference_mode():
+            expected, _ = plain.step(ids, plain.start(7))
+            found, _ = fast.step(ids, fast.start(7))
+            alone, _ = fast.step(ids[3:4], fast.start(1))
+        assert (found - expected).abs().max() < most
+        assert torch.equal(alone[0], found[3])
 
 
 @pytest.mark.parametrize("samples", [1, 2])

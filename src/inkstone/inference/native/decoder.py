@@ -212,7 +212,7 @@ class NativeDecoder:
                 numbers = panels(levels[:, :, 0] | levels[:, :, 1] << 4)
             else:
                 numbers = panels(matrix.numbers.view(-1, k // 4, 4))
-                sums = numbers.sum((1, 3), dtype=torch.int32)
+                sums = panels(matrix.numbers.float().sum(1).int())  # exact: far below 2²⁴
         else:
             weight: Tensor = module.weight.detach()  # type: ignore[union-attr, assignment]
             k = weight.shape[1]
@@ -275,4 +275,6 @@ def in_panels(rows: Tensor, lanes: int, halves: int = 1) -> Tensor:
 def _kind(weight: Tensor) -> str:
     if weight.dtype == torch.bfloat16:
         return "bfloat16"
-    return "widened" if bool((weight.view(torch.int32) & 0xFFFF == 0).all()) else "float32"
+    words = weight.view(torch.int32)
+    # Of most matrices the first row tells that they are not.
+    return "widened" if all(bool((part & 0xFFFF == 0).all()) for part in (words[:1], words)) else "float32"

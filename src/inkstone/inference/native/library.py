@@ -109,7 +109,7 @@ def _key() -> str:
             flags = next((line for line in file if line.startswith(("flags", "Features"))), "")
     except OSError:
         pass
-    parts = (sha256(SOURCE), sys.platform, platform.machine(), flags, *FLAGS)
+    parts = (sha256(SOURCE), sys.platform, platform.machine(), flags, str((FLAGS, PROCESSOR, CORES)))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
