@@ -19,7 +19,7 @@ from inkstone.evaluation.report import report as write_report
 from inkstone.files import write_json
 from inkstone.hub.folder import load, save
 from inkstone.models import family as family_of
-from inkstone.models.base import CountedModel
+from inkstone.models.base import CountedModel, OwnLoss
 from inkstone.progress import LiveLine, human_count, human_time
 from inkstone.recipe import Recipe
 from inkstone.run import Run, is_training
@@ -38,6 +38,7 @@ from inkstone.training.opening import check_places, gone_on_with, recipe_of
 from inkstone.training.placing import let_go, new_run
 from inkstone.training.planner import Plan, make_plan, plan_counts, predict_bits_per_byte
 from inkstone.training.preparing import prepare, prepared
+from inkstone.training.readings import readings_for
 from inkstone.training.sizing import LADDER, given_settings, settings_for
 from inkstone.training.supervision import supervised
 from inkstone.vectors.formats import file_of, promised
@@ -307,7 +308,24 @@ class Training:
             gauge=Gauge.bits_per_byte(self.tokens_per_byte(shards) / math.log(2)),
             line=self.line,
             interruption=self.interruption,
+            most_steps=None if seconds is None else self.most_steps(model, shards),
         )
+
+    def most_steps(self, model: nn.Module, shards: TokenShards) -> int | None:
+        """Steps after which more would only be learned by heart: by then the learning rate has fallen, whatever time is left.
+
+        None for a model with a loss of its own, which takes something else of a text each time that it reads it.
+        """
+        if isinstance(model, OwnLoss):
+            return None
+        new = (1 - (self.recipe.task.replay or 0.0)) * (self.recipe.train.batch_tokens or 1)  # of the text, in a step
+        weights = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        readings = readings_for(weights, shards.n_tokens)
+        most = max(1, round(readings * shards.n_tokens / max(new, 1.0)))
+        foreseen = self.run.facts().get("plan", {}).get("predicted", {}).get("steps", 0)
+        if foreseen > most:
+            self.line.say(f"plan  the text is read {readings:.1f} times at most: more would be learned by heart")
+        return most
 
     def position(self, loop: Loop, settings: Any, seconds: float | None) -> None:
         """Bring the loop to where the run stands, and give it the time that is left."""
