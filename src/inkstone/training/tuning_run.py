@@ -279,7 +279,8 @@ class TuningRun:
             line=self.line,
             interruption=self.interruption,
             patience=self.recipe.task.patience,
-            most_steps=steps,
+            # Not the steps that were foreseen: a machine that was busy then may have time for more.
+            most_steps=self.recipe.task.epochs * batches.batches_per_epoch,
             rate_factors=factors,
         )
         return loop
