@@ -9,7 +9,9 @@ QUESTIONS = {
     "How many tokens a second does generation write, greedily, and how many of a prompt are read?": "每次取最可能的词元，生成每秒写多少词元？提示每秒读多少？",
     "Does a server under load lose, mix up or slow down what it is asked?": "重压之下，服务器会不会丢失、混淆或拖慢请求？",
     "How long from a cold shell to the first token of `inkstone generate`?": "从冷启动的命令行到 `inkstone generate` 的第一个词元要多久？",
-    "How well are spoken digits heard after minutes of learning on one core, and does a language model help?": "在一个核心上学几分钟，口说的数字听得多准？语言模型有用吗？",
+    "How well are spoken digits heard after minutes of learning, and does a language model help?": "学几分钟，口说的数字听得多准？语言模型有用吗？",
+    "How fast does a decoder learn and write on a GPU?": "解码器在 GPU 上学得多快、写得多快？",
+    "What does a small decoder learn of conversations: the loss of held-out answers before and after?": "小解码器从对话中学到什么：留出回答的损失，之前与之后？",
     "How well is summarising learned from pairs alone, beside sentences taken as they stand?": "只从成对的文本学，摘要能学得多好？与照原样取出的句子比较",
     "How well is translation learned from parallel text alone?": "只从平行文本学，翻译能学得多好？",
     "What does a model gain on new text and lose on old text, with and without replay of old text, against one from the start in the same minutes?": "模型在新文本上得到多少、在旧文本上失去多少？有无旧文本重放，并与同样分钟数从头训练的比较",
@@ -33,6 +35,18 @@ QUESTIONS = {
 }
 
 COLUMNS = {
+    "what": "做什么",
+    "weights, M": "权重，百万",
+    "of the peak, %": "占峰值的 %",
+    "memory, GB": "内存，GB",
+    "begins": "起点",
+    "conversations": "对话数",
+    "held out": "留出",
+    "nats a token before": "每词元 nat，之前",
+    "after": "之后",
+    "bits per byte before": "每字节比特，之前",
+    "after ": "之后",
+    "epochs": "遍数",
     "% of reading speed": "占读取速度的 %",
     "server": "服务器",
     "tokens/s": "词元/秒",
@@ -165,8 +179,17 @@ COLUMNS = {
 }
 
 CELLS = {
+    "training": "训练",
+    "writing one text": "写一份文字",
+    "writing # texts at once": "同时写 #1 份文字",
+    "inkstone, the engine": "inkstone，引擎",
+    "WikiText-# → novels": "WikiText-#1 → 小说",
+    "from the base": "从起点模型",
+    "from the base, rank #": "从起点模型，秩 #1",
+    "from the conversations alone": "只从对话",
+    "# to #": "#1 到 #2",
     "prefill": "读提示",
-    "inkstone, compiled": "inkstone，编译",
+    "inkstone, not compiled": "inkstone，未编译",
     "inkstone, llama.cpp": "inkstone，用 llama.cpp",
     "inkstone, ctranslate2": "inkstone，用 ctranslate2",
     "transformers, static cache": "transformers，静态缓存",
@@ -233,8 +256,20 @@ CELLS = {
 }
 
 NOTES = {
+    # on a GPU
+    "Training: steps of # tokens in windows of #, weights in bfloat#, AdamW; batches are made and moved while the clock runs. Operations are counted as # for each weight of a matrix and each token, and attention.": "训练：每步 #1 个词元，窗口 #2，权重用 bfloat#3，AdamW；计时包括做批次和搬运。运算量按矩阵的每个权重、每个词元 #4 次，再加注意力。",
+    "Writing: the likeliest tokens, # after prompts of #, weights in bfloat#; medians of #.": "写：取最可能的词元，在 #2 个词元的提示之后写 #1 个，权重用 bfloat#3；#4 次的中位数。",
+    "The time of the call was over before transformers had written # texts with # M weights. transformers #.": "transformers 还没用 #2 百万权重写完 #1 份文字，时间就到了。transformers #3。",
+    "One NVIDIA H# and # cores, which eleven such runs shared, each with one thread: alone they would learn more in the same minutes.": "一块 NVIDIA H#1 和 #2 个核心，由十一个这样的运行共用，每个一个线程：独占时，同样的分钟数能学得更多。",
+    "The base of zhwiki read its # million tokens about thirty times and knew them by heart: so bad a base is no measure of what is lost. Since then a run ends when its text has been read often enough.": "中文维基的起点把 #1 百万个词元读了约三十遍，背了下来：这样差的起点，说明不了失去多少。此后，文本读够了遍数，运行就结束。",
+    "SciTLDR: --sets scitldr --seeds # --minutes #, of which the run used #, since it ended at the steps that were foreseen while ten other runs began; since then it goes on. Its best weights are of step #.": "SciTLDR：--sets scitldr --seeds #1 --minutes #2，只用了其中 #3 分钟：步数是在另外十个运行刚开始时估计的，到了就停；此后改为继续。最好的权重在第 #4 步。",
+    "Steps of # tokens, twice those of the recipe. The runs used # of their minutes, since they ended at the steps that were foreseen while ten other runs began; since then they go on.": "每步 #1 个词元，是配方的两倍。运行只用了 #2 分钟：步数是在另外十个运行刚开始时估计的，到了就停；此后改为继续。",
+    "# minutes for a base, # for each run on conversations, everything counted; threads of every run: #": "起点 #1 分钟，每次对话训练 #2 分钟，全程都算；每次运行的线程数：#3",
+    "Figures are of the answers alone, given what stands before them; the end of a turn is predicted and adds no byte.": "数字只算回答，给出它之前的一切；一轮的结束也要预测，但不算字节。",
+    "the base of en: data:wikitext-#/train.txt, data:gutenberg-en; # weights, # bits per byte of held-out text": "英文起点：data:wikitext-#1/train.txt、data:gutenberg-en；#2 个权重，留出文本每字节 #3 比特",
+    "the base of zh: data:zhwiki, data:chinese-novels; # weights, # bits per byte of held-out text": "中文起点：data:zhwiki、data:chinese-novels；#1 个权重，留出文本每字节 #2 比特",
     "prompts of # tokens, each another, and # new ones; prefill: # and one; # rounds in turn, medians; # threads": "提示各不相同，每个 #1 个词元，新写 #2 个；读提示：#3 个，写一个；轮流 #4 轮，取中位数；#5 个线程",
-    "of one text `inkstone generate`, of several the engine of `inkstone serve`; ratios are to ours, not compiled, of the same number format, q#_# to int# and q#_# to int#": "一份文字用 `inkstone generate`，几份用 `inkstone serve` 的引擎；比值对照我们未编译、同一数值格式的结果，q#1_#2 对 int#3，q#4_#5 对 int#6",
+    "of one text `inkstone generate`, of several the engine of `inkstone serve`; ratios are to ours of the same number format, q#_# to int# and q#_# to int#": "一份文字用 `inkstone generate`，几份用 `inkstone serve` 的引擎；比值对照我们同一数值格式的结果，q#1_#2 对 int#3，q#4_#5 对 int#6",
     "clients and server share the machine; tokens of texts that were cut off are not counted": "客户端与服务器在同一台机器上；被中断的文字，其词元不计",
     "vllm, float#: vLLM is not installed here": "vllm，float#1：这里没有安装 vLLM",
     "vllm, bfloat#: vLLM is not installed here": "vllm，bfloat#1：这里没有安装 vLLM",

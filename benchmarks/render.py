@@ -44,8 +44,11 @@ def page(results: dict[str, dict[str, Any]], words: dict[str, str], translated: 
     parts = [f"# {words['title']}", words["lead"]]
     if not results:
         parts.append(words["none"])
+    asked = None
     for result in results.values():
-        parts.append(f"## {translated(result['question'])}")
+        if result["question"] != asked:  # the same on another machine stands under one heading
+            parts.append(f"## {translated(result['question'])}")
+        asked = result["question"]
         parts.append(table(result["table"], translated))
         if result["notes"]:
             parts.append("\n".join(f"- {translated(note)}" for note in result["notes"]))
