@@ -67,6 +67,13 @@ def test_muon_only_where_it_is_cheap():
     settings = settings_for(recipe(), 8192, 512, 9)
     assert optimizer_for(settings, 1024)[0] == "adamw" and muon_share(settings, 1024) > MUON_SHARE
     assert optimizer_for(settings, 131_072)[0] == "muon" and muon_share(settings, 131_072) <= MUON_SHARE
+    between = next(
+        tokens for tokens in range(1024, 131_072, 1024) if muon_share(settings, tokens, "bfloat16") <= MUON_SHARE
+    )
+    shares = [muon_share(settings, between, products) for products in ("bfloat16", "float32", "cuda")]
+    assert shares == sorted(shares) and shares[0] <= MUON_SHARE < shares[1]
+    chosen = [optimizer_for(settings, between, products)[0] for products in ("bfloat16", "float32", "cuda")]
+    assert chosen == ["muon", "adamw", "adamw"]  # quick products take less time of the same step
     assert optimizer_for(EncoderSettings.of_size(8192, 512, 9), 1024)[0] == "muon"
     assert optimizer_for(RecurrentSettings.of_size(8192, 512, 2), 131_072)[0] == "adamw"
 

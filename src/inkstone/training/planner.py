@@ -10,12 +10,15 @@ import time
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import torch
+
 from inkstone.models import family
 from inkstone.progress import human_bytes, human_count, human_time
 from inkstone.recipe import Recipe
 from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.machine import Machine
+from inkstone.training.muon import fast_format
 from inkstone.training.sizing import (
     adam_rate,
     batch_tokens_for,
@@ -193,7 +196,10 @@ def choose_steps(recipe: Recipe, settings: Any, work: float, tokens: int) -> lis
     train.batch_tokens = batch_tokens = max(1, wanted // settings.context) * settings.context
     choices.append(Choice("tokens a step", train.batch_tokens, why))
     if train.optimizer == "auto":
-        name, why = optimizer_for(settings, batch_tokens)
+        # Of a run of so many steps, which is to be the same anywhere, the processor decides nothing.
+        quick = train.steps is None and fast_format(train.device) == torch.bfloat16
+        products = "cuda" if train.device.startswith("cuda") else "bfloat16" if quick else "float32"
+        name, why = optimizer_for(settings, batch_tokens, products)
         train.optimizer = name  # type: ignore[assignment]
         choices.append(Choice("optimiser", name, why))
     muon = train.optimizer == "muon"

@@ -76,6 +76,7 @@ def preview(
         rates = machine.matmul_gflops
         reason = f"measured here: {rates['float32']:.0f} GFLOP/s in float32, {rates.get('bfloat16', 0):.0f} in bfloat16"
         choices.append(Choice("number format", machine.dtype, reason))
+    train.device = machine.device
     choices += choose_steps(recipe, settings_of_model, budget(machine, seconds), tokens)
     assert train.batch_tokens is not None
     if seconds is None:

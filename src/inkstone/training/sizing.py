@@ -28,7 +28,10 @@ TOKENS_PER_WEIGHT = 1.5  # seen by each matrix weight before a larger model serv
 WEIGHTS_PER_TOKEN = 12.0  # of different text; more would only be learned by heart
 BYTES_OF_WEIGHT = 16  # itself, its gradient, and what the optimiser keeps
 BYTES_OF_STATE = 56  # of each number of a layer's width at each position, kept for the way back
-MUON_SHARE = 0.08  # of a step's work that Muon may cost
+MUON_SHARE = 0.08  # of a step's time that Muon may cost
+# The time of an operation of Muon's products to that of one of the rest of a step: of a CPU by the number format of these products, on one
+# core at widths of 96 to 256, where there is nothing between them; on a GPU it is taken to be the same.
+MUON_PACE = {"bfloat16": 0.4, "float32": 0.7, "cuda": 1.0}
 
 
 def budget(machine: Machine, seconds: float | None) -> float:
@@ -140,28 +143,28 @@ def dropout_for(epochs: float) -> float:
     return 0.0 if epochs < 2 else 0.1 if epochs < 12 else 0.2
 
 
-def optimizer_for(settings: Any, batch_tokens: int) -> tuple[str, str]:
+def optimizer_for(settings: Any, batch_tokens: int, products: str = "float32") -> tuple[str, str]:
     """The optimiser, and why: Muon for a decoder where its orthogonalisation costs little beside the step, and for every encoder.
 
-    An encoder must find out what places beside a token say of it before it can learn anything else, from 15 % of the tokens; with
+    `products`: what these products are on, a key of `MUON_PACE`. An encoder must find out what places beside a token say of it before it can learn anything else, from 15 % of the tokens; with
     AdamW that takes many more steps. The recipes of the other families were published with methods of the kind of AdamW.
     """
     if isinstance(settings, EncoderSettings):
         return "muon", "an encoder learns from few of its tokens, and with AdamW needs many more steps"
     if not isinstance(settings, DecoderSettings):
         return "adamw", "as published for this family"
-    share = muon_share(settings, batch_tokens)
+    share = muon_share(settings, batch_tokens, products)
     return ("muon" if share <= MUON_SHARE else "adamw"), f"Muon would take {share:.0%} of each step"
 
 
-def muon_share(settings: DecoderSettings, batch_tokens: int) -> float:
-    """Of the work of a step the share that Muon's orthogonalisation would be."""
+def muon_share(settings: DecoderSettings, batch_tokens: int, products: str = "float32") -> float:
+    """Of the time of a step the share that Muon's orthogonalisation would take; `products` as `optimizer_for`."""
     heads = settings.head_width * settings.n_heads
     kv_heads = settings.head_width * settings.n_kv_heads
     width, hidden = settings.width, settings.hidden
     maps = [(heads, width), (kv_heads, width), (kv_heads, width), (width, heads)]
     maps += [(hidden, width)] * (1 if settings.layout == "gpt2" else 2) + [(width, hidden)]
-    work = settings.n_layers * sum(orthogonalisation_work(*shape) for shape in maps)
+    work = MUON_PACE[products] * settings.n_layers * sum(orthogonalisation_work(*shape) for shape in maps)
     return work / (work + batch_tokens * settings.flops_per_token())
 
 
