@@ -8,6 +8,7 @@
 // tile of some panels times some rows stays in registers. Sums are taken in the same order for any number of rows: a text does not depend on those beside it.
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -354,13 +355,36 @@ inline void multiply_kind(const Matrix& m, int first, int last, const Operand& x
     if (panel < last) multiply_rows<KIND, 1, MOST>(m, panel, x, rows, 0, put);
 }
 
+// Where all threads of a team wait for the last of them: awake for as long as a part should take, then asleep, since a thread that
+// is awaited may not be running where the machine has other work.
+struct Meeting {
+    static constexpr int AWAKE = 1000;  // looks, some tens of microseconds
+    std::atomic<int32_t> here{0}, number{0};
+
+    void attend(int size) {
+        const int32_t own = number.load(std::memory_order_relaxed);
+        if (here.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
+            here.store(0, std::memory_order_relaxed);
+            number.store(own + 1, std::memory_order_release);
+            number.notify_all();
+            return;
+        }
+        for (int look = 0; look < AWAKE; ++look) {
+            if (number.load(std::memory_order_acquire) != own) return;
+#ifdef __x86_64__
+            __builtin_ia32_pause();
+#endif
+        }
+        number.wait(own, std::memory_order_acquire);
+    }
+};
+
 struct Team {
     int number, size;
+    Meeting& meeting;
 
     void meet() const {
-#ifdef _OPENMP
-#pragma omp barrier
-#endif
+        if (size > 1) meeting.attend(size);
     }
 
     // Its part of n things that are cut between multiples of `unit`.
@@ -636,12 +660,13 @@ int64_t inkstone_decode(const Decoder* decoder, const Tokens* tokens) {
         if (uint64_t(tokens->ids[r]) >= uint64_t(decoder->vocab) || uint64_t(tokens->places[r]) >= uint64_t(tokens->capacity)) return r + 1;
     Pass pass(*decoder, *tokens);
     pass.reserve();
+    Meeting meeting;
 #pragma omp parallel num_threads(decoder->threads)
     {
 #ifdef _OPENMP
-        const Team team{omp_get_thread_num(), omp_get_num_threads()};
+        const Team team{omp_get_thread_num(), omp_get_num_threads(), meeting};
 #else
-        const Team team{0, 1};
+        const Team team{0, 1, meeting};
 #endif
         int64_t done = 0;
         for (int64_t first = 0; first < tokens->rows; first += CHUNK) {

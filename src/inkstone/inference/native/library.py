@@ -21,7 +21,7 @@ from inkstone.files import sha256, whole_folder, write_text
 CACHE = "INKSTONE_CACHE"
 SOURCE = Path(__file__).with_name("decoder.cpp")
 LIBRARY, SUM = "decoder.so", "decoder.sha256"
-FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math")
+FLAGS = ("-std=c++20", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math")
 # Each set in turn, as far as the compiler knows it: for this very processor, and on several cores.
 PROCESSOR = (("-march=native", "-mprefer-vector-width=512"), ("-march=native",), ("-mcpu=native",), ())
 CORES = (("-fopenmp",), ("-fopenmp-simd",), ())
