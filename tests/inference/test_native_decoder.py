@@ -13,6 +13,7 @@ from inkstone.inference.native.decoder import NativeDecoder, fits, in_panels
 from inkstone.inference.quantisation import in_precision
 from inkstone.inference.single_token import SingleToken
 from inkstone.inference.slotted import slotted
+from inkstone.inference.slotted_decoder import SlottedDecoder
 from inkstone.layers.rotary import RotaryScaling
 from inkstone.models.quantised_decoder import dense, quantised
 
@@ -145,12 +146,26 @@ def test_greedy_texts_are_the_same_past_the_context_too(samples):
     assert [one.ids for one in found] == [one.ids for one in plain] * samples
 
 
-def test_weights_that_are_not_numbers_show():
-    model = decoder()
+@pytest.mark.parametrize("value", ["nan", "inf"])
+@pytest.mark.parametrize("form", FORMS)
+def test_weights_that_are_not_numbers_show(form, value):
+    model, _ = in_form(decoder(), form)
     with torch.no_grad():
-        model.blocks[0].out.weight[3, 4] = float("nan")
+        model.blocks[0].attention_norm.weight[3] = float(value)
     fast = native(model)
-    assert fast.step(torch.tensor([[1, 2]]), fast.start(1))[0].isnan().any()
+    assert fast.step(torch.tensor([[1, 2]]), fast.start(1))[0].isnan().all()
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_ids_may_be_few_and_short(last):
+    fast = native(decoder())
+    empty, state = fast.step(torch.zeros(2, 0, dtype=torch.long), fast.start(2), last)
+    assert empty.shape == (2, 0, 300) and state.length == 0
+    ids = torch.tensor([[1, 2], [3, 4]])
+    expected, found = (fast.step(each, fast.start(2), last)[0] for each in (ids, ids.int()))
+    assert torch.equal(found, expected)
+    with pytest.raises(IndexError):
+        fast.step(torch.cat((ids, ids)), fast.start(2), last)
 
 
 def test_what_is_no_token_or_has_no_place_is_refused():
@@ -158,6 +173,10 @@ def test_what_is_no_token_or_has_no_place_is_refused():
     for ids, slots, places in ((300, 0, 0), (-1, 0, 0), (5, 2, 0), (5, 0, 20), (5, 0, -1)):
         with pytest.raises(IndexError):
             rows.step(torch.tensor([ids]), torch.tensor([slots]), torch.tensor([places]))
+    learned = SlottedDecoder(decoder("gpt2"), 1, 200)  # of 96 positions
+    learned.step(torch.tensor([5]), torch.tensor([0]), torch.tensor([95]))
+    with pytest.raises(IndexError, match="place 96 of slot 0"):
+        learned.step(torch.tensor([5]), torch.tensor([0]), torch.tensor([96]))
 
 
 def test_panels_hold_every_number_once():

@@ -74,6 +74,7 @@ struct Decoder {
     const float* omega;            // of rotary positions (head_width / 2), or none
     float eps, gain;               // of norms; of cosines and sines
     int32_t embedding_kind, n_blocks, width, vocab, n_heads, n_kv_heads, head_width, gated, threads, cache_kind;
+    int32_t context;  // places that there are positions for, where they are learned
 };
 
 struct Tokens {
@@ -81,12 +82,12 @@ struct Tokens {
     const int64_t* wanted;                // rows, in their order, whose log-probabilities are wanted
     void *const *keys, *const *values;    // of each block (slots, kv_heads, capacity, head_width)
     float* scores;                        // (wanted rows, lanes · panels of the output)
-    int64_t rows, n_wanted, capacity;
+    int64_t rows, n_wanted, capacity, n_slots;
 };
 
 extern const int32_t inkstone_lanes;
 
-// 0, or the number, from 1 on, of a row whose token or place cannot be; then nothing was done.
+// 0, or the number, from 1 on, of a row whose token, slot or place cannot be; then nothing was done.
 int64_t inkstone_decode(const Decoder* decoder, const Tokens* tokens);
 }
 
@@ -177,9 +178,20 @@ struct Operand {
             const int32_t shift = m.kind == INT8 ? 128 : 0;  // where weights have signs, these have none
             char* to = numbers.data() + row * m.k;
             for (int64_t own = row * n; own < (row + 1) * n; ++own, x += length, to += length) {
-                float reach = 1e-30f;
-#pragma omp simd reduction(max : reach)
-                for (int i = 0; i < length; ++i) reach = std::max(reach, std::fabs(x[i]));
+                int32_t most = 0;  // bits of the largest magnitude; those of infinity and of what is no number are above all others
+#pragma omp simd reduction(max : most)
+                for (int i = 0; i < length; ++i) {
+                    int32_t bits;
+                    std::memcpy(&bits, x + i, 4);
+                    most = std::max(most, bits & 0x7fffffff);
+                }
+                if (most >= 0x7f800000) {  // no integer stands for it, and it must show
+                    std::memset(to, 0, length), scale[own] = NAN, sums[own] = 0;
+                    continue;
+                }
+                float reach;
+                std::memcpy(&reach, &most, 4);
+                reach = std::max(reach, 1e-30f);
                 const float per = 127 / reach;
                 int32_t total = 0;
 #pragma omp simd reduction(+ : total)
@@ -656,8 +668,10 @@ struct Pass {
 const int32_t inkstone_lanes = LANES;
 
 int64_t inkstone_decode(const Decoder* decoder, const Tokens* tokens) {
+    const int64_t places = decoder->positions ? std::min<int64_t>(decoder->context, tokens->capacity) : tokens->capacity;
+    const auto below = [](int64_t number, int64_t end) { return uint64_t(number) < uint64_t(end); };
     for (int64_t r = 0; r < tokens->rows; ++r)
-        if (uint64_t(tokens->ids[r]) >= uint64_t(decoder->vocab) || uint64_t(tokens->places[r]) >= uint64_t(tokens->capacity)) return r + 1;
+        if (!below(tokens->ids[r], decoder->vocab) || !below(tokens->slots[r], tokens->n_slots) || !below(tokens->places[r], places)) return r + 1;
     Pass pass(*decoder, *tokens);
     pass.reserve();
     Meeting meeting;

@@ -69,6 +69,7 @@ class _Decoder(Structure):
                 "gated",
                 "threads",
                 "cache_kind",
+                "context",
             )
         ),
     ]
@@ -77,7 +78,7 @@ class _Decoder(Structure):
 class _Tokens(Structure):
     _fields_ = [
         *((name, c_void_p) for name in ("ids", "slots", "places", "wanted", "keys", "values", "scores")),
-        *((name, c_int64) for name in ("rows", "n_wanted", "capacity")),
+        *((name, c_int64) for name in ("rows", "n_wanted", "capacity", "n_slots")),
     ]
 
 
@@ -109,7 +110,7 @@ class NativeDecoder:
             blocks=blocks,
             output=self._matrix(model.embedding if model.head is None else model.head),
             norm=self._norm(norm),
-            embedding=self._address(table),
+            embedding=self._address(table.contiguous()),
             embedding_scale=self._numbers(scale),
             positions=self._numbers(positions),
             omega=None if positions is not None else self._numbers(model.omega),
@@ -125,6 +126,7 @@ class NativeDecoder:
             gated=s.layout != "gpt2",
             threads=threads,
             cache_kind=KINDS.index(str(cache).removeprefix("torch.")),
+            context=s.context,
         )
         self._kept.append(blocks)
         self._row = self._lanes * -(-s.vocab_size // self._lanes)
@@ -141,10 +143,10 @@ class NativeDecoder:
         self.model.refuse_longer(state.length + t)
         keys, values, slots, lengths = state.laid_out(t, self.cache_like)
         places = lengths[:, None] + torch.arange(t)
-        wanted = torch.arange(t - 1, b * t, t) if last else torch.arange(b * t)
-        scores = self.read(ids.flatten(), slots.repeat_interleave(t), places.flatten(), wanted, keys, values)
+        wanted = torch.arange(b * t).view(b, t)[:, -1 if last else 0 :]
+        scores = self.read(ids.flatten(), slots.repeat_interleave(t), places.flatten(), wanted.flatten(), keys, values)
         state.length += t
-        return scores.view(b, -1, s.vocab_size), state
+        return scores.view(*wanted.shape, s.vocab_size), state
 
     def read(
         self,
@@ -155,9 +157,15 @@ class NativeDecoder:
         keys: list[Tensor],
         values: list[Tensor],
     ) -> Float[Tensor, "m v"]:
-        """Read n tokens, each into its place of its slot of the caches (slots, g, capacity, d); log-probabilities after some of them."""
+        """Read n tokens, each into its place of its slot of the caches (slots, g, capacity, d); log-probabilities after some of them,
+        which are named in their order.
+
+        Raises IndexError for a token, slot or place that cannot be; then nothing was read.
+        """
+        if not len(ids) == len(slots) == len(places):
+            raise IndexError(f"{len(ids)} tokens for {len(slots)} slots and {len(places)} places")
         scores = torch.empty(len(wanted), self._row)
-        ids, slots, places, wanted = (each.contiguous() for each in (ids, slots, places, wanted))
+        ids, slots, places, wanted = (each.long().contiguous() for each in (ids, slots, places, wanted))
         addresses = c_void_p * len(keys)
         of_keys, of_values = (addresses(*(each.data_ptr() for each in store)) for store in (keys, values))
         tokens = _Tokens(
@@ -171,11 +179,11 @@ class NativeDecoder:
             len(ids),
             len(wanted),
             keys[0].shape[2],
+            len(keys[0]),
         )
         if refused := self._decode(ctypes.byref(self._decoder), ctypes.byref(tokens)):
-            raise IndexError(
-                f"token {int(ids[refused - 1])} lies outside the vocabulary, or its place outside the cache"
-            )
+            token, slot, place = (int(each[refused - 1]) for each in (ids, slots, places))
+            raise IndexError(f"token {token} is not in the vocabulary, or there is no place {place} of slot {slot}")
         return scores[:, : self.settings.vocab_size]
 
     def _block(self, block: Block) -> _Block:
