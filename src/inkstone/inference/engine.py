@@ -102,7 +102,7 @@ class Engine:
         self.reading = [writing for writing in self.reading if writing not in begun]
         self.writing += begun
         if scores:
-            self._draw([*due, *begun], torch.cat(scores))
+            self._draw([*due, *begun], scores[0] if len(scores) == 1 else torch.cat(scores))
         return self.busy
 
     def end_all(self, error: InkstoneError) -> None:
