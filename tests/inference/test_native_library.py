@@ -1,12 +1,16 @@
 """The compiled code: found again, made anew where it is damaged, done without where it cannot be made."""
 
+import errno
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from inkstone.errors import InkstoneError
+from inkstone.files import whole_folder
 from inkstone.inference.fast_decoder import for_generation
 from inkstone.inference.generation import generate
 from inkstone.inference.native import library
@@ -60,6 +64,56 @@ def test_a_compiler_that_fails_is_quoted_and_leaves_nothing(monkeypatch, tmp_pat
     with pytest.raises(InkstoneError, match="no luck today"):
         library.build()
     assert not library.folder().exists() and not list(library.folder().parent.glob(".*"))
+
+
+def test_a_compiler_that_cannot_be_run_is_named(monkeypatch, tmp_path):
+    empty = tmp_path / "empty"
+    empty.write_text("")
+    empty.chmod(0o755)
+    monkeypatch.setenv("CXX", str(empty))
+    with pytest.raises(InkstoneError, match=r"empty cannot be run"):
+        library.build()
+
+
+def test_a_user_without_a_home_goes_on_without(monkeypatch):
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv(library.CACHE)
+    monkeypatch.setattr(Path, "home", home)
+    assert library.find() is None
+    with pytest.raises(InkstoneError, match=library.CACHE):
+        library.build()
+
+
+@pytest.mark.skipif(library.compiler() is None, reason="no C++ compiler here")
+def test_one_that_is_outrun_by_another_takes_what_that_has_made(monkeypatch, tmp_path):
+    place = library.folder()  # named by the source before it is another
+
+    @contextmanager
+    def outrun(path):
+        with whole_folder(path) as part:
+            yield part
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    source = tmp_path / "small.cpp"
+    source.write_text('extern "C" long inkstone_decode() { return 0; }')
+    monkeypatch.setattr(library, "SOURCE", source)
+    monkeypatch.setattr(library, "whole_folder", outrun)
+    assert library.build() is library.find() is not None
+    assert library.folder() == place
+
+
+def test_the_process_beside_runs_nothing_of_the_folder_that_one_is_in(monkeypatch, tmp_path):
+    broken, ran = tmp_path / "broken", tmp_path / "ran"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    (tmp_path / "inkstone.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    monkeypatch.setenv("CXX", str(broken))
+    monkeypatch.chdir(tmp_path)
+    process = library.build_beside()
+    assert process is not None and process.wait(300) != 0
+    assert not ran.exists()
 
 
 @pytest.mark.slow

@@ -28,13 +28,20 @@ CORES = (("-fopenmp",), ("-fopenmp-simd",), ())
 
 
 def folder() -> Path:
-    """Where the library is kept: below `INKSTONE_CACHE`, or ~/.cache/inkstone."""
-    return Path(os.environ.get(CACHE) or Path.home() / ".cache" / "inkstone") / "compiled" / _key()
+    """Where the library is kept: below `INKSTONE_CACHE`, or ~/.cache/inkstone. Raises InkstoneError for a user without a home."""
+    try:
+        kept = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "inkstone")
+    except RuntimeError:
+        raise InkstoneError(f"this user has no home to keep compiled code in; name a folder in {CACHE}") from None
+    return kept / "compiled" / _key()
 
 
 def find() -> ctypes.CDLL | None:
     """The library that was compiled before; None where there is none."""
-    return _loaded(folder())
+    try:
+        return _loaded(folder())
+    except InkstoneError:
+        return None
 
 
 def compiler() -> str | None:
@@ -51,34 +58,42 @@ def build() -> ctypes.CDLL:
     program = compiler()
     if program is None:
         raise InkstoneError("no C++ compiler was found; install g++ (or name one in CXX), or leave out --compile")
+    fault = f"what {program} made cannot be loaded here; leave out --compile"
     try:
         with whole_folder(place) as part:
             _compile(program, part / LIBRARY)
             write_text(part / SUM, sha256(part / LIBRARY))
     except OSError as error:
-        raise InkstoneError(f"{place}: cannot be written ({error}); name another folder in {CACHE}") from None
-    found = _loaded(place)
+        fault = f"cannot be written ({error}); name another folder in {CACHE}"
+    found = _loaded(place)  # by whichever process: one that makes the same beside this one may have been quicker
     if found is None:
-        raise InkstoneError(f"{place}: what {program} made cannot be loaded here; leave out --compile")
+        raise InkstoneError(f"{place}: {fault}")
     return found
 
 
-@cache
-def build_beside() -> None:
-    """Have the library compiled for later by a process of its own, behind all others, where there is a compiler."""
+@cache  # which keeps the process as well: one that is forgotten while it runs is warned of
+def build_beside() -> subprocess.Popen | None:
+    """Have the library compiled for later by a process of its own, behind all others; None where none can be begun."""
     if compiler() is None:
-        return
+        return None
     nice = ["nice", "-n", "10"] if shutil.which("nice") else []
     nothing = subprocess.DEVNULL
-    command = [*nice, sys.executable, "-m", "inkstone.inference.native.library"]
-    subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+    # -P: not from the folder that the user happens to be in.
+    command = [*nice, sys.executable, "-P", "-m", "inkstone.inference.native.library"]
+    try:
+        return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+    except OSError:
+        return None
 
 
 def _compile(program: str, to: Path) -> None:
     told = ""
     for processor, cores in product(PROCESSOR, CORES):
         command = [program, *FLAGS, *processor, *cores, str(SOURCE), "-o", str(to)]
-        made = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        try:
+            made = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        except OSError as error:
+            raise InkstoneError(f"{program} cannot be run ({error}); name another compiler in CXX") from None
         if made.returncode == 0:
             return
         told = told or next(iter(made.stderr.splitlines()), f"it ended with {made.returncode}")
