@@ -18,7 +18,7 @@ from inkstone.errors import RecipeError, RunError
 from inkstone.models.headed import Headed
 from inkstone.tasks.predict import Predictor
 from inkstone.tasks.scoring import eval
-from inkstone.tasks.tuned_whisper import TunedWhisper
+from inkstone.tasks.tuned_whisper import TunedWhisper, WindowEars
 from inkstone.tasks.understanding import Understanding
 from inkstone.tokens.example_batches import collate
 
@@ -71,6 +71,15 @@ def tuned(recordings) -> tuple[Path, dict]:
 
 def task_of(folder: Path, **settings) -> TunedWhisper:
     return TunedWhisper.of({"source_language": "en", **settings}).begin(folder / "whisper")
+
+
+def test_features_end_where_silence_begins():
+    ears = WindowEars(80, 200)
+    silent, tone = np.zeros(RATE, dtype=np.float32), said("Ink.")
+    for name, samples in (("silent", silent), ("tone", tone), ("long", np.tile(tone, 5))):
+        ears.keep(name, samples)
+    shapes = [ears.kept[name, 1.0].shape for name in ("silent", "tone", "long")]
+    assert shapes[0] == (1, 80) and 50 <= shapes[1][0] <= 55 and shapes[2] == (0, 80)
 
 
 def test_the_loss_is_the_cross_entropy_that_transformers_has_of_the_text(recordings):

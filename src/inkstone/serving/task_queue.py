@@ -43,9 +43,8 @@ class TaskQueue:
         self.predictor, self.thread, self.longest = predictor, thread, longest
         self.waiting: deque[_Asked] = deque()
         self.lock = threading.Lock()
-        self.gathers = (
-            predictor.task.name != "transcribe"
-        )  # a recording takes long, and none should wait for another's end
+        # A recording takes long, and none should wait for another's end.
+        self.gathers = predictor.task.name != "transcribe"
 
     def ask(self, questions: Questions) -> Future[list[Answer]]:
         """The answers to come, in the order of the inputs; what is cancelled before its turn is never asked.

@@ -57,7 +57,7 @@ class WindowEars(PlainEars):
             self.kept[identity, speed] = np.zeros((0, self.bins), dtype=np.float32)
             return
         found = whisper_features(samples, self.bins, least=self.frames * HOP).T
-        heard = int((found != found[-1]).any(1).nonzero().max()) + 1
+        heard = max((found != found[-1]).any(1).nonzero().flatten().tolist(), default=-1) + 1
         self.kept[identity, speed] = found[: min(heard + 1, self.frames)].contiguous().numpy()
 
 
