@@ -51,6 +51,16 @@ def test_an_option_that_there_is_not_is_refused_in_the_name_of_its_verb(words, t
     assert capsys.readouterr().err.endswith(f"{told}\n")
 
 
+@pytest.mark.parametrize(
+    ("verb", "told"), [("trian", "did you mean 'train'?"), ("zzzz", "valid names: adapt, align, chat, clean")]
+)
+def test_a_verb_that_there_is_not_is_refused_with_the_nearest(verb, told, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "a.txt", "--minutes", "3"])
+    assert caught.value.code == 2
+    assert f"inkstone: error: there is no verb {verb!r}; {told}" in capsys.readouterr().err
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--version"])

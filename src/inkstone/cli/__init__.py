@@ -74,12 +74,14 @@ def parser_for(verb: str | None) -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 something for the person to mend, 130 interrupted."""
-    from inkstone.errors import InkstoneError, Interrupted
+    from inkstone.errors import InkstoneError, Interrupted, nearest
 
     words = sys.argv[1:] if arguments is None else arguments
     verb = next((word for word in words if word in VERBS), None)
     options = argparse.Namespace(json=False, debug=False)  # until the words are read
     try:
+        if words and not words[0].startswith("-") and words[0] not in VERBS:
+            parser_for(None).error(f"there is no verb {words[0]!r}; {nearest(words[0], VERBS)}")
         options = parser_for(verb).parse_args(words)
         options.own_process = arguments is None
         outcome = verb_module(options.verb).run(options)
