@@ -8,8 +8,18 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+
+def nearest_path(path: Path) -> Path | None:
+    """What lies in the same folder under the name nearest to that of `path`, which does not exist; None where none is near."""
+    try:
+        close = get_close_matches(path.name, os.listdir(path.parent), n=1)
+    except OSError:
+        return None
+    return path.with_name(close[0]) if close else None
 
 
 def fsync_folder(folder: Path) -> None:

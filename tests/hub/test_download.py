@@ -50,6 +50,19 @@ def test_what_is_neither_a_path_nor_a_name_is_said_to_be_so(tmp_path):
             local_folder(name)
 
 
+def test_a_folder_of_nearly_that_name_is_named(tmp_path, monkeypatch):
+    def snapshot_download(*_, **__):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "novel").mkdir(parents=True)
+    with pytest.raises(RunError, match="rnus does not exist; did you mean 'runs'"):
+        local_folder("rnus")
+    with pytest.raises(InkstoneError, match=r"runs/novle: no such folder here \(did you mean 'runs/novel'\?\)"):
+        local_folder("runs/novle")  # the hub could have a model of that name, so that it was asked
+
+
 @pytest.mark.parametrize(
     "raised",
     [

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inkstone.errors import TextError, nearest
-from inkstone.files import sha256
+from inkstone.errors import TextError
+from inkstone.files import nearest_path, sha256
 from inkstone.text import datasets
 
 STANDARD_INPUT = "-"
@@ -39,7 +39,7 @@ def files(source: str, skip: Skip) -> Iterator[SourceFile]:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise TextError(f"{source}: no such file or folder{_nearest_name(path)}") from None
+        raise TextError(f"{source}: no such file or folder{_told_near(path)}") from None
     except OSError as error:  # a folder above it is closed, the name is too long, links lead in a circle
         raise TextError(f"{source}: cannot be read: {error.strerror}") from None
     if stat.S_ISDIR(mode):
@@ -125,13 +125,11 @@ def _status(path: Path) -> os.stat_result | None:
     return status if stat.S_ISREG(status.st_mode) else None
 
 
-def _nearest_name(path: Path) -> str:
-    try:
-        names = os.listdir(path.parent)
-    except OSError:
-        return f" (the folder {path.parent} does not exist)" if not path.parent.exists() else ""
-    hint = nearest(path.name, names) if names else ""
-    return f"; {hint}" if hint.startswith("did you mean") else ""
+def _told_near(path: Path) -> str:
+    if not path.parent.exists():
+        return f" (the folder {path.parent} does not exist)"
+    near = nearest_path(path)
+    return f"; did you mean {str(near)!r}?" if near else ""
 
 
 def total_bytes(sources: Sequence[str | Path], opens: Callable[[SourceFile], bool] = lambda file: True) -> int | None:
