@@ -44,6 +44,8 @@ CASES = [
     (["generate", "model", "ink", "--temperature", "-1"], "temperature"),
     (["generate", "model", "ink", "--json-schema", "no-such.json"], "no-such.json"),
     (["generate", "model", "ink", "--draft", "no-such-run"], "no-such-run does not exist"),
+    (["generate", "model", "ink", "--draft", "lokup"], "the draft lokup does not exist"),
+    (["generate", "model", "ink", "--draft", "lokup"], "a draft is lookup, ngram or a run"),
     (["generate", "model", "ink", "--draft", "ngram"], "holds no training text"),
     (["generate", "model", "ink", "--draft", "lookup", "--draft-tokens", "0"], "draft_tokens"),
     (["chat", "no-such-run"], "no-such-run does not exist"),

@@ -433,6 +433,13 @@ def test_schemas_are_read_from_files(tmp_path):
             read_schema(file)
 
 
+def test_a_file_whose_schema_cannot_be_kept_to_is_named(tmp_path):
+    file = tmp_path / "form.json"
+    file.write_text('{"type": "strng"}', encoding="utf-8")
+    with pytest.raises(ConstraintError, match=r"form\.json: the schema cannot be kept to"):
+        constraint_of(json_schema=file)
+
+
 def test_one_form_at_a_time():
     assert constraint_of() is None
     with pytest.raises(ConstraintError, match="regex and choices are given"):

@@ -253,7 +253,13 @@ def constraint_of(
     if len(names) > 1:
         raise ConstraintError(f"{' and '.join(names)} are given, but a text can keep to one of them only")
     if json_schema is not None:
-        return Constraint.json_schema(json_schema if isinstance(json_schema, Mapping) else read_schema(json_schema))
+        if isinstance(json_schema, Mapping):
+            return Constraint.json_schema(json_schema)
+        schema = read_schema(json_schema)
+        try:
+            return Constraint.json_schema(schema)
+        except ConstraintError as error:
+            raise ConstraintError(f"{os.fspath(json_schema)}: {error}") from None
     if regex is not None:
         return Constraint.regex(regex)
     return None if choices is None else Constraint.choices(choices)

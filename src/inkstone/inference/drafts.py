@@ -166,7 +166,7 @@ def draft_of(draft: str | Path | LanguageModel | Draft, model: LanguageModel, ru
         if run is None:
             raise RunError("draft = 'ngram' counts the training text of a run: name the run folder, not a model")
         return ModelDraft(counted(local_folder(run), model.tokenizer))
-    other = load(draft, device=str(device_of(model))) if isinstance(draft, str | Path) else draft
+    other = load(_folder(draft), device=str(device_of(model))) if isinstance(draft, str | Path) else draft
     if not hasattr(other, "step"):
         raise RunError("the draft was tuned for a task and does not go on with a text; name a language model")
     if not same_tokens(other.tokenizer, model.tokenizer):
@@ -182,7 +182,14 @@ def check_place(draft: str | Path, run: Path | str) -> None:
     if draft == "ngram":
         training_text(local_folder(run))
     elif draft != "lookup":
-        read_config(local_folder(draft))
+        read_config(_folder(draft))
+
+
+def _folder(draft: str | Path) -> Path:
+    try:
+        return local_folder(draft)
+    except RunError as error:
+        raise RunError(f"the draft {error}; a draft is lookup, ngram or a run") from None
 
 
 def same_tokens(one: Tokenizer, other: Tokenizer) -> bool:
