@@ -1,7 +1,9 @@
 """Decoders in compiled code against their own steps."""
 
 import ctypes
+import os
 import platform
+import signal
 
 import pytest
 import torch
@@ -116,6 +118,21 @@ def test_rows_have_slots_and_lengths_of_their_own(form):
         text = torch.cat((texts[slot], new[slot]))[None, : place + 1]
         expected = plain.step(text, plain.start(1), last=True)[0][0, 0, : len(scores)]
         assert (scores - expected).abs().max() < FORMS[form]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
+def test_a_fork_of_a_process_that_has_written_writes_the_same():
+    fast, ids = native(decoder()), torch.tensor([[1, 2, 3]])
+    expected, _ = fast.step(ids, fast.start(1))
+    child = os.fork()
+    if not child:
+        signal.alarm(60)  # rather than to wait without end
+        try:
+            same = [torch.equal(each.step(ids, each.start(1))[0], expected) for each in (fast, native(decoder()))]
+            os._exit(0 if all(same) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.slow

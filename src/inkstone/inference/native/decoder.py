@@ -12,6 +12,7 @@ becomes (n / l, k / s, l, s), where s inputs of each output of a panel fill a re
 """
 
 import ctypes
+import os
 from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
 from typing import Any
 
@@ -80,6 +81,16 @@ class _Tokens(Structure):
         *((name, c_void_p) for name in ("ids", "slots", "places", "wanted", "keys", "values", "scores")),
         *((name, c_int64) for name in ("rows", "n_wanted", "capacity", "n_slots")),
     ]
+
+
+_home: int | None = None  # the process whose threads decode
+
+
+def _forked() -> bool:
+    """Whether this is a fork of the process whose threads decode: it has none of them, and would wait for them without end."""
+    global _home
+    _home = _home or os.getpid()
+    return _home != os.getpid()
 
 
 class NativeDecoder:
@@ -181,6 +192,8 @@ class NativeDecoder:
             keys[0].shape[2],
             len(keys[0]),
         )
+        if self._decoder.threads > 1 and _forked():
+            self._decoder.threads = 1
         if refused := self._decode(ctypes.byref(self._decoder), ctypes.byref(tokens)):
             token, slot, place = (int(each[refused - 1]) for each in (ids, slots, places))
             raise IndexError(f"token {token} is not in the vocabulary, or there is no place {place} of slot {slot}")
