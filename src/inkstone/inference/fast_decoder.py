@@ -22,7 +22,8 @@ def for_generation(model: LanguageModel, rows: int, compiled: bool | None = None
 
     `compiled`: None takes the compiled code where it is there, and else has it made for the next time, waiting for nothing; True
     makes it first, and raises InkstoneError where that cannot be; False goes without. With `slots` rows have lengths of their own
-    (`layers/slot_cache.py`). Weights that change later do not change in the result.
+    (`layers/slot_cache.py`). Ask anew when weights have changed: the result has copies of most of them, and reads the others where
+    they are.
     """
     if not isinstance(model, Decoder) or model.omega.device.type != "cpu":
         if compiled:
