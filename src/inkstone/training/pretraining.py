@@ -233,9 +233,10 @@ class Training:
         for choice in plan.choices:
             self.line.say(f"plan  {choice.name}: {choice.value} ({choice.why})")
         if "steps" in plan.predicted and plan.seconds is not None:
+            times = float(f"{plan.predicted['epochs']:.2g}")
             self.line.say(
                 f"plan  {human_count(plan.predicted['tokens'], 'tokens')} in {human_time(plan.seconds)}, "
-                f"{plan.predicted['epochs']:.2g} times the text"
+                f"{human_count(times)} times the text"
             )
         return plan.settings, plan.seconds
 
