@@ -29,7 +29,7 @@ def for_generation(model: LanguageModel, rows: int, compiled: bool | None = None
         if compiled:
             raise InkstoneError("only decoders on a CPU can be compiled; leave out compiled")
         return model
-    if compiled is not False and fits(model) and spare_memory_for(model):
+    if compiled is not False and fits(model) and spare_memory_for(model, _bytes_a_weight(model)):
         found = library.build() if compiled else library.find()
         if found is not None:
             return NativeDecoder(model, found)
@@ -42,6 +42,11 @@ def for_generation(model: LanguageModel, rows: int, compiled: bool | None = None
         model = dense(model)  # integers alone save time where there is code for them
     single = model.positions is None and not slots and rows <= MOST_ROWS and _in_single_precision(model)
     return SingleToken(model, rows) if single and spare_memory_for(model) else model
+
+
+def _bytes_a_weight(model: Decoder) -> float:
+    bits = bits_of(model)
+    return model.norm.weight.itemsize if bits is None else bits / 8 + 0.125  # type: ignore[union-attr, operator]
 
 
 def _in_single_precision(model: Decoder) -> bool:

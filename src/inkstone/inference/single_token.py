@@ -35,9 +35,9 @@ MOST_TOKENS = 16  # of a row: a draft's guesses are checked so, while a prompt i
 SHARE_OF_MEMORY = 0.25  # of the free memory, that copies of the weights may take
 
 
-def spare_memory_for(model: Decoder | EncoderDecoder) -> bool:
-    """Whether a second copy of its weights, in single precision, is small beside the memory that is free."""
-    return 4 * model.n_parameters() < SHARE_OF_MEMORY * psutil.virtual_memory().available
+def spare_memory_for(model: Decoder | EncoderDecoder, bytes_a_weight: float = 4) -> bool:
+    """Whether a second copy of its weights, by default in single precision, is small beside the memory that is free."""
+    return bytes_a_weight * model.n_parameters() < SHARE_OF_MEMORY * psutil.virtual_memory().available
 
 
 def prepared(weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None, rows: int) -> Linear:
