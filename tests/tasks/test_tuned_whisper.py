@@ -14,6 +14,7 @@ from hub.whisper_checkpoints import STATES, whisper_checkpoint
 from inkstone import export, predict, tune
 from inkstone.audio.whisper_features import whisper_features
 from inkstone.cli import main
+from inkstone.cli.tune_verb import as_text
 from inkstone.errors import RecipeError, RunError
 from inkstone.models.headed import Headed
 from inkstone.tasks.predict import Predictor
@@ -111,7 +112,11 @@ def test_the_loss_is_the_cross_entropy_that_transformers_has_of_the_text(recordi
 
 def test_it_learns_and_beats_what_it_was(tuned, recordings):
     folder, outcome = tuned
-    assert outcome["yardstick"]["name"] == "the Whisper as it was"
+    assert outcome["yardstick"]["name"] == "as it began"
+    assert f"next      inkstone predict {outcome['folder']} RECORDING" in as_text(outcome)
+    half = {"dev": {"word accuracy": {**outcome["figures"]["dev"]["word accuracy"], "value": 0.5}}}
+    told = as_text({**outcome, "figures": half, "yardstick": {"name": "as it began", "figures": half}})
+    assert "no better than it was" in told and "--from" not in told and "seconds" not in told
     figures = outcome["figures"]["dev"]
     assert figures["word accuracy"]["value"] > 0.85 > outcome["yardstick"]["figures"]["dev"]["word accuracy"]["value"]
     (answer,) = predict(folder, [str(recordings / "dev0-0.wav")])

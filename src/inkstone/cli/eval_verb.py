@@ -84,7 +84,8 @@ def task_table(figures: dict[str, Any]) -> str:
             *(f"  {name:<20}{figure_in_words(figure)}" for name, figure in own.items()),
         ]
     lines += [f"  {doubt}" for doubt in _doubts(figures["understood"])] if "understood" in figures else []
-    return "\n".join([*lines, "", f'next: inkstone predict {figures["run"]} "..."'])
+    asked = "RECORDING" if any("word accuracy" in own for own in parts.values()) else '"..."'
+    return "\n".join([*lines, "", f"next: inkstone predict {figures['run']} {asked}"])
 
 
 def _doubts(understood: dict[str, Any]) -> list[str]:

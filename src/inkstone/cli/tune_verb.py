@@ -88,22 +88,23 @@ def as_text(outcome: dict[str, Any]) -> str:
     main = next(iter(outcome["figures"].values()))[outcome["score"]]
     if yardstick is not None:
         other = next(iter(yardstick["figures"].values()))[outcome["score"]]
+        began = yardstick["name"] == "as it began"
+        known = "the model as it began" if began else f"{yardstick['name']}, which takes seconds,"
         if main["value"] == other["value"] == 1:
-            lines.append(
-                f"  {yardstick['name']}, which takes seconds, is right everywhere, too: harder examples would tell"
-            )
-        elif not is_better(main, other) and yardstick["name"] == "as it began":
+            lines.append(f"  {known} is right everywhere, too: harder examples would tell")
+        elif not is_better(main, other) and began:
             lines.append("  the model is no better than it was: more examples, or other settings")
         elif not is_better(main, other):
             lines.append(
                 f"  it is not better than {yardstick['name']}, which takes seconds: more examples, or --from a model"
             )
+    asked = {"transcribe": "RECORDING"}.get(outcome["task"], '"..."')
     lines += [
         f"{human_count(outcome['parameters'], 'weights')} · {outcome['steps']:,} steps, {outcome['epochs']:.1f} times the "
         f"examples · {human_time(outcome['seconds'])} in all",
         "",
         f"report    {folder}/report.html",
-        f"next      inkstone chat {folder}" if chats else f'next      inkstone predict {folder} "..."',
+        f"next      inkstone chat {folder}" if chats else f"next      inkstone predict {folder} {asked}",
         f"          inkstone eval {folder} DATA",
     ]
     return "\n".join(lines)

@@ -143,7 +143,7 @@ class TunedWhisper(ForeignTranscribe):
 
     def as_it_began(self) -> str:
         """The checkpoint without what it learned here."""
-        return "the Whisper as it was"
+        return "as it began"
 
     def measures(self, examples: Sequence[Utterance], answers: Sequence[Answer]) -> dict[str, Measure]:
         """As `Transcribe`, of what is spoken, on both sides."""
