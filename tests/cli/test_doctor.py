@@ -42,5 +42,17 @@ def test_what_is_not_installed_is_said(monkeypatch, capsys):
     assert "no-such-package-anywhere not installed" in capsys.readouterr().out
 
 
+def test_says_by_what_decoders_write(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("INKSTONE_CACHE", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["doctor"]) == 0
+    assert "compiler    none for C++" in capsys.readouterr().out
+    (tmp_path / "g++").write_text("#!/bin/sh\n")
+    (tmp_path / "g++").chmod(0o755)
+    assert main(["doctor"]) == 0
+    assert f"compiler    {tmp_path / 'g++'}; decoders write by code that it compiles" in capsys.readouterr().out
+
+
 def test_the_python_function_is_the_verb():
     assert inkstone.doctor("cpu")["threads"] >= 1

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from inkstone.environment import environment, pick_device
+from inkstone.inference.native import library
 from inkstone.training.machine import measure_machine
 
 OPTIONAL = ("transformers", "huggingface_hub", "gguf", "tensorboard")
@@ -26,6 +27,8 @@ def doctor(device: str = "auto") -> dict[str, Any]:
         **facts,
         "will_use": f"{machine.dtype}{slow} on {machine.device}, {machine.threads} threads",
         "disk_free_bytes": shutil.disk_usage(".").free,
+        "compiler": library.compiler(),
+        "compiled": library.find() is not None,
         "data": os.environ.get("INKSTONE_DATA") or None,
         "packages": packages,
         "environment": environment(),
