@@ -48,6 +48,13 @@ def test_it_says_what_became_smaller_and_what_was_lost(run, tmp_path, capsys):
     assert f"bits per byte {facts['bits_per_byte']:.4f}, was {facts['bits_per_byte_before']:.4f}" in shown
 
 
+def test_the_folder_is_named_as_the_run_was(run, capsys, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    assert outcome(capsys, "quantise", "mine")["path"] == "mine-int8"
+    monkeypatch.chdir(run)
+    assert outcome(capsys, "quantise", ".", "--bits", "4")["path"] == str(run.resolve()) + "-int4"
+
+
 def test_four_bits_are_fewer_than_eight(run, tmp_path, capsys):
     sizes = [
         outcome(capsys, "quantise", str(run), "--bits", bits, "--out", str(tmp_path / bits))["bytes"]

@@ -102,6 +102,18 @@ def test_no_input_gives_no_output_but_a_word_about_it(tuned, capsys, monkeypatch
     assert said.out == "" and "no input" in said.err
 
 
+def test_a_file_without_lines_and_one_that_is_not_there_are_spoken_of(tuned, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.txt").write_text("\n \n")
+    assert main(["predict", str(tuned[0] / "run"), "--file", "empty.txt"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "" and "no input: there is no line with text in empty.txt" in said.err
+    assert main(["predict", str(tuned[0] / "run"), "linse.txt", "I saw lines.txt"]) == 0
+    said = capsys.readouterr()
+    assert said.out.count("\n") == 2
+    assert said.err == "inkstone: there is no file linse.txt: these letters are asked about as a text\n"
+
+
 def test_files_are_answered_line_by_line_and_record_by_record(tuned, tmp_path):
     folder, _ = tuned
     (tmp_path / "lines.txt").write_text(

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+OF_FILES = (".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".gz", ".xz", ".bz2", ".zst")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
@@ -67,6 +69,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         long=options.long,
         device=options.device,
     )
+    if files and not answers:
+        print(f"inkstone: no input: there is no line with text in {', '.join(map(str, files))}", file=sys.stderr)
     if options.out and options.out.lower().endswith(".conllu"):
         task = read_config(local_folder(options.run)).get("task", {})
         write_text(Path(options.out), conllu_of(answers, task.get("tag_column")))
@@ -94,6 +98,9 @@ def parted(inputs: Sequence[str], run: str) -> tuple[list[str], list[str]]:
     from inkstone.hub.whisper import is_whisper
 
     files = [each for each in inputs if os.path.isfile(each)]
+    for each in inputs:
+        if each not in files and each.lower().endswith(OF_FILES) and len(each.split()) == 1:
+            print(f"inkstone: there is no file {each}: these letters are asked about as a text", file=sys.stderr)
     config = read_config(local_folder(run)) if files else {}
     if not files or is_whisper(config) or (config.get("task") or {}).get("name") == "transcribe":
         return list(inputs), []

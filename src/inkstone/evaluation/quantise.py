@@ -43,7 +43,8 @@ def quantise(
     if bits not in BITS:
         raise RecipeError(f"{bits} bits, but a number can be rounded to {' or '.join(map(str, BITS))}")
     folder = local_folder(run)
-    out = folder.resolve().with_name(f"{folder.resolve().name}-int{bits}") if out is None else Path(out)
+    named = folder if folder.name not in ("", "..") else folder.resolve()
+    out = named.with_name(f"{named.name}-int{bits}") if out is None else Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise RunError(f"{out} already exists; choose another --out")
     sources = [text] if isinstance(text, str | Path) else list(text or ())
