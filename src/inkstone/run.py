@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from inkstone.errors import InkstoneError, RunError
-from inkstone.files import write_json, write_text
+from inkstone.files import nearest_path, write_json, write_text
 from inkstone.recipe import Recipe, load_recipe
 
 TRAINING = "language-modelling"  # the task of a recipe that names none
@@ -61,7 +61,9 @@ class Run:
         """An existing run."""
         run = cls(folder)
         if not run.recipe_path.exists():
-            raise RunError(f"{run.folder} is not a run folder (it has no recipe.toml)")
+            near = None if run.folder.exists() else nearest_path(run.folder)
+            hint = f"; did you mean {str(near)!r}?" if near else ""
+            raise RunError(f"{run.folder} is not a run folder (it has no recipe.toml){hint}")
         return run
 
     @contextmanager

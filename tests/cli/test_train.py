@@ -350,6 +350,7 @@ def test_resume_of_what_is_no_run(capsys, text):
     Path("folder").mkdir()
     for name in ("nowhere", "folder", text):
         assert f"{name} is not a run folder" in refused(capsys, "--resume", name)
+    assert refused(capsys, "--resume", "fodler").endswith("(it has no recipe.toml); did you mean 'folder'?")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,14 @@ def test_without_a_compiler_it_says_so_and_generation_goes_on(no_compiler):
     assert not library.folder().exists()
 
 
+def test_a_compiler_that_is_named_and_not_there_is_told(no_compiler, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-g++")
+    with pytest.raises(
+        InkstoneError, match=r"no C\+\+ compiler was found \(there is no no-such-g\+\+, which CXX names\)"
+    ):
+        library.build()
+
+
 def test_what_a_decoder_is_too_strange_for_is_told():
     with pytest.raises(InkstoneError, match="leave out compiled"):
         for_generation(decoder().double(), 1, compiled=True)

@@ -57,7 +57,10 @@ def build() -> ctypes.CDLL:
         return found
     program = compiler()
     if program is None:
-        raise InkstoneError("no C++ compiler was found; install g++ (or name one in CXX), or leave out --compile")
+        named = f" (there is no {wanted}, which CXX names)" if (wanted := os.environ.get("CXX")) else ""
+        raise InkstoneError(
+            f"no C++ compiler was found{named}; install g++ (or name one in CXX), or leave out --compile"
+        )
     fault = f"what {program} made cannot be loaded here; leave out --compile"
     try:
         with whole_folder(place) as part:
