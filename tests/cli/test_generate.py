@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -10,7 +11,9 @@ import torch
 from inkstone.cli import main
 from inkstone.hub.folder import save
 from inkstone.hub.headed_layout import save_headed
+from inkstone.inference import fast_decoder
 from inkstone.inference.generation import generate
+from inkstone.inference.native import library
 from inkstone.models.decoder import Decoder, DecoderSettings
 from inkstone.models.headed import Headed, HeadSettings
 from inkstone.tokens.chat_template import ChatTemplate
@@ -82,6 +85,20 @@ def test_a_model_that_converses_ends_where_its_template_ends_an_answer(tmp_path,
             assert json.loads(shown.out)["samples"][0]["finish_reason"] == reason
         else:
             assert ("6 tokens in" in shown.err) == (reason == "length")
+            assert re.search(r"\d tokens in ([1-9]\d* ms|[1-9][\d.]*s), ", shown.err)  # and never in 0.0s
+
+
+@pytest.mark.skipif(library.compiler() is None, reason="no C++ compiler here")
+@pytest.mark.parametrize("there", [True, False])
+def test_compiling_is_spoken_of_where_there_is_something_to_compile(there, run, tmp_path, monkeypatch, capsys):
+    if there:
+        library.build()
+    else:
+        monkeypatch.setenv(library.CACHE, str(tmp_path))
+        monkeypatch.setattr(library, "build_beside", lambda: None)
+        monkeypatch.setattr(fast_decoder, "for_generation", lambda model, *_, **__: model)
+    assert main(["generate", run, "Ink", "--max-tokens", "1", "--compile"]) == 0
+    assert ("compiling the code" in capsys.readouterr().err) != there
 
 
 def test_the_streamed_text_is_that_of_json(run, capsys):

@@ -174,7 +174,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     tokens = sum(len(one.ids) for one in done)
     if not options.json:
         speed = f"{human_count(tokens / seconds)} tokens/s"
-        print(f"{tokens:,} tokens in {human_time(seconds)}, {speed}", file=sys.stderr)
+        took = human_time(seconds) if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+        print(f"{tokens:,} tokens in {took}, {speed}", file=sys.stderr)
         if told := _speculated(done):
             print(told, file=sys.stderr)
         cut = sum(one.finish_reason == "length" for one in done)
@@ -211,9 +212,10 @@ def _speculated(done: list["Generated"]) -> str:
 
 def _compiled(model: Any, options: argparse.Namespace) -> Any:
     from inkstone.inference.fast_decoder import for_generation
+    from inkstone.inference.native import library
     from inkstone.progress import LiveLine
 
-    live = LiveLine(quiet=options.json)
+    live = LiveLine(quiet=options.json or library.find() is not None)
     live.show("compiling the code of decoders for this machine, once")
     model = for_generation(model, max(options.samples, options.beams), compiled=True)
     live.clear()
