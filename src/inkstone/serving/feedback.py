@@ -139,7 +139,7 @@ class FeedbackStore:
         if application == APPLICATION and version > VERSION:
             raise FeedbackError(f"{self.path} was written by a later version of Inkstone; bring this one up to date")
         if database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
-            if database.execute("PRAGMA application_id").fetchone() == (APPLICATION,):
+            if database.execute("PRAGMA application_id").fetchone()[0] == APPLICATION:
                 return  # another has made it since
             raise FeedbackError(f"{self.path} is a database of another program; name another folder for the studio")
         database.execute("PRAGMA journal_mode = WAL")
