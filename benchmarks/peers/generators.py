@@ -42,7 +42,9 @@ def inkstone(form: str, folder: Path, threads: int, compiled: bool, most_rows: i
 
     def together(prompts: Prompts, tokens: int) -> Prompts:
         if not engine:
-            engine.append(Engine(slotted(model, most_rows, model.settings.context, compiled=compiled), prompt_tokens=512))
+            engine.append(
+                Engine(slotted(model, most_rows, model.settings.context, compiled=compiled), prompt_tokens=512)
+            )
         texts: Prompts = [[] for _ in prompts]
         sampling = Sampling(temperature=0, max_tokens=tokens)
 
