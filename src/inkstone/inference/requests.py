@@ -48,9 +48,8 @@ class Heard:
 
     text: str = ""
     ids: tuple[int, ...] = ()
-    log_probabilities: tuple[
-        float, ...
-    ] = ()  # in nats under the model itself, before bias and filters; 0 of what a form forces
+    # In nats under the model itself, before bias and filters; 0 of what a form forces.
+    log_probabilities: tuple[float, ...] = ()
     alternatives: tuple[Likely, ...] = ()  # for each of `ids`
     generated: Generated | None = None
     error: InkstoneError | None = None
