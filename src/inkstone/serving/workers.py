@@ -65,14 +65,14 @@ def serve_with_workers(
         workers += [_begun(runs, settings, bound, count) for _ in range(count)]
         names = [_ready(worker, stopping) for worker in workers]
         while not stopping.is_set():
-            wait([each for worker in workers for each in (worker.process.sentinel, worker.pipe)], timeout=0.2)
+            alive = [worker for worker in workers if worker.process.exitcode is None]
+            wait([each for worker in alive for each in (worker.process.sentinel, worker.pipe)], timeout=0.2)
             if asking := [worker for worker in workers if _asks(worker)]:
                 rounds += 1
                 _tell_counts(workers, asking, gone, rounds)
             for number, worker in enumerate(workers):
-                if worker.process.exitcode is not None and not stopping.is_set():
-                    if time.monotonic() - worker.began < SHORT_LIFE:
-                        stopping.wait(SHORT_LIFE)
+                rested = time.monotonic() - worker.began >= SHORT_LIFE  # the others are heard meanwhile
+                if worker.process.exitcode is not None and rested and not stopping.is_set():
                     gone = summed([gone, left_behind(worker.counts)])
                     workers[number] = _begun(runs, settings, bound, count)
         return {"address": address_of(settings), "models": names[0], "workers": count}
