@@ -603,16 +603,16 @@ def many(engine: Engine, n: int) -> None:
 def test_memory_stays_flat():
     engine = engine_of(Markov.random(6, 0), slots=8)
     tracemalloc.start()
-    many(engine, 300)
+    many(engine, 1500)  # until the lists of free places that libraries keep are as long as they become
     gc.collect()
     before = tracemalloc.get_traced_memory()[0]
-    many(engine, 3000)
+    many(engine, 2500)
     gc.collect()
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert after - before < 40_000  # no object is as small as 13 bytes, so none is left of each request
+    assert after - before < 32_000  # no object is as small as 13 bytes, so none is left of each request
     facts = engine.facts
-    assert facts.submitted == 3300 == facts.finished + facts.cancelled
+    assert facts.submitted == 4000 == facts.finished + facts.cancelled
 
 
 @pytest.mark.parametrize("family", ["qwen3", "recurrent", "encoder_decoder"])
