@@ -36,7 +36,7 @@ def for_generation(model: LanguageModel, rows: int, compiled: bool | None = None
         library.build_beside()
     elif compiled:
         raise InkstoneError(
-            "this decoder's shape or type of numbers, or the free memory, allows no compiled step; leave out compiled"
+            "this decoder's shape or type of numbers, or the free memory, does not go with compiled code; leave out compiled"
         )
     if bits_of(model) is not None and spare_memory_for(model):
         model = dense(model)  # integers alone save time where there is code for them

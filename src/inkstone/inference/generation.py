@@ -64,8 +64,8 @@ def generate(
     and `no_repeat_ngram` belong, finds likely continuations, and the best `samples` are returned, the best first.
 
     `precision` is that of the weights (`inference/quantisation.py`): "auto" leaves their numbers as they are, "int8" and "int4"
-    are smaller and faster on a CPU, and lose a little. `compiled`: None takes a compiled step where one was made before for
-    this shape and machine, True makes one first (half a minute to some minutes, once), False goes without.
+    are smaller and faster on a CPU, and lose a little. `compiled` is that of
+    `inference/fast_decoder.py`: None takes compiled code where it is there, True makes it first (seconds, once), False goes without.
 
     With `json_schema` (as it is, or a file), `regex` or `choices` the continuation keeps to that form
     (`inference/constrained.py`); one that is cut off when its tokens are used up says so: `finish_reason` is "length".

@@ -39,7 +39,7 @@ class RotaryScaling:
 
     @property
     def fixed(self) -> bool:
-        """Whether a turn follows from the position and `frequencies` alone, as programs and compiled steps take it that know no more."""
+        """Whether a turn follows from the position and `frequencies` alone, as programs take it that know no more."""
         return self.kind in ("linear", "llama3")
 
     @property

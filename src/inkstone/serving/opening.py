@@ -22,6 +22,7 @@ from inkstone.inference.prefill import context_of, device_of
 from inkstone.inference.quantisation import in_precision
 from inkstone.inference.slotted import slotted
 from inkstone.models.base import LanguageModel
+from inkstone.models.decoder import Decoder
 from inkstone.serving.house import Served, ServedLanguage, ServedTask
 from inkstone.serving.other_engines import other_engine
 from inkstone.serving.settings import OWN_ENGINE, ServingSettings
@@ -51,7 +52,7 @@ def open_served(run: str | Path, settings: ServingSettings) -> Served:
     if settings.engine != OWN_ENGINE:
         other = other_engine(model, folder, template, settings, capacity)
         return ServedLanguage(name, folder, model, template, other)
-    if library.compiler() is not None:
+    if isinstance(model, Decoder):
         with contextlib.suppress(InkstoneError):  # a server lives long: what takes seconds, once, is waited for
             library.build()
     rows = slotted(model, settings.slots, capacity, compiled=settings.compile or None)

@@ -5,7 +5,8 @@
 // slot up to its own.
 //
 // A matrix lies in panels, of as many outputs as a register has lanes, read a register at a time from the first byte to the last; a
-// tile of some panels times some rows stays in registers. Sums are taken in the same order for any number of rows: a text does not depend on those beside it.
+// tile of some panels times some rows stays in registers. Sums are taken in the same order for any number of rows: a text does not
+// depend on those beside it.
 
 #include <algorithm>
 #include <atomic>
@@ -44,7 +45,7 @@ enum Kind : int32_t { FLOAT32, WIDENED, BFLOAT16, INT8, INT4 };
 
 extern "C" {
 
-// As `native_decoder.py` fills them in.
+// As `decoder.py` fills them in.
 struct Matrix {
     const char* numbers;    // (panels, k / step, lanes, step), of 4 · lanes bytes a step
     const void* scale;      // INT8: float (panels, lanes). INT4: bfloat16 (panels, groups, lanes)
@@ -474,18 +475,21 @@ void mix(const float* p, const Number* v, int64_t places, int n, float* o) {
     }
 }
 
+// The greatest of n numbers, which are made a multiple of LANES by −∞ behind them.
+float greatest(float* x, int64_t n) {
+    for (int64_t i = n; i < (n + LANES - 1) / LANES * LANES; ++i) x[i] = -INFINITY;
+    Floats lanes = all(-INFINITY);
+    for (int64_t i = 0; i < n; i += LANES) lanes = load(x + i) > lanes ? load(x + i) : lanes;
+    return most(lanes);
+}
+
 // x ← e^(x − max x) over n numbers, with room for LANES more; their sum.
 float exponentials(float* x, int64_t n) {
-    for (int64_t i = n; i < (n + LANES - 1) / LANES * LANES; ++i) x[i] = -INFINITY;
-    Floats greatest = all(-INFINITY), total{};
+    const float shift = greatest(x, n);
+    Floats total{};
     for (int64_t i = 0; i < n; i += LANES) {
         const Floats own = load(x + i);
-        greatest = own > greatest ? own : greatest;
-    }
-    const float least = most(greatest);
-    for (int64_t i = 0; i < n; i += LANES) {
-        const Floats own = load(x + i);
-        const Floats power = own == -INFINITY ? Floats{} : exponential(own - least);
+        const Floats power = own == -INFINITY ? Floats{} : exponential(own - shift);
         total += power;
         store(x + i, power);
     }
@@ -652,14 +656,11 @@ struct Pass {
     }
 
     void log_softmax(float* y) const {
-        const int64_t n = stride(d.output);
-        for (int64_t i = d.vocab; i < n; ++i) y[i] = -INFINITY;
-        Floats greatest = all(-INFINITY), total{};
-        for (int64_t i = 0; i < n; i += LANES) greatest = load(y + i) > greatest ? load(y + i) : greatest;
-        const float shift = most(greatest);
-        for (int64_t i = 0; i < n; i += LANES) total += exponential(load(y + i) - shift);
+        const float shift = greatest(y, d.vocab);
+        Floats total{};
+        for (int64_t i = 0; i < d.vocab; i += LANES) total += exponential(load(y + i) - shift);
         const float whole = shift + std::log(sum(total));
-        for (int64_t i = 0; i < n; i += LANES) store(y + i, load(y + i) - whole);
+        for (int64_t i = 0; i < d.vocab; i += LANES) store(y + i, load(y + i) - whole);
     }
 };
 
