@@ -1,7 +1,5 @@
 """The plan before a training: the planner's own rules, on what is known beforehand."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -9,8 +7,10 @@ from inkstone.errors import RecipeError
 from inkstone.recipe import Recipe, with_settings
 from inkstone.training import preview as module
 from inkstone.training.planner import plan_vocabulary
-from inkstone.training.preview import bytes_of_token, checked_recipe, preview, seconds_for_training, tokens_per_second
+from inkstone.training.preview import bytes_of_token, checked_recipe, pace_of_steps, preview, seconds_for_training
+from inkstone.training.readings import readings_for
 from inkstone.training.sizing import budget, settings_for, shape_for
+from inkstone.training.timing import Pace
 
 from .small_runs import MACHINE
 
@@ -47,7 +47,7 @@ def test_the_speed_is_that_of_steps_and_not_of_the_largest_product(monkeypatch):
             )
         )
         assert shards.n_tokens > 20 * settings.context
-        return SimpleNamespace(tokens_per_second=123.0)
+        return Pace(1, 2, 123.0, "", 1_000_000)
 
     before = torch.get_num_threads()
     monkeypatch.setattr(module, "fastest_pace", fastest)
@@ -57,13 +57,24 @@ def test_the_speed_is_that_of_steps_and_not_of_the_largest_product(monkeypatch):
     assert predicted["tokens_per_second"] == 123 and torch.get_num_threads() == before
 
 
+def test_a_text_is_not_read_oftener_than_it_is_worth(monkeypatch):
+    monkeypatch.setattr(module, "fastest_pace", lambda *_: Pace(1, 2, 10_000.0, "", 1_000_000))
+    choices, predicted = chosen(100_000, 60, MACHINE)
+    worth = readings_for(1_000_000, predicted["tokens_of_text"])
+    assert predicted["epochs"] == pytest.approx(worth, rel=0.02) and predicted["steps"] == choices["steps at most"]
+    assert choices["dropout"] == 0.1
+    choices, predicted = chosen(100_000_000, 60, MACHINE)
+    assert "steps at most" not in choices and predicted["epochs"] < 2
+
+
 @pytest.mark.parametrize("family", ["decoder", "recurrent", "encoder", "convolutional"])
 def test_steps_of_every_kind_of_family_can_be_timed(monkeypatch, family):
     monkeypatch.setattr(module, "TRIAL", 0.01)
     recipe = checked_recipe(1, [f"model.family={family}", "train.batch_tokens=256", "train.optimizer=adamw"])
     recipe.train.learning_rate = recipe.train.scalar_learning_rate = 0.001
     recipe.train.weight_decay = 0.0
-    assert tokens_per_second(recipe, settings_for(recipe, 512, 64, 2), MACHINE) > 100
+    pace = pace_of_steps(recipe, settings_for(recipe, 512, 64, 2), MACHINE)
+    assert pace.tokens_per_second > 100 and (pace.weights is None) == (family in ("recurrent", "encoder"))
 
 
 def test_what_is_not_training_takes_its_part_of_the_minutes():

@@ -19,6 +19,7 @@ from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.machine import Machine
 from inkstone.training.muon import fast_format
+from inkstone.training.readings import most_steps
 from inkstone.training.sizing import (
     adam_rate,
     batch_tokens_for,
@@ -135,10 +136,11 @@ def plan_of_shape(
             choices.append(Choice("threads", pace.threads, pace.why_threads))
         rows, speed = pace.rows, pace.tokens_per_second
         seconds = max(1.0, (seconds or 0.0) - (time.perf_counter() - begin))
-        predicted: dict[str, float] = {
-            "tokens_per_second": speed,
-            "steps": int(speed * seconds / (rows_in_step * settings.context)),
-        }
+        steps = int(speed * seconds / (rows_in_step * settings.context))
+        if worth := choose_readings(pace.weights, shards.n_tokens, share * train.batch_tokens, steps):
+            steps = worth.value
+            choices.append(worth)
+        predicted: dict[str, float] = {"tokens_per_second": speed, "steps": steps}
     else:
         rows, seconds = rows_in_step, None
         predicted = {"steps": train.steps}
@@ -219,6 +221,14 @@ def choose_steps(recipe: Recipe, settings: Any, work: float, tokens: int) -> lis
         choices.append(Choice("start of the weights", start, why))
     train.start = start  # type: ignore[assignment]
     return choices
+
+
+def choose_readings(weights: int | None, tokens: int, tokens_a_step: float, steps: int) -> Choice | None:
+    """As many steps as a text of so many tokens is worth, where time would allow more (`readings.py`)."""
+    if weights is None or (most := most_steps(weights, tokens, tokens_a_step)) >= steps:
+        return None
+    times = most * tokens_a_step / tokens
+    return Choice("steps at most", most, f"the text is read {times:.1f} times by then; more would be learned by heart")
 
 
 def predict_bits_per_byte(begin: float, start: str, work: float, epochs: float) -> float:

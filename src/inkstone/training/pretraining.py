@@ -19,7 +19,7 @@ from inkstone.evaluation.report import report as write_report
 from inkstone.files import write_json
 from inkstone.hub.folder import load, save
 from inkstone.models import family as family_of
-from inkstone.models.base import CountedModel, OwnLoss
+from inkstone.models.base import CountedModel
 from inkstone.progress import LiveLine, human_count, human_time
 from inkstone.recipe import Recipe
 from inkstone.run import Run, is_training
@@ -38,7 +38,7 @@ from inkstone.training.opening import check_places, gone_on_with, recipe_of
 from inkstone.training.placing import let_go, new_run
 from inkstone.training.planner import Plan, make_plan, plan_counts, predict_bits_per_byte
 from inkstone.training.preparing import prepare, prepared
-from inkstone.training.readings import readings_for
+from inkstone.training.readings import most_steps, weights_that_repeat
 from inkstone.training.sizing import LADDER, given_settings, settings_for
 from inkstone.training.supervision import supervised
 from inkstone.vectors.formats import file_of, promised
@@ -234,8 +234,9 @@ class Training:
             self.line.say(f"plan  {choice.name}: {choice.value} ({choice.why})")
         if "steps" in plan.predicted and plan.seconds is not None:
             times = float(f"{plan.predicted['epochs']:.2g}")
+            seconds = min(plan.seconds, plan.predicted["tokens"] / plan.predicted["tokens_per_second"])
             self.line.say(
-                f"plan  {human_count(plan.predicted['tokens'], 'tokens')} in {human_time(plan.seconds)}, "
+                f"plan  {human_count(plan.predicted['tokens'], 'tokens')} in {human_time(seconds)}, "
                 f"{human_count(times)} times the text"
             )
         return plan.settings, plan.seconds
@@ -315,18 +316,13 @@ class Training:
     def most_steps(self, model: nn.Module, shards: TokenShards) -> int | None:
         """Steps after which more would only be learned by heart: by then the learning rate has fallen, whatever time is left.
 
-        None for a model with a loss of its own, which takes something else of a text each time that it reads it.
+        None for a model with a loss of its own.
         """
-        if isinstance(model, OwnLoss):
+        weights = weights_that_repeat(model)
+        if weights is None:
             return None
-        new = (1 - (self.recipe.task.replay or 0.0)) * (self.recipe.train.batch_tokens or 1)  # of the text, in a step
-        weights = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-        readings = readings_for(weights, shards.n_tokens)
-        most = max(1, round(readings * shards.n_tokens / max(new, 1.0)))
-        foreseen = self.run.facts().get("plan", {}).get("predicted", {}).get("steps", 0)
-        if foreseen > most:
-            self.line.say(f"plan  the text is read {readings:.1f} times at most: more would be learned by heart")
-        return most
+        new = (1 - (self.recipe.task.replay or 0.0)) * (self.recipe.train.batch_tokens or 1)
+        return most_steps(weights, shards.n_tokens, new)
 
     def position(self, loop: Loop, settings: Any, seconds: float | None) -> None:
         """Bring the loop to where the run stands, and give it the time that is left."""

@@ -19,7 +19,7 @@ from inkstone.recipe import Recipe, with_settings
 from inkstone.tokens.learning import learn_tokenizer
 from inkstone.tokens.shards import write_shards
 from inkstone.training.machine import Machine
-from inkstone.training.planner import GIVEN, Choice, choose_steps, plan_vocabulary
+from inkstone.training.planner import GIVEN, Choice, choose_readings, choose_steps, plan_vocabulary
 from inkstone.training.preparing import (
     CLEANING_RATE,
     CLEANING_SHARE,
@@ -29,7 +29,7 @@ from inkstone.training.preparing import (
 )
 from inkstone.training.pretraining import DEFAULT_MINUTES, check, left_for_training, seconds_of_trial
 from inkstone.training.sizing import budget, dropout_for, fixed_shape, refuse_too_large, shape_for
-from inkstone.training.timing import fastest_pace
+from inkstone.training.timing import Pace, fastest_pace
 
 START = 4.0  # seconds until a run has begun and has measured this machine
 TOKENIZER_SHARE = 0.05  # of the time, where there is as much text as a tokenizer learns from
@@ -82,9 +82,12 @@ def preview(
     if seconds is None:
         read = (train.steps or 0) * train.batch_tokens
     else:
-        speed = tokens_per_second(recipe, settings_of_model, machine)
-        read = int(speed * seconds)
-        predicted["tokens_per_second"] = int(speed)
+        pace = pace_of_steps(recipe, settings_of_model, machine)
+        read = int(pace.tokens_per_second * seconds)
+        predicted["tokens_per_second"] = int(pace.tokens_per_second)
+        if worth := choose_readings(pace.weights, tokens, train.batch_tokens, read // train.batch_tokens):
+            read = worth.value * train.batch_tokens
+            choices.append(worth)
     predicted |= {"tokens": read, "steps": max(1, read // train.batch_tokens), "epochs": read / tokens}
     if recipe.model.dropout is None and hasattr(settings_of_model, "dropout") and dropout_for(predicted["epochs"]):
         why = f"the text will be read {predicted['epochs']:.1f} times"
@@ -108,7 +111,7 @@ def seconds_for_training(recipe: Recipe, train_bytes: int, machine: Machine, tot
     return max(1.0, left - seconds_of_trial(left))
 
 
-def tokens_per_second(recipe: Recipe, settings: Any, machine: Machine) -> float:
+def pace_of_steps(recipe: Recipe, settings: Any, machine: Machine) -> Pace:
     """How fast steps of this shape are on this machine, by trial; those of other threads of this process slow them down."""
     chosen, before = recipe.model_copy(deep=True), torch.get_num_threads()
     train = chosen.train
@@ -122,7 +125,7 @@ def tokens_per_second(recipe: Recipe, settings: Any, machine: Machine) -> float:
         with tempfile.TemporaryDirectory(prefix="inkstone-trial-") as folder:
             shards = write_shards([[text]], tokenizer, Path(folder) / "shards")
             rows = max(1, train.batch_tokens // settings.context)
-            return fastest_pace(chosen, settings, tokenizer, shards, rows, TRIAL).tokens_per_second
+            return fastest_pace(chosen, settings, tokenizer, shards, rows, TRIAL)
     finally:
         torch.set_num_threads(before)
 

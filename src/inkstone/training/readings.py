@@ -2,6 +2,10 @@
 
 import math
 
+from torch import nn
+
+from inkstone.models.base import OwnLoss
+
 FEWEST, MOST = 6.0, 64.0  # readings that any text is worth
 AT_TEN = 8.0  # readings by a model with ten weights for each token of the text
 
@@ -17,3 +21,15 @@ def readings_for(weights: int, tokens: int) -> float:
     [7.3, 16.0, 64.0]
     """
     return min(MOST, max(FEWEST, AT_TEN * math.sqrt(10 * max(1, tokens) / max(1, weights))))
+
+
+def weights_that_repeat(model: nn.Module) -> int | None:
+    """The weights that learn the same of a text each time they read it; None for a model with a loss of its own, which takes something else."""
+    if isinstance(model, OwnLoss):
+        return None
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+
+
+def most_steps(weights: int, tokens: int, tokens_a_step: float) -> int:
+    """Steps after which more of a text would only be learned by heart; `tokens_a_step`: those of that text in a step."""
+    return max(1, round(readings_for(weights, tokens) * tokens / max(tokens_a_step, 1.0)))

@@ -20,6 +20,7 @@ from inkstone.tokens.shards import TokenShards
 from inkstone.tokens.tokenizer import Tokenizer
 from inkstone.training.loop import on_device
 from inkstone.training.optimisers import Optimisers
+from inkstone.training.readings import weights_that_repeat
 from inkstone.training.threads import (
     FAR_FASTER,
     FASTER,
@@ -38,6 +39,7 @@ class Pace:
     threads: int
     tokens_per_second: float
     why_threads: str  # empty where no other number was tried
+    weights: int | None  # of the model, where readings of the same text teach it the same
 
 
 def fastest_pace(
@@ -61,7 +63,8 @@ def fastest_pace(
         threads = chosen_threads(products, FAR_FASTER)
         why = told("a product", products) if threads < most else ""
         torch.set_num_threads(threads)
-    step = _step(recipe, settings, tokenizer, shards, rows_in_step)
+    model = family(recipe.model.family)(settings, tokenizer).initialise(torch.Generator().manual_seed(0))
+    step = _step(model, recipe, settings, shards, rows_in_step)
     options = sorted({rows_in_step // parts for parts in (1, 2, 4) if rows_in_step % parts == 0}, reverse=True)
     step(options[0])  # the first one also warms up
     if threads is not None:
@@ -80,14 +83,11 @@ def fastest_pace(
     typical = {rows: median(found) for rows, found in times.items() if found}
     best = min(typical, key=lambda rows: typical[rows])
     speed = rows_in_step * settings.context / typical[best]
-    return Pace(best, threads or torch.get_num_threads(), speed, why)
+    return Pace(best, threads or torch.get_num_threads(), speed, why, weights_that_repeat(model))
 
 
-def _step(
-    recipe: Recipe, settings: Any, tokenizer: Tokenizer, shards: TokenShards, rows_in_step: int
-) -> Callable[[int], None]:
+def _step(model: Any, recipe: Recipe, settings: Any, shards: TokenShards, rows_in_step: int) -> Callable[[int], None]:
     train = recipe.train
-    model = family(recipe.model.family)(settings, tokenizer).initialise(torch.Generator().manual_seed(0))
     model = model.to(train.device, torch.bfloat16 if train.dtype == "bfloat16" else torch.float32)
     optimisers, generator = Optimisers(model, train), torch.Generator().manual_seed(0)
     device = next(model.parameters()).device

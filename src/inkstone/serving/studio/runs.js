@@ -9,7 +9,7 @@ const own = {
   en: {
     title: "Train a model on your text", minutes: "Minutes", name: "Name", plan: "Show the plan", train: "Begin training", "by hand": "Settings, where the planner is not to choose",
     width: "Width", layers: "Layers", context: "Context", steps: "Steps instead of minutes", family: "Kind of model", "planner's": "as planned",
-    choice: "Choice", value: "Value", why: "Why", "will read": "It will read about {tokens} tokens in {steps} steps: the text {times} times over, at most.", planned: "What the planner would choose",
+    choice: "Choice", value: "Value", why: "Why", "will read": "It will read about {tokens} tokens in {steps} steps: the text {times} times over.", planned: "What the planner would choose",
     "plan note": "Estimated from the size of the text and the speed of this machine; the run itself counts and times both.", working: "Working …",
     now: "Trainings", running: "trains", waiting: "waits", finished: "finished", stopped: "stopped", failed: "failed", training: "trains", unfinished: "can be gone on with", model: "model", damaged: "damaged",
     stop: "Stop", "take back": "Take back", "go on": "Go on", serve: "Serve it", served: "served", talk: "Ask it", runs: "Runs", "no runs": "No run yet.", "stops": "It saves its state and ends.",
@@ -19,7 +19,7 @@ const own = {
   zh: {
     title: "用你的文本训练一个模型", minutes: "分钟", name: "名字", plan: "先看计划", train: "开始训练", "by hand": "不让规划器决定的设置",
     width: "宽度", layers: "层数", context: "上下文", steps: "用步数代替分钟", family: "模型种类", "planner's": "按计划",
-    choice: "选择", value: "值", why: "原因", "will read": "大约读 {tokens} 个词元，走 {steps} 步：最多把文本读 {times} 遍。", planned: "规划器会怎么选",
+    choice: "选择", value: "值", why: "原因", "will read": "大约读 {tokens} 个词元，走 {steps} 步：把文本读 {times} 遍。", planned: "规划器会怎么选",
     "plan note": "由文本大小和这台机器的速度估计；训练时会实际计数和计时。", working: "请稍候……",
     now: "训练", running: "训练中", waiting: "排队", finished: "已完成", stopped: "已停止", failed: "失败", training: "训练中", unfinished: "可以接着训练", model: "模型", damaged: "已损坏",
     stop: "停止", "take back": "撤回", "go on": "接着训练", serve: "上线", served: "已上线", talk: "去提问", runs: "模型", "no runs": "还没有模型。", "stops": "它保存状态后结束。",
