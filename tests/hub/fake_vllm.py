@@ -85,9 +85,10 @@ def main() -> None:
     ):
         parser.add_argument(f"--{name}", required=True)
     options = parser.parse_args()
-    note("started", vars(options))
+    note("started", vars(options) | {"cache": os.environ["VLLM_CPU_KVCACHE_SPACE"]})
     if FAULT == "ends":
-        sys.exit("no GPU was found")
+        print("(Worker) ValueError: no GPU was found", *(f"line {n} of a traceback" for n in range(9)), sep="\n")
+        sys.exit("RuntimeError: it did not start, see above")
     assert os.path.exists(os.path.join(options.folder, "config.json"))
     ThreadingHTTPServer((options.host, int(options.port)), Handler).serve_forever()
 

@@ -8,7 +8,9 @@ Prompts are sent as ids, and tokens told as ids (`return_tokens_as_token_ids` of
 import contextlib
 import http.client
 import json
+import math
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -23,6 +25,7 @@ from typing import Any, ClassVar
 from inkstone.errors import InkstoneError
 from inkstone.files import write_json
 from inkstone.hub.foreign_engine import Asked, Ended, ForeignEngineError, Hear, Token
+from inkstone.hub.huggingface_config import settings_from
 from inkstone.tokens.tokenizer import Tokenizer
 
 COMMAND = "vllm"
@@ -31,10 +34,19 @@ STARTS = 600.0  # seconds that it may take until it answers: it compiles first
 ANSWERS = 600.0  # between two tokens
 LIKELIEST = 1  # alternatives that are always asked for: with them come the ids
 LARGEST_SEED = 1 << 63
+ERROR = re.compile(r"\b\w+(Error|Exception): ")
 
 
 class MissingEngineError(InkstoneError):
     """An engine that is a program of its own and is not installed."""
+
+
+def cache_gibibytes(folder: Path, tokens: int) -> int:
+    """Whole GiB in which keys and values of so many tokens fit as float32, those of a started page of each text with them."""
+    place = folder / "config.json"
+    settings = settings_from(json.loads(place.read_text(encoding="utf-8")), place)
+    each = 2 * 4 * settings.n_layers * settings.n_kv_heads * settings.head_width
+    return max(1, math.ceil(1.25 * each * tokens / 2**30))
 
 
 class VllmServer:
@@ -71,6 +83,9 @@ class VllmServer:
         words = [found, "serve", str(folder), "--host", "127.0.0.1", "--port", str(self.port)]
         words += ["--served-model-name", MODEL, "--max-model-len", str(capacity), "--max-num-seqs", str(slots)]
         words += ["--dtype", dtype, "--generation-config", "vllm", "--max-logprobs", "20"]
+        environment = {"VLLM_API_KEY": self.key, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+        # On a CPU it would take nearly all memory for keys and values, and not start where others have some of it.
+        environment["VLLM_CPU_KVCACHE_SPACE"] = str(cache_gibibytes(folder, slots * capacity))
         write_json(self.place / "command.json", words)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -78,7 +93,7 @@ class VllmServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "VLLM_API_KEY": self.key, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"},
+                env={**environment, **os.environ, "VLLM_API_KEY": self.key},
                 start_new_session=True,  # it has children, which end with it
             )
         try:
@@ -151,9 +166,10 @@ class VllmServer:
         shutil.rmtree(self.place, ignore_errors=True)
 
     def last_words(self) -> str:
-        """The end of what it logged."""
+        """The first error that it logged, whose consequences fill what follows, and the end of the log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
-        return "its last words: " + (" | ".join(lines[-3:])[-600:] or "none")
+        said = [line for line in lines[:-3] if ERROR.search(line)][:1] + lines[-3:]
+        return "its last words: " + (" | ".join(line[-400:] for line in said) or "none")
 
     def _wait(self) -> None:
         until = time.monotonic() + STARTS
