@@ -4,8 +4,9 @@
     python benchmarks/generation.py --shapes qwen3-30m --only 'llama.cpp q8_0' 'inkstone*int8' --cells 1 --pairs 3
 
 Random weights of set shapes (`random_models.py`) go to every engine: ours as run folders, transformers as they are, llama.cpp
-as GGUF, CTranslate2 as its folders, vLLM where the command is found. Every contestant and number format is a process of its
-own (`peers/generators.py`). A cell is a number of texts, each with a prompt of its own of 64 tokens, continued greedily by 128
+as GGUF, CTranslate2 as its folders, onnxruntime-genai as its builder makes it, vLLM as they are. Every contestant and number
+format is a process of its own (`peers/generators.py`), with an interpreter of its own where `--python vllm=/path/to/python` names
+one, since some do not go together with our packages. A cell is a number of texts, each with a prompt of its own of 64 tokens, continued greedily by 128
 tokens, the reading of the prompts in the time; the cell "prefill" reads a prompt of 512 tokens and writes one. All contestants
 of a cell run in turn, so many rounds; a ratio is the median over the rounds of those to ours of the same number format.
 
@@ -14,8 +15,11 @@ over the speed at which this machine reads as many bytes again and again (measur
 """
 
 import argparse
+import contextlib
 import fnmatch
 import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -27,6 +31,7 @@ from pathlib import Path
 
 import torch
 
+from inkstone.hub.huggingface_config import settings_from
 from random_models import SHAPES, random_folder, random_prompts
 from results import FOLDER, write_result
 
@@ -38,10 +43,12 @@ CONTESTANTS = [
     *((f"transformers{way}", form) for form in ("float32", "bfloat16") for way in ("", ", static cache", ", compiled")),
     *(("llama.cpp", form) for form in ("float32", "bfloat16", "q8_0", "q4_0")),
     *(("ctranslate2", form) for form in ("float32", "bfloat16", "int8")),
+    *(("onnxruntime-genai", form) for form in ("float32", "int8", "int4")),
     *(("vllm", form) for form in ("float32", "bfloat16")),
 ]
 WAYS = {"transformers, static cache": "transformers, static"}  # as `peers/generators.py` calls them
 BITS = {"q8_0": "int8", "q4_0": "int4"}  # of ours, against which these are set
+BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "int4": 0.5, "q8_0": 34 / 32, "q4_0": 18 / 32}  # of a weight
 
 
 @dataclass
@@ -74,19 +81,25 @@ class Contestant:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
+        with contextlib.suppress(ProcessLookupError):  # what it has begun and left
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
-def started(who: str, form: str, folder: Path, threads: int, rows: int, notes: list[str]) -> Contestant | None:
+def started(
+    who: str, form: str, folder: Path, options: argparse.Namespace, rows: int, notes: list[str]
+) -> Contestant | None:
     """The process of a contestant; None, and a note, where it cannot be had."""
-    command = [sys.executable, str(HERE / "peers" / "generators.py"), WAYS.get(who, who), form, str(folder)]
-    command += ["--threads", str(threads), "--rows", str(rows)]
+    python = dict(each.split("=", 1) for each in options.python).get(who.partition(",")[0], sys.executable)
+    command = [python, str(HERE / "peers" / "generators.py"), WAYS.get(who, who), form, str(folder)]
+    command += ["--threads", str(options.threads), "--rows", str(rows)]
     log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (the process writes into it as long as it runs)
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+    process = subprocess.Popen(command, **pipes, text=True, start_new_session=True)
     assert process.stdout is not None
     line = process.stdout.readline()
     answer = json.loads(line) if line else {"ready": False, "reason": "it ended while it was opening the model"}
     if answer["ready"]:
-        return Contestant(who, form, process, answer["bytes"])
+        return Contestant(who, form, process, multiplied_bytes(folder, form))
     process.wait()
     log.seek(0)
     note = f"{who}, {form}: {answer['reason']}"
@@ -94,6 +107,12 @@ def started(who: str, form: str, folder: Path, threads: int, rows: int, notes: l
     if note not in notes:
         notes.append(note)
     return None
+
+
+def multiplied_bytes(folder: Path, form: str) -> float:
+    """Bytes of the weights that each token is multiplied with, when stored in this form."""
+    place = folder / "config.json"
+    return settings_from(json.loads(place.read_text()), place).matrix_parameters() * BYTES[form]
 
 
 @cache
@@ -173,6 +192,7 @@ def main() -> None:
     parser.add_argument(
         "--rest", type=float, default=0.1, help="seconds between two, in which thread pools fall asleep"
     )
+    parser.add_argument("--python", nargs="+", default=[], metavar="WHO=PATH", help="the interpreter of a contestant")
     parser.add_argument("--out", type=Path, default=FOLDER / "generation.json")
     options = parser.parse_args()
     chosen = [
@@ -186,7 +206,7 @@ def main() -> None:
             weights[shape] = random_folder(shape, Path(name))
             for cell in options.cells:
                 at_once = 1 if cell == PREFILL else int(cell)
-                found = [started(*pair, Path(name), options.threads, at_once, notes) for pair in chosen]
+                found = [started(*pair, Path(name), options, at_once, notes) for pair in chosen]
                 contestants = [each for each in found if each is not None]
                 try:
                     rows += cell_rows(shape, cell, contestants, options, notes)

@@ -3,13 +3,14 @@
     python benchmarks/peers/generators.py CONTESTANT FORMAT RUN --threads 2
 
 Each line in is {"prompts": [[id, ...], ...], "tokens": n}; each line out {"seconds": s, "texts": [[id, ...], ...]}, the first one
-{"ready": true, "bytes": of the weights that a token is multiplied with}. Texts are written greedily to exactly n tokens.
+{"ready": true}. Texts are written greedily to exactly n tokens.
 So thread pools of several engines are never in one process, and each is set as it is fastest.
 """
 
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -19,8 +20,6 @@ from pathlib import Path
 
 Prompts = list[list[int]]
 Writer = Callable[[Prompts, int], Prompts]
-
-BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0, "int4": 0.5, "q8_0": 34 / 32, "q4_0": 18 / 32}
 
 
 def inkstone(form: str, folder: Path, threads: int, compiled: bool, most_rows: int) -> Writer:
@@ -139,34 +138,60 @@ def ctranslate2(form: str, folder: Path, threads: int) -> Writer:
     return write
 
 
-def vllm(form: str, folder: Path, most_rows: int) -> Writer:
-    """`vllm serve`, where it is installed."""
-    from inkstone.hub.folder import load
-    from inkstone.hub.foreign_engine import Asked, Token
-    from inkstone.hub.vllm_server import MissingEngineError, VllmServer
+def vllm(form: str, folder: Path, threads: int, most_rows: int) -> Writer:
+    """vLLM's LLM class, whose server would only add to it."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "2"}
+    os.environ["VLLM_CPU_OMP_THREADS_BIND"] = f"0-{threads - 1}"
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # its compiler's tools
+    from vllm import LLM, SamplingParams
 
-    model = load(folder)
-    try:
-        engine = VllmServer(folder, model.tokenizer, slots=most_rows, capacity=model.settings.context, dtype=form)
-    except MissingEngineError:
-        raise NotImplementedError("vLLM is not installed here") from None
+    longest = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+    model = LLM(str(folder), dtype=form, max_num_seqs=most_rows, max_model_len=longest, enable_prefix_caching=False)
 
     def write(prompts: Prompts, tokens: int) -> Prompts:
-        texts: Prompts = [[] for _ in prompts]
+        how = SamplingParams(temperature=0, max_tokens=tokens, min_tokens=tokens, ignore_eos=True, detokenize=False)
+        found = model.generate([{"prompt_token_ids": prompt} for prompt in prompts], how, use_tqdm=False)
+        return [list(each.outputs[0].token_ids) for each in found]
 
-        def one(place: int) -> None:
-            def hear(token: Token) -> bool:
-                texts[place].append(token.number)
-                return False
+    return write
 
-            engine.write(Asked(tuple(prompts[place]), tokens, frozenset()), hear)
 
-        run = [threading.Thread(target=one, args=(place,)) for place in range(len(prompts))]
-        for thread in run:
-            thread.start()
-        for thread in run:
-            thread.join()
-        return texts
+def onnxruntime_genai(form: str, folder: Path, threads: int) -> Writer:
+    """onnxruntime-genai's generator, over what its own builder makes of the folder."""
+    import numpy as np
+    import onnxruntime_genai as theirs
+
+    with tempfile.TemporaryDirectory() as name:
+        made = Path(name) / "model"
+        words = [
+            "-i",
+            folder,
+            "-o",
+            made,
+            "-p",
+            {"float32": "fp32"}.get(form, form),
+            "-e",
+            "cpu",
+            "-c",
+            Path(name) / "cache",
+        ]
+        build = [sys.executable, "-m", "onnxruntime_genai.models.builder", *map(str, words)]
+        subprocess.run(build, check=True, stdout=sys.stderr)
+        place = made / "genai_config.json"
+        config = json.loads(place.read_text())
+        config["model"]["decoder"]["session_options"]["intra_op_num_threads"] = threads
+        place.write_text(json.dumps(config))
+        model = theirs.Model(str(made))
+
+    def write(prompts: Prompts, tokens: int) -> Prompts:
+        length = len(prompts[0]) + tokens
+        how = theirs.GeneratorParams(model)
+        how.set_search_options(batch_size=len(prompts), do_sample=False, max_length=length, min_length=length)
+        generator = theirs.Generator(model, how)
+        generator.append_tokens(np.array(prompts, dtype=np.int32))
+        for _ in range(tokens):
+            generator.generate_next_token()
+        return [generator.get_sequence(row)[-tokens:].tolist() for row in range(len(prompts))]
 
     return write
 
@@ -182,21 +207,15 @@ def opened(contestant: str, form: str, folder: Path, threads: int, most_rows: in
         return llama_cpp(form, folder, threads, most_rows)
     if who == "ctranslate2":
         return ctranslate2(form, folder, threads)
-    return vllm(form, folder, most_rows)
-
-
-def multiplied_bytes(folder: Path, form: str) -> float:
-    """Bytes of the weights that each token is multiplied with, when stored in this form."""
-    from inkstone.hub.huggingface_config import settings_from
-
-    place = folder / "config.json"
-    return settings_from(json.loads(place.read_text()), place).matrix_parameters() * BYTES[form]
+    if who == "onnxruntime-genai":
+        return onnxruntime_genai(form, folder, threads)
+    return vllm(form, folder, threads, most_rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("contestant")
-    parser.add_argument("form", choices=BYTES)
+    parser.add_argument("form")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", type=int, default=1, help="texts at once at most")
@@ -212,7 +231,10 @@ def main() -> None:
     except NotImplementedError as reason:
         say({"ready": False, "reason": str(reason)})
         return
-    say({"ready": True, "bytes": multiplied_bytes(options.folder, options.form)})
+    except ModuleNotFoundError as error:
+        say({"ready": False, "reason": f"{error.name} is not installed here"})
+        return
+    say({"ready": True})
     for line in sys.stdin:
         asked = json.loads(line)
         began = time.perf_counter()
