@@ -11,6 +11,7 @@ from inkstone.cli.generate_verb import (
     sampling_arguments,
     sampling_settings,
 )
+from inkstone.cli.screen import shown
 
 if TYPE_CHECKING:
     from inkstone.inference.conversation import Conversation
@@ -62,7 +63,7 @@ def answer(conversation: "Conversation", line: str, quiet: bool) -> str:
         for piece in pieces:
             written.append(piece.text)
             if not quiet:
-                print(piece.text, end="", flush=True)
+                print(shown(piece.text), end="", flush=True)
     except KeyboardInterrupt:
         pieces.close()  # type: ignore[attr-defined]
     if not quiet:

@@ -5,6 +5,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from inkstone.cli.screen import shown
+
 if TYPE_CHECKING:
     from inkstone.inference.continuation import Generated
 
@@ -150,7 +152,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         prompt_ids(model, prompt)  # what cannot go on is refused before anything is printed
         print(prompt, end="", flush=True)
         for piece in stream(model, prompt, sampling, ends=ends, **form_and_help):
-            print(piece.text, end="", flush=True)
+            print(shown(piece.text), end="", flush=True)
             done += [piece.generated] if piece.generated else []
         print()
     else:
@@ -169,7 +171,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             **settings,
         )
         if not options.json:
-            print("\n\n".join(_numbered(prompt, number, one) for number, one in enumerate(done, start=1)))
+            print(shown("\n\n".join(_numbered(prompt, number, one) for number, one in enumerate(done, start=1))))
     seconds = time.perf_counter() - began
     tokens = sum(len(one.ids) for one in done)
     if not options.json:
