@@ -143,7 +143,7 @@ class TaskSection(Section):
     dense: bool | None = None
     dropout: float | None = Field(default=None, ge=0, lt=1)  # of the head
     class_weights: Literal["none", "balanced"] | None = None  # classify
-    blend: bool | None = None  # classify, tag: whether a model of counted features is asked beside the model
+    blend: bool | None = None  # classify, tag, summarize: whether a model of counted features is asked beside the model
     stride: int | None = Field(default=None, ge=1)  # answer: tokens from one window of the context to the next
     longest_answer: int | None = Field(default=None, ge=1)  # answer: in characters
     answer_rule: Literal["squad", "cmrc", "segments"] | None = None  # answer: how answers are compared

@@ -56,6 +56,7 @@ CONVERSING = ("chat", "prefer")  # tasks whose model is one of language, which t
 SECOND_VOICES = {  # of runs with task.blend
     "classify": ("the classifier by counts in `counts`", " `counts` 里的计数分类器"),
     "tag": ("the CRF over feature templates in `features`", " `features` 里的特征模板 CRF"),
+    "summarize": ("the model of excerpts in `excerpts`", " `excerpts` 里的摘句模型"),
 }
 
 

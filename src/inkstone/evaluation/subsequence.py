@@ -21,7 +21,7 @@ def common_length(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
     long, short = ([token for token in side if token in in_both] for side in (first, second))
     if len(long) < len(short):
         long, short = short, long
-    places, full = _places(long), (1 << len(long)) - 1
+    places, full = places_of(long), (1 << len(long)) - 1
     column = full
     for token in short:
         matched = column & places[token]
@@ -38,7 +38,7 @@ def united_places(first: Sequence[Hashable], others: Iterable[Sequence[Hashable]
     >>> bin(united_places("abcb", ["ab"])), bin(united_places("abc", ["a", "bx"]))
     ('0b1001', '0b11')
     """
-    places, full = _places(first), (1 << len(first)) - 1
+    places, full = places_of(first), (1 << len(first)) - 1
     united = 0
     for other in others:
         column, steps = full, []
@@ -58,7 +58,7 @@ def united_places(first: Sequence[Hashable], others: Iterable[Sequence[Hashable]
     return united
 
 
-def _places(tokens: Sequence[Hashable]) -> dict[Hashable, int]:
+def places_of(tokens: Sequence[Hashable]) -> dict[Hashable, int]:
     """For each token the places where it stands, as bits."""
     places: dict[Hashable, int] = {}
     for place, token in enumerate(tokens):

@@ -289,6 +289,23 @@ class AsksBeside(Protocol):
 
 
 @runtime_checkable
+class JudgesBeside(Protocol):
+    """A task whose model is asked what it holds of the things that the second model says."""
+
+    def offered(self, examples: Sequence[Any], outputs: Sequence[Sequence[Any]], frame: Frame) -> list[list[Encoded]]:
+        """The inputs by which that is asked, for each example; `outputs` are those of `beside`."""
+        ...
+
+    def judge(self, model: Headed, batch: ExampleBatch) -> list[Any]:
+        """What the model holds of each row."""
+        ...
+
+    def judged(self, outputs: Sequence[Sequence[Any]], judgements: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        """The outputs of each example together with the judgements of what was offered."""
+        ...
+
+
+@runtime_checkable
 class HasYardstick(Protocol):
     """A task for which a simple model is trained beside the tuned one, in seconds."""
 

@@ -1,6 +1,6 @@
 """`inkstone predict`: what a model that was tuned for a task says to texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from inkstone.tasks.base import (
     HearsLanguages,
     HidesAnswers,
     JoinsWindows,
+    JudgesBeside,
     ReadsByTemplate,
     ReadsInputs,
     Task,
@@ -196,26 +197,37 @@ class Predictor:
         self.cut, self.cut_rows = [], []
         if not examples:
             return []
-        self.model.eval()
-        device = next(self.model.parameters()).device
         asked = self.task.unanswered(examples) if isinstance(self.task, HidesAnswers) else examples
         parts = self.task.encode(asked, self.frame)
         self.cut = places_of_cut(examples, parts)
         self.cut_rows = [number for number, of_one in enumerate(parts) if any(part.cut for part in of_one)]
-        inputs = [encoded for of_one in parts for encoded in of_one]
-        outputs: list[Any] = [None] * len(inputs)
-        for rows in in_order(inputs, PASS_TOKENS):
-            batch = to_device(collate([inputs[row] for row in rows]), device)
-            for row, output in zip(rows, self.task.outputs(self.model, batch), strict=True):
-                outputs[row] = output
-        found = iter(outputs)
-        given = [[next(found) for _ in of_one] for of_one in parts]
+        given = self._told(parts, self.task.outputs)
         if self.frame.split and isinstance(self.task, JoinsWindows):
             given = [
                 of_one if len(of_one) == 1 else self.task.joined(windows, of_one)
                 for windows, of_one in zip(parts, given, strict=True)
             ]
-        return self.task.beside(examples, given) if isinstance(self.task, AsksBeside) else given
+        if isinstance(self.task, AsksBeside):
+            given = self.task.beside(examples, given)
+        if isinstance(self.task, JudgesBeside):
+            offered = self.task.offered(examples, given, self.frame)
+            given = self.task.judged(given, self._told(offered, self.task.judge))
+        return given
+
+    def _told(
+        self, parts: Sequence[Sequence[Encoded]], ask: Callable[[Headed, ExampleBatch], list[Any]]
+    ) -> list[list[Any]]:
+        """What the model, asked so, says to each input of each example."""
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        inputs = [encoded for of_one in parts for encoded in of_one]
+        outputs: list[Any] = [None] * len(inputs)
+        for rows in in_order(inputs, PASS_TOKENS):
+            batch = to_device(collate([inputs[row] for row in rows]), device)
+            for row, output in zip(rows, ask(self.model, batch), strict=True):
+                outputs[row] = output
+        found = iter(outputs)
+        return [[next(found) for _ in of_one] for of_one in parts]
 
 
 def predict(

@@ -3,20 +3,37 @@
 A text that is longer than the context is read in pieces that end between sentences; a summary is written of each, and one of these
 summaries together. Beside the model stand summaries without training (`text/extractive.py`): first sentences and TextRank, whichever
 the training part says is better.
+
+With `blend` a stretch of the text is given where the model is not sure enough of what it wrote (`excerpts_beside.py`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
+from jaxtyping import Float
 
 from inkstone.errors import TextError
 from inkstone.evaluation.intervals import ratio
 from inkstone.evaluation.rouge import rouge_scores
+from inkstone.models.excerpts import Excerpts
+from inkstone.models.headed import Headed
 from inkstone.tasks.base import Answer, Measure
 from inkstone.tasks.columns import by_name, named
+from inkstone.tasks.excerpts_beside import (
+    FOLDER,
+    SHARES,
+    Excerpt,
+    Shortened,
+    best_excerpt,
+    excerpts_of,
+    second_voice,
+    sure_enough,
+)
 from inkstone.tasks.framing import Frame
 from inkstone.tasks.understanding import Understanding
 from inkstone.tasks.written import Pair, Said, WritingSettings, written_ids
@@ -25,7 +42,7 @@ from inkstone.text.records import Record, read_records
 from inkstone.text.text_column import as_text, choose
 from inkstone.text.word_cutting import joined
 from inkstone.text.words import sentences
-from inkstone.tokens.example_batches import Encoded
+from inkstone.tokens.example_batches import Encoded, ExampleBatch
 
 SOURCE_NAMES = (
     "document",
@@ -57,10 +74,17 @@ class Summarize(WritingSettings):
     """The task. Columns that are not named are found by their names and contents."""
 
     no_repeat_ngram: int = 3
+    blend: bool = False  # whether a model of excerpts is asked as well
+    judgement: float = field(default=0.0)  # what the model holds of excerpts counts so much in the choice of one
+    sure: float = field(default=0.0)  # the confidence from which on what was written is given, not an excerpt
 
     name: ClassVar[str] = "summarize"
     score: ClassVar[str] = "ROUGE-L"
     key: ClassVar[str] = "summary"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._excerpts: Excerpts | None = None
 
     def read(self, sources: Sequence[str], understanding: Understanding) -> list[Pair]:
         """The pairs of csv, tsv and JSON files; a text or its summaries may be lists, of sentences or of ways to say it."""
@@ -143,15 +167,97 @@ class Summarize(WritingSettings):
 
     def further(self, example: Pair, outputs: Sequence[Said]) -> Pair:
         """The summaries of a long text's pieces, to be summarised as one; the example itself where it was read whole."""
-        if len(outputs) == 1:
+        written = _written(outputs)
+        if len(written) == 1:
             return example
-        return replace(example, source=joined([output.text for output in outputs])[0])
+        source = joined([output.text for output in written])[0]
+        return Shortened(example.place, source, example.targets, example.group, whole=example.source)
 
     def answer(self, example: Pair, outputs: Sequence[Said]) -> Answer:
-        """The summary, and the mean probability of its tokens."""
-        text = joined([output.text for output in outputs])[0]
-        tokens = sum(output.tokens for output in outputs)
-        return {"summary": text, "confidence": float(np.exp(sum(o.log_chance for o in outputs) / max(1, tokens)))}
+        """The summary, and the mean probability of its tokens; or an excerpt, and its probability among all of them."""
+        own = self._own(outputs)
+        taken = _taken(outputs)
+        if not taken or own["confidence"] >= self.sure:
+            return own
+        best = best_excerpt(taken, self.judgement)
+        return {"summary": best.text, "confidence": float(np.exp(best.log_chance)), "excerpt": True}
+
+    def _own(self, outputs: Sequence[Said]) -> Answer:
+        written = _written(outputs)
+        tokens = sum(output.tokens for output in written)
+        confidence = np.exp(sum(output.log_chance for output in written) / max(1, tokens))
+        return {"summary": joined([output.text for output in written])[0], "confidence": float(confidence)}
+
+    @property
+    def passes_to_settle(self) -> int:
+        """Times that dev must be answered before it is settled what to answer."""
+        return int(self.blend)
+
+    def learn_beside(self, examples: Sequence[Pair], folder: Path) -> None:
+        """Learn the model of excerpts, if there is to be one, and keep it in the run's folder."""
+        if self.blend:
+            second_voice(examples, folder)
+
+    def open_beside(self, folder: Path) -> None:
+        """Open the model of excerpts that the run's folder holds. Raises RunError and CheckpointError where it cannot be."""
+        if self.blend:
+            self._excerpts = Excerpts.load(folder / FOLDER)
+
+    def beside(self, examples: Sequence[Pair], outputs: list[list[Any]]) -> list[list[Any]]:
+        """What was written of each text, and after it the likeliest excerpts, once the model of them was opened."""
+        if self._excerpts is None:
+            return outputs
+        excerpts = [excerpts_of(self._excerpts, example) for example in examples]
+        return [[*own, *found] for own, found in zip(outputs, excerpts, strict=True)]
+
+    def offered(self, examples: Sequence[Pair], outputs: Sequence[Sequence[Said]], frame: Frame) -> list[list[Encoded]]:
+        """Each excerpt as if it were to be written of its text; none of a text that was read in pieces."""
+        found = []
+        for example, of_one in zip(examples, outputs, strict=True):
+            whole = len(_written(of_one)) == 1 and not isinstance(example, Shortened)
+            texts = [example.source, *(excerpt.text for excerpt in _taken(of_one))] if whole else [""]
+            source, *targets = frame.tokenizer.encode_batch(texts)
+            found.append([self.inputs_of_pair(frame, source, target) for target in targets])
+        return found
+
+    def judge(self, model: Headed, batch: ExampleBatch) -> list[float]:
+        """The nats of each excerpt, a token in the mean."""
+        each, row = self._nats_of_tokens(model, batch, 0.0)
+        rows = len(batch.weight)
+        total = torch.zeros(rows, device=each.device).index_add(0, row, each.float())
+        return (total / torch.bincount(row, minlength=rows)).tolist()
+
+    def judged(self, outputs: Sequence[Sequence[Said]], judgements: Sequence[Sequence[float]]) -> list[list[Said]]:
+        """What was written, and the excerpts with what the model holds of them."""
+        return [
+            [*_written(own), *(replace(each, nats=nats) for each, nats in zip(_taken(own), told, strict=True))]
+            if told
+            else list(own)
+            for own, told in zip(outputs, judgements, strict=True)
+        ]
+
+    def settle(self, examples: Sequence[Pair], outputs: Sequence[Sequence[Said]]) -> None:
+        """Choose by the mean of ROUGE-1, 2 and L what the model's judgement counts, and how sure it must be of what it wrote.
+
+        Texts that were read in pieces count where there are no others.
+        """
+        known = [(e, own) for e, own in zip(examples, outputs, strict=True) if _taken(own) and e.targets]
+        known = [(e, own) for e, own in known if len(_written(own)) == 1] or known
+        if not known:
+            return
+        references = [example.targets for example, _ in known]
+
+        def worths(texts: Sequence[str]) -> Float[np.ndarray, " n"]:
+            scores = rouge_scores(texts, references, ROUGE)
+            return np.mean([scores.each[kind][:, 2] for kind in ROUGE], axis=0)
+
+        taken = [worths([best_excerpt(_taken(own), share).text for _, own in known]) for share in SHARES]
+        best = int(np.argmax([own.mean() for own in taken]))
+        written = [self._own(own) for _, own in known]
+        self.judgement = SHARES[best]
+        self.sure = sure_enough(
+            [answer["confidence"] for answer in written], worths([a["summary"] for a in written]), taken[best]
+        )
 
     def measures(self, examples: Sequence[Pair], answers: Sequence[Answer]) -> dict[str, Measure]:
         """F1 of ROUGE-L, ROUGE-1 and ROUGE-2 with the best of the summaries that are known."""
@@ -186,6 +292,14 @@ class Summarize(WritingSettings):
         name, size = ways[int(np.argmax(met))]
         told = f"{name}, {size} sentence{'s' * (size > 1)}"
         return told, [_extracted(part, name, size) for part in parts]
+
+
+def _written(outputs: Sequence[Said]) -> list[Said]:
+    return [output for output in outputs if not isinstance(output, Excerpt)]
+
+
+def _taken(outputs: Sequence[Said]) -> list[Excerpt]:
+    return [output for output in outputs if isinstance(output, Excerpt)]
 
 
 def _extracted(examples: Sequence[Pair], name: str, size: int) -> list[Answer]:
