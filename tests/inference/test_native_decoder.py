@@ -185,6 +185,14 @@ def test_ids_may_be_few_and_short(last):
         fast.step(torch.cat((ids, ids)), fast.start(2), last)
 
 
+@pytest.mark.parametrize("wanted", [[2], [-1], [1, 0], [0, 0]])
+def test_scores_are_of_tokens_that_are_read_and_in_their_order(wanted):
+    fast = native(decoder())
+    keys, values, slots, _ = fast.start(1).laid_out(2, fast.cache_like)
+    with pytest.raises(IndexError, match="is not one of 2"):
+        fast.read(torch.tensor([1, 2]), slots.repeat(2), torch.arange(2), torch.tensor(wanted), keys, values)
+
+
 def test_what_is_no_token_or_has_no_place_is_refused():
     rows = slotted(decoder(), 2, 20)
     for ids, slots, places in ((300, 0, 0), (-1, 0, 0), (5, 2, 0), (5, 0, 20), (5, 0, -1)):

@@ -673,6 +673,8 @@ int64_t inkstone_decode(const Decoder* decoder, const Tokens* tokens) {
     const auto below = [](int64_t number, int64_t end) { return uint64_t(number) < uint64_t(end); };
     for (int64_t r = 0; r < tokens->rows; ++r)
         if (!below(tokens->ids[r], decoder->vocab) || !below(tokens->slots[r], tokens->n_slots) || !below(tokens->places[r], places)) return r + 1;
+    for (int64_t i = 0; i < tokens->n_wanted; ++i)
+        if (!below(tokens->wanted[i], tokens->rows) || (i > 0 && tokens->wanted[i] <= tokens->wanted[i - 1])) return -(i + 1);
     Pass pass(*decoder, *tokens);
     pass.reserve();
     Meeting meeting;

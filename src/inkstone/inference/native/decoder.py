@@ -194,7 +194,12 @@ class NativeDecoder:
         )
         if self._decoder.threads > 1 and _forked():
             self._decoder.threads = 1
-        if refused := self._decode(ctypes.byref(self._decoder), ctypes.byref(tokens)):
+        refused = self._decode(ctypes.byref(self._decoder), ctypes.byref(tokens))
+        if refused < 0:
+            raise IndexError(
+                f"token {int(wanted[-refused - 1])} is not one of {len(ids)}, or not behind those before it"
+            )
+        if refused:
             token, slot, place = (int(each[refused - 1]) for each in (ids, slots, places))
             raise IndexError(f"token {token} is not in the vocabulary, or there is no place {place} of slot {slot}")
         return scores[:, : self.settings.vocab_size]
