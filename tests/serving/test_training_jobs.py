@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -93,6 +94,17 @@ def test_one_runs_at_a_time_and_one_that_waits_can_be_taken_back(jobs, folder):
     until(lambda: state(jobs, third) == "finished")
     stopped = jobs.find(first.id)
     assert (stopped.state, stopped.code, stopped.message) == ("stopped", 143, "stopped; the run is saved")
+
+
+def test_runs_that_wait_have_names_of_their_own_however_long_and_however_many_ask_at_once(jobs, folder):
+    first = long(jobs)
+    with ThreadPoolExecutor(8) as together:
+        asked = [together.submit(jobs.train, folder.root / "t", "t", 1, [], "砚" * 70) for _ in range(8)]
+        found = sorted(each.result(30).run for each in asked)
+    assert found == sorted(["砚" * 60, *(f"{'砚' * 60}-{number}" for number in range(2, 9))])
+    until(lambda: state(jobs, first) == "running")
+    for job in jobs.all():
+        jobs.stop(job.id)
 
 
 def test_one_that_is_stopped_before_it_could_save_anything_was_stopped(jobs, folder):

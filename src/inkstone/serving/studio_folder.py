@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -108,11 +108,11 @@ class StudioFolder:
             raise StudioError(f"there is no run {name[:100]!r} in the studio's folder", 404)
         return path
 
-    def free(self, wanted: str) -> Path:
-        """The folder of a new run that is called so, as far as a name allows it; numbered where that is taken."""
+    def free(self, wanted: str, promised: Collection[str] = ()) -> Path:
+        """The folder of a new run that is called so, as far as a name allows it; numbered where that is taken or promised."""
         plain = re.sub(r"[^\w\-]+", "-", wanted).strip("-_")[:60] or "run"
         names = (plain if number == 1 else f"{plain}-{number}" for number in range(1, 100_000))
-        return next(path for path in (self.root / name for name in names) if not path.exists())
+        return next(self.root / name for name in names if name not in promised and not (self.root / name).exists())
 
     def begin_text(self, name: str, size: int) -> str:
         """Begin to keep a text that is called so and has so many bytes; the number under which its blocks are to come.

@@ -50,34 +50,34 @@ class TrainingJobs:
 
     def train(self, path: Path, name: str, minutes: float | None, settings: Sequence[str], called: str = "") -> Job:
         """Ask for a training on a file. Raises StudioError where the queue is full or the note cannot be written."""
-        out = self._new(called or name)
-        arguments = ["train", str(path), "--out", str(out), *(["--minutes", f"{minutes:g}"] if minutes else [])]
+        options = ["--minutes", f"{minutes:g}"] if minutes else []
         for setting in settings:
-            arguments += ["--set", setting]
-        return self._ask("train", out.name, arguments, {"text": name, "minutes": minutes, "settings": list(settings)})
+            options += ["--set", setting]
+        about = {"text": name, "minutes": minutes, "settings": list(settings)}
+        return self._ask_for_new("train", called or name, [str(path)], options, about)
 
     def adapt(self, base: Path, minutes: float, settings: Sequence[str] = (), regenerate: bool = False) -> Job:
         """Ask for an adaptation of a run to the marks in the folder."""
-        out = self._new(f"{base.name}-adapted")
-        marks = str(self.folder.feedback.path)
-        arguments = ["adapt", str(base), "--from", marks, "--out", str(out), "--minutes", f"{minutes:g}"]
-        arguments += ["--regenerate"] if regenerate else []
+        source = [str(base), "--from", str(self.folder.feedback.path)]
+        options = ["--minutes", f"{minutes:g}", *(["--regenerate"] if regenerate else [])]
         for setting in settings:
-            arguments += ["--set", setting]
-        return self._ask("adapt", out.name, arguments, {"base": base.name, "minutes": minutes})
+            options += ["--set", setting]
+        about = {"base": base.name, "minutes": minutes}
+        return self._ask_for_new("adapt", f"{base.name}-adapted", source, options, about)
 
     def resume(self, run: Path) -> Job:
         """Ask that a run be gone on with. Raises StudioError for one that is finished, or that is trained or waits already."""
-        if any(job.run == run.name and not job.over for job in self.all()):
-            raise StudioError(f"{run.name} is trained or waits already", 409)
-        try:
-            finished = "outcome" in Run.open(run).facts()
-        except InkstoneError as error:
-            raise StudioError(str(error)) from None
-        if finished:
-            raise StudioError(f"{run.name} is finished; there is nothing to go on with", 409)
-        verb = "adapt" if (parts_of(run) / NOTE).is_file() else Run(run).resuming().split()[1]
-        return self._ask("resume", run.name, [verb, "--resume", str(run)], {})
+        with self.lock:
+            if any(job.run == run.name and not job.over for job in self.all()):
+                raise StudioError(f"{run.name} is trained or waits already", 409)
+            try:
+                finished = "outcome" in Run.open(run).facts()
+            except InkstoneError as error:
+                raise StudioError(str(error)) from None
+            if finished:
+                raise StudioError(f"{run.name} is finished; there is nothing to go on with", 409)
+            verb = "adapt" if (parts_of(run) / NOTE).is_file() else Run(run).resuming().split()[1]
+            return self._ask("resume", run.name, [verb, "--resume", str(run)], {})
 
     def all(self) -> list[Job]:
         """All jobs, the newest first."""
@@ -108,14 +108,13 @@ class TrainingJobs:
         self.ending.set()
         self.thread.join(self.stop_seconds + 10)
 
-    def _new(self, wanted: str) -> Path:
+    def _ask_for_new(
+        self, kind: str, wanted: str, source: Sequence[str], options: Sequence[str], about: dict[str, Any]
+    ) -> Job:
+        """Ask for a run under a name that no other has, and none that waits is to have."""
         with self.lock:
-            promised = {job.run for job in self.all() if not job.over}
-            out, number = self.folder.free(wanted), 1
-            while out.name in promised or out.exists():
-                number += 1
-                out = self.folder.free(f"{wanted}-{number}")
-            return out
+            out = self.folder.free(wanted, {job.run for job in self.all() if not job.over})
+            return self._ask(kind, out.name, [kind, *source, "--out", str(out), *options], about)
 
     def _ask(self, kind: str, run: str, arguments: Sequence[str], about: dict[str, Any]) -> Job:
         with self.lock:
