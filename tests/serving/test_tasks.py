@@ -380,3 +380,19 @@ def test_a_whisper_hears_and_translates(tmp_path):
             assert client.audio.translations.create(model="whisper", file=sound).text == expected["text"]
             with pytest.raises(openai.BadRequestError, match="language"):
                 client.audio.transcriptions.create(model="whisper", file=sound, language="xx")
+
+
+@pytest.mark.slow
+def test_attention_reads_no_file_of_the_server(tmp_path):
+    pytest.importorskip("transformers")
+    from hub.whisper_checkpoints import whisper_checkpoint
+
+    whisper_checkpoint(tmp_path / "whisper", seed=1, max_target_positions=10)
+    (tmp_path / "a.wav").write_bytes(recording(seed=1))
+    with served([tmp_path / "whisper"]) as serving:
+        asked = f"{serving.url}/studio/api"
+        (described,) = httpx.get(f"{asked}/models").json()["data"]
+        assert described["attention"] is False
+        for path in (tmp_path / "a.wav", tmp_path / "none.wav"):  # the answer does not tell which of them is there
+            answer = httpx.post(f"{asked}/attention", json={"model": "whisper", "text": str(path)}, timeout=60)
+            assert answer.status_code == 400 and "hears recordings" in answer.json()["error"]["message"]

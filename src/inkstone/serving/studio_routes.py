@@ -93,13 +93,18 @@ def described(model: Served) -> dict[str, Any]:
     return told | {
         "family": getattr(body, "family", None),
         "parameters": count() if callable(count) else None,
-        "attention": has_attention(inner),
+        "attention": has_attention(inner) and not _hears(model),
     }
 
 
 def _asked_model(served: ServedTask) -> Any:
     """The model of a predictor; that of a Whisper is its listener."""
     return getattr(served.predictor, "listener", None) or served.predictor.model
+
+
+def _hears(served: Served) -> bool:
+    """Whether what is asked is a recording, which no text can stand for: a text would be taken as its path on this machine."""
+    return isinstance(served, ServedTask) and served.task == "transcribe"
 
 
 def _of_its_task(model: ServedTask) -> dict[str, Any]:
@@ -145,6 +150,8 @@ def _of_task(served: ServedTask, asked: OfTexts) -> dict[str, Any]:
     """The maps of the input as the task lays it out, and of a task that writes those of what it writes of it."""
     predictor = served.predictor
     model = _asked_model(served)
+    if _hears(served):
+        raise ApiError(400, f"model: {served.name!r} hears recordings; attention is shown of texts", param="model")
     if not has_attention(model):
         return _told(attention_maps(model, []), served.tokenizer, [], [])
     given: Any = asked.text if asked.second is None else [asked.text, asked.second]
