@@ -90,7 +90,7 @@ class ChatCompletions:
         for number, written in enumerate(self.written):
             logprobs = None
             if self.asked.logprobs:
-                logprobs = chat_logprobs(written.as_heard(), self.model.tokenizer)
+                logprobs = chat_logprobs(written.as_heard(), self.model.tokenizer, self.template.ends)
             said, calls = (written.text, []) if self.tools is None else self.tools.read(written)
             message: dict[str, Any] = {"role": "assistant", "content": said, "refusal": None}
             if calls:
@@ -115,7 +115,7 @@ class ChatCompletions:
             written.hear(heard)
             logprobs = None
             if self.asked.logprobs:
-                logprobs = chat_logprobs(heard, self.model.tokenizer)
+                logprobs = chat_logprobs(heard, self.model.tokenizer, self.template.ends)
             text = gates[number].push(heard)
             if text or (logprobs and logprobs["content"]):
                 yield event(number, {"content": text}, logprobs)

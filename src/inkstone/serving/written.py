@@ -1,7 +1,7 @@
 """What was written so far of each text of a request, and how the API tells it."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -54,11 +54,14 @@ def joined(first: Heard, second: Heard) -> Heard:
     )
 
 
-def spoken(heard: Heard) -> Iterator[tuple[int, float, Likely]]:
-    """The tokens of an event with their log-probabilities and alternatives; one that ended the text is no part of it."""
-    ended = heard.generated is not None and heard.generated.finish_reason == "end"
+def spoken(heard: Heard, ends: Collection[int]) -> Iterator[tuple[int, float, Likely]]:
+    """The tokens of an event with their log-probabilities and alternatives; the one of `ends` that ended the text is no part of it.
+
+    An engine of others may end a text without telling such a token.
+    """
+    ended = heard.generated is not None and heard.generated.finish_reason == "end" and bool(heard.ids)
     told = zip(heard.ids, heard.log_probabilities, heard.alternatives or ((),) * len(heard.ids), strict=True)
-    return islice(told, len(heard.ids) - ended)
+    return islice(told, len(heard.ids) - (ended and heard.ids[-1] in ends))
 
 
 def usage(prompts: int, written: Iterable[Written]) -> dict[str, Any]:
@@ -74,10 +77,10 @@ def token_name(number: int, tokenizer: Tokenizer) -> tuple[str, list[int]]:
     return text, list(text.encode() if spelling is None else spelling[number])
 
 
-def chat_logprobs(heard: Heard, tokenizer: Tokenizer) -> dict[str, Any]:
+def chat_logprobs(heard: Heard, tokenizer: Tokenizer, ends: Collection[int]) -> dict[str, Any]:
     """The tokens of an event in the form of chat completions."""
     content = []
-    for number, value, others in spoken(heard):
+    for number, value, others in spoken(heard, ends):
         told = _told(number, value, tokenizer)
         content.append(told | {"top_logprobs": [_told(each, other, tokenizer) for each, other in others]})
     return {"content": content, "refusal": None}
@@ -86,7 +89,7 @@ def chat_logprobs(heard: Heard, tokenizer: Tokenizer) -> dict[str, Any]:
 def completion_logprobs(heard: Heard, tokenizer: Tokenizer, offset: int, wanted: int) -> tuple[dict[str, Any], int]:
     """The tokens of an event in the form of completions, the first of them at this place of the text; and the place after."""
     told: dict[str, list] = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
-    for number, value, others in spoken(heard):
+    for number, value, others in spoken(heard, {tokenizer.end}):
         name = tokenizer.token_text(number)
         told["tokens"].append(name)
         told["token_logprobs"].append(None if math.isnan(value) else finite(value))  # nothing stands before the first
