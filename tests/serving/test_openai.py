@@ -90,7 +90,24 @@ def test_log_probabilities_of_a_completion(server, client):
     assert told.token_logprobs == pytest.approx(expected.log_probabilities, abs=1e-4)
     for value, likeliest in zip(told.token_logprobs, told.top_logprobs, strict=True):
         assert len(likeliest) == 3 and max(likeliest.values()) == pytest.approx(value)  # at temperature 0
-    assert told.text_offset == [sum(map(len, told.tokens[:place])) for place in range(5)]
+    spelled = [b"".join(tokenizer.spelling[number] for number in expected.ids[:place]) for place in range(5)]
+    assert told.text_offset == [len(before.decode("utf-8", "ignore")) for before in spelled]
+
+
+def test_offsets_of_tokens_count_characters(server, client):
+    tokenizer = server.house.models["base"].tokenizer
+    text, ids = "🖌砚 ink", tokenizer.encode("🖌砚 ink")
+    assert len(ids) > len(text)  # tokens within characters
+    ends = [len(b"".join(tokenizer.spelling[number] for number in ids[:place])) for place in range(len(ids))]
+    expected = [len(text.encode()[:end].decode("utf-8", "ignore")) for end in ends]
+    asked = {"model": "base", "prompt": text, "echo": True, "logprobs": 0, "temperature": 0, "max_tokens": 4, "n": 2}
+    for choice in client.completions.create(**asked).choices:
+        offsets = choice.logprobs.text_offset
+        assert offsets[: len(ids)] == expected and offsets[len(ids)] == len(text) and offsets == sorted(offsets)
+        events = client.completions.create(**asked, stream=True)
+        told = [event.choices[0] for event in events if event.choices[0].index == choice.index]
+        assert [place for each in told if each.logprobs for place in each.logprobs.text_offset] == offsets
+        assert "".join(each.text for each in told) == choice.text
 
 
 def test_an_echo_scores_the_prompt_as_the_model_does(server, client):

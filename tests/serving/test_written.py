@@ -2,7 +2,7 @@
 
 from inkstone.inference.continuation import Generated
 from inkstone.inference.requests import Heard
-from inkstone.serving.written import chat_logprobs, completion_logprobs
+from inkstone.serving.written import Places, chat_logprobs, completion_logprobs
 
 from .servers import small_decoder
 
@@ -21,4 +21,4 @@ def test_an_end_that_an_engine_does_not_tell_takes_no_token_from_the_text():
     for heard, expected in ((ended(), []), (ended(*INK), names), (ended(*INK, TOKENIZER.end), names)):
         told = chat_logprobs(heard, TOKENIZER, {TOKENIZER.end})["content"]
         assert [each["token"] for each in told] == expected
-        assert completion_logprobs(heard, TOKENIZER, 0, 1)[0]["tokens"] == expected
+        assert completion_logprobs(heard, TOKENIZER, Places(TOKENIZER, ()), 1)["tokens"] == expected

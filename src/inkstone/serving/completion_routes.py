@@ -21,7 +21,7 @@ from inkstone.serving.house import House, ServedLanguage
 from inkstone.serving.prompt_scores import scored_prompt
 from inkstone.serving.requests import CompletionRequest
 from inkstone.serving.streaming import EventStream, answered
-from inkstone.serving.written import Written, completion_logprobs, joined, usage
+from inkstone.serving.written import Places, Written, completion_logprobs, joined, usage
 
 DEFAULT_TOKENS = 16  # as OpenAI's API has it
 
@@ -128,7 +128,7 @@ class Completions:
             heard = written.as_heard()
             if self.asked.echo:
                 heard = joined(self.echoes[number // self.n], heard)
-            logprobs = None if self.asked.logprobs is None else self._logprobs(heard, 0)[0]
+            logprobs = None if self.asked.logprobs is None else self._logprobs(heard, self._places(number))
             reason = written.reason or "length"
             choices.append({"index": number, "text": heard.text, "logprobs": logprobs, "finish_reason": reason})
         return {**self.head, "choices": choices, "usage": self._usage()}
@@ -136,12 +136,10 @@ class Completions:
     async def _events(self) -> AsyncIterator[dict[str, Any]]:
         with_usage = self.asked.stream_options is not None and self.asked.stream_options.include_usage
         rest: dict[str, Any] = {"usage": None} if with_usage else {}
-        offsets = [0] * len(self.written)
+        places = [] if self.asked.logprobs is None else [self._places(number) for number in range(len(self.written))]
 
         def event(number: int, heard: Heard, reason: str | None) -> dict[str, Any]:
-            logprobs = None
-            if self.asked.logprobs is not None:
-                logprobs, offsets[number] = self._logprobs(heard, offsets[number])
+            logprobs = self._logprobs(heard, places[number]) if places else None
             choice = {"index": number, "text": heard.text, "logprobs": logprobs, "finish_reason": reason}
             return {**self.head, "choices": [choice], **rest}
 
@@ -156,8 +154,12 @@ class Completions:
         if with_usage:
             yield {**self.head, "choices": [], "usage": self._usage()}
 
-    def _logprobs(self, heard: Heard, offset: int) -> tuple[dict[str, Any], int]:
-        return completion_logprobs(heard, self.model.tokenizer, offset, self.asked.logprobs or 0)
+    def _places(self, number: int) -> Places:
+        echoed = self.echoes[number // self.n] if self.asked.echo else None
+        return Places(self.model.tokenizer, self.prompts[number // self.n], echoed)
+
+    def _logprobs(self, heard: Heard, places: Places) -> dict[str, Any]:
+        return completion_logprobs(heard, self.model.tokenizer, places, self.asked.logprobs or 0)
 
     def _usage(self) -> dict[str, Any]:
         return usage(sum(map(len, self.prompts)), self.written)

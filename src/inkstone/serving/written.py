@@ -1,12 +1,12 @@
 """What was written so far of each text of a request, and how the API tells it."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from inkstone.inference.continuation import Generated
+from inkstone.inference.continuation import Generated, primed
 from inkstone.inference.requests import Heard, Likely
 from inkstone.tokens.tokenizer import Tokenizer
 
@@ -86,17 +86,37 @@ def chat_logprobs(heard: Heard, tokenizer: Tokenizer, ends: Collection[int]) -> 
     return {"content": content, "refusal": None}
 
 
-def completion_logprobs(heard: Heard, tokenizer: Tokenizer, offset: int, wanted: int) -> tuple[dict[str, Any], int]:
-    """The tokens of an event in the form of completions, the first of them at this place of the text; and the place after."""
+class Places:
+    """Where each token of a text begins, in characters: one that begins within a character, where that begins.
+
+    The text stands after a prompt, which `echoed` tells where it is part of the answer.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int], echoed: Heard | None = None):
+        echoed = echoed or Heard()
+        self.at, self.begin, self.left = 0, len(echoed.text), len(echoed.ids)
+        self.echo, self.own = tokenizer.stream(special=True), primed(tokenizer.stream(), prompt)
+
+    def next(self, number: int) -> int:
+        """The place of the next token."""
+        at = self.at
+        if self.left:
+            self.left -= 1
+            self.at = self.at + len(self.echo.push(number)) if self.left else self.begin
+        else:
+            self.at += len(self.own.push(number))
+        return at
+
+
+def completion_logprobs(heard: Heard, tokenizer: Tokenizer, places: Places, wanted: int) -> dict[str, Any]:
+    """The tokens of an event in the form of completions."""
     told: dict[str, list] = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
     for number, value, others in spoken(heard, {tokenizer.end}):
-        name = tokenizer.token_text(number)
-        told["tokens"].append(name)
+        told["tokens"].append(tokenizer.token_text(number))
         told["token_logprobs"].append(None if math.isnan(value) else finite(value))  # nothing stands before the first
         told["top_logprobs"].append(by_name(dict(others), tokenizer) if wanted else {})
-        told["text_offset"].append(offset)
-        offset += len(name)
-    return told, offset
+        told["text_offset"].append(places.next(number))
+    return told
 
 
 def by_name(values: Mapping[int, float], tokenizer: Tokenizer) -> dict[str, float]:
