@@ -178,6 +178,8 @@ class TaskSection(Section):
     written: bool | None = None  # transcribe: whether case and punctuation are learned
     speeds: list[float] | None = None  # transcribe: at which recordings are learned besides their own
     throats: float | None = None  # transcribe: by what share frequencies are moved at most while it learns
+    microphones: float | None = None  # transcribe: decibels by which frequencies are louder or softer while it learns
+    floor: float | None = None  # transcribe: decibels under loud speech from which on down all is silence
     spec_augment: bool | None = None  # transcribe: whether stretches of bands and time are blanked
     language_model: str | None = None  # transcribe: a run that listens in
     alpha: float | None = Field(default=None, ge=0)  # transcribe: its weight

@@ -1,11 +1,11 @@
-"""Other speeds, and stretches that are blanked."""
+"""Other speeds, throats and microphones, and stretches that are blanked."""
 
 import numpy as np
 import pytest
 import torch
 
-from inkstone.audio.augmentation import Masks, at_speed, other_throats, spec_augment
-from inkstone.audio.features import log_mel
+from inkstone.audio.augmentation import KNOTS, Masks, at_speed, other_microphones, other_throats, spec_augment
+from inkstone.audio.features import SPREAD, log_mel
 
 
 @pytest.mark.parametrize("speed", [0.9, 1.1])
@@ -67,3 +67,16 @@ def test_each_recording_has_a_throat_of_its_own():
     for row, factor in enumerate((0.9, 1.1)):
         alone = other_throats(features[row : row + 1], torch.tensor([factor]), 8000)
         torch.testing.assert_close(both[row : row + 1], alone)
+
+
+def test_another_microphone_adds_one_curve_to_all_frames_of_a_recording():
+    features = torch.randn(3000, 2, 3 * (KNOTS - 1) + 1, generator=torch.Generator().manual_seed(0))
+    moved = other_microphones(features, 6.0, torch.Generator().manual_seed(1))
+    curves = (moved - features) * SPREAD * 10 / np.log(10)  # in decibels
+    torch.testing.assert_close(curves[:, 0], curves[:, 1], rtol=0, atol=1e-4)
+    knots = curves[:, 0, ::3]
+    assert (knots.std(0) - 6.0).abs().max() < 0.3 and knots.mean(0).abs().max() < 0.5
+    assert np.abs(np.corrcoef(knots.T.numpy()) - np.eye(KNOTS)).max() < 0.07  # each knot by itself, each recording too
+    torch.testing.assert_close(curves[:, 0, 1], (2 * knots[:, 0] + knots[:, 1]) / 3, rtol=0, atol=1e-4)
+    assert torch.equal(moved, other_microphones(features, 6.0, torch.Generator().manual_seed(1)))
+    assert torch.equal(other_microphones(features, 0.0, torch.Generator().manual_seed(1)), features)

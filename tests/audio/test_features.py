@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from inkstone.audio.features import BINS, SPREAD, log_mel, normalised
+from inkstone.audio.features import BINS, SPREAD, above_floor, log_mel, normalised
 from inkstone.errors import InkstoneError
 
 
@@ -54,6 +54,37 @@ def test_normalised_features_do_not_know_how_loud_it_was():
     found = log_mel(samples, 16_000)
     assert abs(one.mean()) < 1e-4 and np.abs((one - one[0]) * SPREAD - (found - found[0])).max() < 1e-3
     assert np.abs(normalised(np.full((20, 4), 3.0, dtype=np.float32))).max() == 0
+
+
+def of_speech(how, noise, loudness=1.0, silence=0):
+    """Features of a tone that comes and goes over noise, with so many seconds of the noise alone before it and after it."""
+    rate, draw = 8000, np.random.default_rng(3)
+    time = np.arange(rate) / rate
+    tone = np.pad(0.3 * np.sin(2 * np.pi * 700 * time) * (np.sin(2 * np.pi * 3 * time) > -0.3), silence * rate)
+    samples = loudness * (tone + noise * draw.standard_normal(len(tone)))
+    return how(log_mel(samples.astype(np.float32), rate))
+
+
+def test_above_a_floor_neither_loudness_nor_noise_nor_silence_around_the_speech_counts():
+    def to_floor(features):
+        return above_floor(features, 30.0)
+
+    plain = of_speech(to_floor, 1e-4)
+    assert plain.min() >= 0 and plain.max() > 1 and np.median(plain) < 0.05
+    assert np.abs(of_speech(to_floor, 1e-4, loudness=0.25) - plain).max() < 1e-3
+    noisier, around = of_speech(to_floor, 1e-3), of_speech(to_floor, 1e-4, silence=1)
+    assert np.abs(noisier - plain).mean() < 0.05 and np.abs(around[103:197] - plain[3:97]).mean() < 0.05
+    before = of_speech(normalised, 1e-4)
+    noisier, around = of_speech(normalised, 1e-3), of_speech(normalised, 1e-4, silence=1)
+    assert np.abs(noisier - before).mean() > 0.2 and np.abs(around[103:197] - before[3:97]).mean() > 0.2
+
+
+def test_above_a_floor_is_its_formula():
+    features = np.random.default_rng(0).normal(10, 4, (200, 20)).astype(np.float32)
+    level = np.quantile(np.log(np.exp(features.astype(np.float64)).mean(1)), 0.95)
+    wanted = np.log1p(np.exp(features - level + 2 * np.log(10))) / SPREAD  # 20 decibels are a factor of 100
+    assert np.abs(above_floor(features, 20.0) - wanted).max() < 1e-5
+    assert above_floor(features[:0], 20.0).shape == (0, 20)
 
 
 def test_without_the_package_the_command_that_installs_it_is_told(monkeypatch):

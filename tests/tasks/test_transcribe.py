@@ -58,6 +58,9 @@ def test_settings_that_cannot_be_are_refused():
         ({"beams": 0}, "beams"),
         ({"speeds": [3.0]}, "speeds"),
         ({"alpha": -1}, "alpha"),
+        ({"throats": 0.5}, "throats"),
+        ({"microphones": -1}, "microphones"),
+        ({"floor": 200}, "floor"),
     ):
         with pytest.raises(RecipeError, match=name):
             Transcribe(**settings)
@@ -65,6 +68,9 @@ def test_settings_that_cannot_be_are_refused():
         Transcribe.of({"labels": ["a"]})
     task = Transcribe(speeds=[0.9], beams=3)
     assert Transcribe.of(json.loads(json.dumps(task.to_dict()))) == task
+    assert Transcribe.of({}).ears.floor == task.ears.floor == Transcribe().floor > 0
+    before = {name: value for name, value in task.to_dict().items() if name not in ("floor", "microphones")}
+    assert Transcribe.of(before).ears.floor == 0  # a run of before there was a floor hears as it learned
     with pytest.raises(TextError, match="nothing to learn"):
         task.learn([utterance(None)])
 
@@ -122,10 +128,11 @@ def test_recordings_are_altered_while_it_learns_and_never_when_it_answers(tmp_pa
         **{**vars(predictor.model.body.settings), "dropout": 0.0}
     )
     predictor.model.head = type(predictor.model.head)("ctc", dropout=0.0)
-    for altered in ({}, {"spec_augment": False, "throats": 0.1}):  # each of the two by itself
-        first, again, other = losses(**altered)
+    still = {"spec_augment": False, "throats": 0.0, "microphones": 0.0}
+    for altered in ({"spec_augment": True}, {"throats": 0.1}, {"microphones": 5.0}):  # each by itself
+        first, again, other = losses(**still | altered)
         assert first == again != other
-    assert len(set(losses(spec_augment=False))) == 1
+    assert len(set(losses(**still))) == 1
     predictor.model.eval()
     assert len(set(losses())) == 1
     with torch.no_grad():

@@ -1,20 +1,24 @@
-"""Sound altered so that what was said stays: another speed, another throat, and bands and stretches of time blanked.
+"""Sound altered so that what was said stays: another speed, throat or microphone, and bands and stretches of time blanked.
 
 Speed (Ko et al. 2015): the samples are played s times as fast, so that pitch and tempo change together. Vocal tract length (Jaitly & Hinton 2013): what
-is at the frequency α f comes to f, as from a longer or shorter throat, and the tempo stays. SpecAugment (Park et al.
-2019): of each recording's features some neighbouring bands, and some neighbouring frames, are set to their mean, which is 0; its
-warping of time, the least useful part by its authors' own account, is left out.
+is at the frequency α f comes to f, as from a longer or shorter throat, and the tempo stays. Microphone: each frequency is louder or
+softer by what a random curve says, as through another microphone or in another room. SpecAugment (Park et al. 2019): of each
+recording's features some neighbouring bands, and some neighbouring frames, are set to 0, which is silence, or the mean where no floor was
+chosen; its warping of time, the least useful part by its authors' own account, is left out.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from inkstone.audio.features import BELOW_HALF, LOWEST, mel
+from inkstone.audio.features import BELOW_HALF, LOWEST, NATS_A_DECIBEL, SPREAD, mel
 from inkstone.audio.reading import resampled
+
+KNOTS = 4  # of the curve of a microphone
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,16 @@ def other_throats(
     below = below.to(features.device)[:, None, :].expand(b, t, bins)
     above = (below + 1).clamp(max=bins - 1)
     return torch.lerp(features.gather(2, below), features.gather(2, above), share.expand(b, t, bins))
+
+
+def other_microphones(
+    features: Float[Tensor, "b t bins"], deviation: float, generator: torch.Generator
+) -> Float[Tensor, "b t bins"]:
+    """Features in units of `SPREAD` with a curve over the bands added, one for each recording: lines between `KNOTS` evenly spaced
+    normal deviates with a `deviation` in decibels."""
+    b, _, bins = features.shape
+    knots = torch.randn(b, 1, KNOTS, generator=generator) * (deviation * NATS_A_DECIBEL / SPREAD)
+    return features + F.interpolate(knots, size=bins, mode="linear", align_corners=True).to(features)
 
 
 def spec_augment(

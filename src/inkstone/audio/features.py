@@ -22,6 +22,8 @@ LOWEST = 20.0  # Hz
 BELOW_HALF = 400.0  # Hz: so far below half of the sampling rate the highest band ends
 SCALE = 32768.0  # Kaldi's samples are 16-bit numbers
 SPREAD = 4.0  # nats, about the deviation over a recording
+LOUD = 0.95  # of the frames of a recording, the share that is no louder than its speech at its loudest
+NATS_A_DECIBEL = math.log(10) / 10
 
 
 def log_mel(samples: Float[np.ndarray, " n"], rate: int, bins: int = BINS) -> Float[np.ndarray, "frames bins"]:
@@ -59,3 +61,19 @@ def normalised(features: Float[np.ndarray, "frames bins"]) -> Float[np.ndarray, 
     The bands are not brought to the same mean: of a single word that would take away most of what tells it from others.
     """
     return ((features - features.mean(dtype=np.float64)) / SPREAD).astype(np.float32)
+
+
+def above_floor(features: Float[np.ndarray, "frames bins"], floor: float) -> Float[np.ndarray, "frames bins"]:
+    """By how much each band lies above a floor so many decibels under the loudest of the recording's frames, in units of `SPREAD`.
+
+        y = log(1 + exp(x − L + floor)) / SPREAD,    L = the `LOUD` quantile over the frames of log mean_b exp x_b
+
+    What is under the floor comes near 0, so that neither loudness nor the noise of a room or a microphone counts, nor how much
+    silence is around the speech.
+    """
+    if not len(features):
+        return features.astype(np.float32)
+    x = features.astype(np.float64)
+    loudness = np.logaddexp.reduce(x, axis=1) - math.log(x.shape[1])
+    over = x - np.quantile(loudness, LOUD) + floor * NATS_A_DECIBEL
+    return (np.logaddexp(over, 0.0) / SPREAD).astype(np.float32)

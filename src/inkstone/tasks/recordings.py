@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from inkstone.audio.augmentation import at_speed
-from inkstone.audio.features import SHIFT, log_mel, normalised
+from inkstone.audio.features import SHIFT, above_floor, log_mel, normalised
 from inkstone.audio.reading import RATE, Sound, file_rate, read_audio
 from inkstone.errors import AudioError, TextError
 from inkstone.models.speech_encoder import LONGEST
@@ -58,8 +58,9 @@ class Ears:
 
     longest: float = (LONGEST - 2 * EDGE) * SHIFT  # seconds of a recording that is learned from
 
-    def __init__(self, rate: int):
-        self.rate = rate
+    def __init__(self, rate: int, floor: float = 0.0):
+        """`floor`: as `above_floor` takes it; 0: features are as `normalised` makes them."""
+        self.rate, self.floor = rate, floor
         self.kept: dict[tuple[str, float], Float[np.ndarray, "frames bins"]] = {}
 
     def features(self, utterance: Utterance) -> Float[np.ndarray, "frames bins"]:
@@ -76,7 +77,8 @@ class Ears:
 
     def keep(self, identity: str, samples: Float[np.ndarray, " n"], speed: float = 1.0) -> None:
         """Compute the features of what was heard."""
-        found = normalised(log_mel(samples, self.rate))
+        found = log_mel(samples, self.rate)
+        found = above_floor(found, self.floor) if self.floor else normalised(found)
         self.kept[identity, speed] = np.pad(found, ((EDGE, EDGE), (0, 0)))
 
     def settle_rate(self, sources: Sequence[str], columns: Columns) -> int:

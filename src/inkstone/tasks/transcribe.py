@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from inkstone.audio.augmentation import Masks, other_throats, spec_augment
+from inkstone.audio.augmentation import Masks, other_microphones, other_throats, spec_augment
 from inkstone.audio.features import SHIFT
 from inkstone.audio.reading import RATE, is_audio
 from inkstone.errors import RecipeError, TextError
@@ -72,8 +72,12 @@ class Transcribe:
         None  # samples a second that the model hears; None: as many as the recordings have, `RATE` at most
     )
     written: bool = False  # whether case and punctuation of the transcripts are learned
-    speeds: Sequence[float] = (0.9, 1.1)  # at which recordings are learned besides their own
-    throats: float = 0.0  # by what share frequencies are moved up or down at most, as in other people's throats; 0: not
+    speeds: Sequence[float] = (0.8, 0.9, 1.1, 1.25)  # at which recordings are learned besides their own
+    throats: float = (
+        0.15  # by what share frequencies are moved up or down at most, as in other people's throats; 0: not
+    )
+    microphones: float = 5.0  # decibels, the deviation by which frequencies are louder or softer; 0: not
+    floor: float = 30.0  # decibels under loud speech from which on down all is silence; 0: nothing is cut off
     spec_augment: bool = True
     beams: int = 8  # texts under way at a time; 1: the likeliest path alone
     language_model: str | None = None  # a run or a checkpoint that listens in
@@ -100,14 +104,19 @@ class Transcribe:
             raise RecipeError(f"task.speeds = {list(self.speeds)}, but a speed lies from 0.5 to 2")
         if not 0 <= self.throats < 0.5:
             raise RecipeError(f"task.throats = {self.throats}, but must be from 0 to below 0.5")
+        for name, most in (("microphones", 20), ("floor", 120)):
+            if not 0 <= getattr(self, name) <= most:
+                raise RecipeError(f"task.{name} = {getattr(self, name)}, but must be from 0 to {most} decibels")
         if self.alpha is not None and self.alpha < 0:
             raise RecipeError(f"task.alpha = {self.alpha}, but must be at least 0")
         self.speeds = tuple(self.speeds)
-        self.ears, self.fusion = Ears(self.rate or RATE), None
+        self.ears, self.fusion = Ears(self.rate or RATE, self.floor), None
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Transcribe":
         """From settings, or what `to_dict` gave. Raises RecipeError for a setting that there is not."""
+        if "language_folder" in settings:  # which runs alone say; those of before there was a floor heard without
+            settings = {"floor": 0.0, **settings}
         return from_settings(cls, settings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -186,6 +195,8 @@ class Transcribe:
         if self.throats and model.training:
             factors = 1 + self.throats * (2 * torch.rand(len(features), generator=generator) - 1)
             features = other_throats(features, factors, self.ears.rate)
+        if self.microphones and model.training:
+            features = other_microphones(features, self.microphones, generator)
         if self.spec_augment and model.training:
             features = spec_augment(features, frames, Masks(), generator)
         batch = replace(batch, features=features)

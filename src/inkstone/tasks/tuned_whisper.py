@@ -40,7 +40,7 @@ from inkstone.tokens.example_batches import Encoded, ExampleBatch
 from inkstone.tokens.tokenizer import Tokenizer
 
 # Settings of `Transcribe` that a Whisper has no use for.
-OF_OTHERS = ("rate", "throats", "beams", "language_model", "alpha", "beta", "lines")
+OF_OTHERS = ("rate", "throats", "microphones", "floor", "beams", "language_model", "alpha", "beta", "lines")
 WIDE = "\u2e80"  # characters from here on are written without blanks between words
 
 
@@ -66,6 +66,10 @@ class TunedWhisper(ForeignTranscribe):
     """The task `transcribe` where a Whisper is tuned. `begin` tells it which."""
 
     written: bool = True
+    speeds: Sequence[float] = (0.9, 1.1)
+    throats: float = 0.0
+    microphones: float = 0.0
+    floor: float = 0.0
     source_language: str | None = None  # that is spoken; None: that of the transcripts
 
     body_settings: ClassVar[Mapping[str, Any]] = {}
