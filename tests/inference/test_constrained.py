@@ -319,6 +319,10 @@ CASES = [
     ({"properties": {"a": 3}}, "at #/properties/a is 3"),
     ({"$ref": "https://example.org/schema"}, "not present"),
     ({"type": "string", "pattern": "("}, "unclosed group"),
+    ({"enum": ["ink", "\ud800"]}, "half a character"),
+    ({"type": "object", "required": 5}, "required"),
+    ({"type": "object", "required": [["a"]]}, "Expected string"),
+    ({"$ref": ["a"]}, "ref must be"),
 ]  # fmt: skip
 
 

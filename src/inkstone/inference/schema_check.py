@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inkstone.errors import InkstoneError, nearest
+from inkstone.tokens.tokenizer import whole_characters
 
 DEEPEST = 100  # levels of the JSON that a schema is written in
 MOST_VALUES = 200_000  # in it, all levels together
@@ -85,6 +86,9 @@ def _check_size(schema: Any) -> None:
             raise ConstraintError(
                 f"the schema is too large: at most {DEEPEST} levels and {MOST_VALUES:,} values are possible"
             )
+        for text in values:
+            if isinstance(text, str) and whole_characters(text)[0] != text:
+                raise ConstraintError(f"the schema has {text[:40]!r}, which holds half a character: no text can say it")
         below = [
             each.values() if isinstance(each, Mapping) else each for each in values if isinstance(each, Mapping | list)
         ]
@@ -130,7 +134,7 @@ def _finite(schema: Any, references: set[str]) -> bool:
     """Whether a finite text satisfies the schema, those behind these references having one and no others."""
     if not isinstance(schema, Mapping):
         return True
-    if "$ref" in schema and schema["$ref"] not in references:
+    if isinstance(reference := schema.get("$ref"), str) and reference not in references:
         return False
     if not all(_finite(part, references) for part in _listed(schema, "allOf")):
         return False
@@ -145,10 +149,10 @@ def _finite(schema: Any, references: set[str]) -> bool:
 
 def _finite_of(kind: Any, schema: Mapping[str, Any], references: set[str]) -> bool:
     if kind == "object":
-        properties, required = schema.get("properties"), schema.get("required")
+        properties, required = schema.get("properties"), _listed(schema, "required")
         properties = properties if isinstance(properties, Mapping) else {}
         others = schema.get("additionalProperties", True)
-        return all(_finite(properties.get(name, others), references) for name in required or ())
+        return all(_finite(properties.get(name, others), references) for name in required if isinstance(name, str))
     if kind == "array" and isinstance(least := schema.get("minItems", 0), int):
         first = _listed(schema, "prefixItems")
         rest = [schema.get("items", True)] if least > len(first) else []
