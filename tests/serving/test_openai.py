@@ -271,6 +271,7 @@ def test_what_cannot_be_is_refused_in_the_form_of_the_api(client, asked, status,
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
             "messages.0.content.0.type",
         ),
+        ({"chat_template_kwargs": {"self": 1}}, "'self' is given elsewhere"),
         ({"response_format": {"type": "json_schema"}}, "without a schema"),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"typ": "object"}}}},

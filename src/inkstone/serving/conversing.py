@@ -12,8 +12,8 @@ from inkstone.tokens.chat_template import ChatTemplate
 from inkstone.tokens.template_sandbox import ChatTemplateError
 
 RESERVED = frozenset(
-    {"messages", "tools", "documents", "add_generation_prompt"}
-)  # settings of a template with places of their own
+    {"messages", "tools", "documents", "add_generation_prompt", "self"}
+)  # names of a template with places of their own
 
 
 def template_of(model: ServedLanguage) -> ChatTemplate:
