@@ -67,3 +67,4 @@ def test_a_process_of_its_own_is_ended_in_time_and_its_reasons_are_told(tmp_path
     (tmp_path / "empty.txt").write_text("")
     with pytest.raises(InkstoneError, match="mine: empty file"):
         inspected(tmp_path / "empty.txt", "mine")
+    assert inspected(file, "--help")["documents"] == len(LINES)  # a name like an option is a name

@@ -143,7 +143,7 @@ def _tokens(texts: list[str], kept_bytes: int, folder: Path | None) -> dict[str,
 
 def inspected(file: Path, name: str, tokenizer: Path | None = None, seconds: float = 6 * SECONDS) -> dict[str, Any]:
     """`inspect_text` in a process of its own. Raises InkstoneError with its reason, and where it takes longer than `seconds`."""
-    command = [sys.executable, "-m", "inkstone.serving.text_inspection", str(file), "--name", name]
+    command = [sys.executable, "-m", "inkstone.serving.text_inspection", str(file), f"--name={name}"]
     command += [] if tokenizer is None else ["--tokenizer", str(tokenizer)]
     try:
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
