@@ -7,10 +7,11 @@ import pytest
 
 from inference.decoders import byte_tokenizer, decoder
 from inkstone.cli import main
-from inkstone.errors import RecipeError, RunError, TextError
+from inkstone.errors import InkstoneError, RecipeError, RunError, TextError
 from inkstone.hub.folder import load, save
 from inkstone.inference.conversation import chat
 from inkstone.progress import LiveLine
+from inkstone.recipe import Recipe
 from inkstone.run import Run
 from inkstone.serving.feedback import FeedbackStore
 from inkstone.serving.learning_from_marks import (
@@ -149,6 +150,19 @@ def test_nothing_is_left_of_a_call_that_could_not_begin(base, tmp_path):
     with pytest.raises(Exception, match="nothing is left of"):
         adapt(base, marks=file, out=tmp_path / "new", minutes=1e-4, settings=QUICK, quiet=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["feedback.sqlite"]
+
+
+@pytest.mark.parametrize(("fresh", "told"), [(False, "already holds a run"), (True, "nothing is left of")])
+def test_a_run_keeps_what_it_learned_from_where_another_cannot_take_its_place(base, tmp_path, fresh, told):
+    run = Run.create(tmp_path / "new", Recipe())
+    parts = tmp_path / f"new{PARTS}"
+    parts.mkdir()
+    (parts / "learn.jsonl").write_text("what it learned from")
+    file = marked(tmp_path / "feedback.sqlite", "better")
+    with pytest.raises(InkstoneError, match=told):
+        adapt(base, marks=file, out=run.folder, minutes=1e-4, settings=QUICK, fresh=fresh, quiet=True)
+    assert [path.name for path in parts.iterdir()] == ["learn.jsonl"] and run.recipe_path.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["feedback.sqlite", "new", f"new{PARTS}"]
 
 
 def test_marks_without_a_counterpart_get_one_from_the_model(base):

@@ -10,9 +10,11 @@ such a pair weaker evidence than a mark, so that this is asked for and never don
 """
 
 import json
+import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,9 +112,7 @@ def adapt(
     lesson = lesson_of(found, file)
     line.say("marks  " + ", ".join(f"{count:,} {name}" for name, count in lesson.told.items() if count))
     folder = Path(out) if out is not None else free_folder(base)
-    parts = parts_of(folder)
-    files = write_parts(lesson, parts, str(run))
-    try:
+    with parts_beside(folder, lesson, str(run)) as files:
         outcome = tune(
             lesson.task,
             [files["learn"]],
@@ -126,10 +126,6 @@ def adapt(
             quiet=quiet,
             began=began,
         )
-    except Exception:
-        if not (folder / "recipe.toml").exists():  # nothing is there that could be gone on with
-            shutil.rmtree(parts, ignore_errors=True)
-        raise
     return concluded(folder, outcome)
 
 
@@ -219,6 +215,35 @@ def lesson_of(found: Learnable, file: Path) -> Lesson:
 
 def _question(messages: Sequence[Mapping[str, str]]) -> str:
     return Mark("up", tuple(messages), "").question
+
+
+@contextmanager
+def parts_beside(folder: Path, lesson: Lesson, base: str) -> Iterator[dict[str, str]]:
+    """The files that a run is to learn from, beside its folder. Where an error ends the block and no run has begun there, what lay there is back."""
+    parts, recipe = parts_of(folder), Run(folder).recipe_path
+    aside, before = parts.with_name(f".{parts.name}.before"), _identity(recipe)
+    if parts.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(parts, aside)
+    try:
+        yield write_parts(lesson, parts, base)
+    except BaseException:
+        if _identity(recipe) in (None, before):
+            shutil.rmtree(parts, ignore_errors=True)
+            if aside.exists():
+                os.replace(aside, parts)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """By which a file is told from a later one of its name; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def write_parts(lesson: Lesson, folder: Path, base: str, seed: int = 0) -> dict[str, str]:
