@@ -5,8 +5,10 @@ import { el } from "./dom.js";
 
 const INLINE = /(`+)([\s\S]+?)\1|\*\*(?=\S)([\s\S]+?\S)\*\*|(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])/;
 
-/** The text as elements. */
-export function rendered(text) {
+const DEEPEST = 8; // quotes within quotes; beyond them the signs are text
+
+/** The text as elements, inside so many quotes. */
+export function rendered(text, quotes = 0) {
   const parts = document.createDocumentFragment();
   const lines = text.split("\n");
   let at = 0;
@@ -32,10 +34,10 @@ export function rendered(text) {
         at += 1;
       }
       parts.append(list);
-    } else if (/^\s{0,3}>/.test(line)) {
+    } else if (quotes < DEEPEST && /^\s{0,3}>/.test(line)) {
       const quoted = [];
       while (at < lines.length && /^\s{0,3}>/.test(lines[at])) quoted.push(lines[at++].replace(/^\s{0,3}>\s?/, ""));
-      parts.append(el("blockquote", {}, rendered(quoted.join("\n"))));
+      parts.append(el("blockquote", {}, rendered(quoted.join("\n"), quotes + 1)));
     } else {
       const words = [];
       while (at < lines.length && lines[at].trim() && !(words.length && begins(lines[at]))) words.push(lines[at++]);
