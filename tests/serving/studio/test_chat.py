@@ -90,6 +90,24 @@ def test_several_turns_another_answer_and_an_edit(visit):
     assert page.locator(".conversations li").count() == 0
 
 
+def test_a_conversation_that_is_deleted_while_it_is_answered_stays_deleted(visit, slowed):
+    page = visit().open("chat")
+    few_tokens(page, 3)
+    ask(page, "What is ink?")
+    few_tokens(page, 180)
+    for button in (".conversations button[title=Delete]", "#delete-all"):
+        ask(page, "And paper?", settle=False)
+        page.wait_for_function("() => document.querySelector('article.said:last-child .words').textContent.length > 1")
+        page.click(button)
+        settled(page)
+        page.wait_for_timeout(200)
+        assert page.locator(".conversations li").count() == 0
+        assert json.loads(page.evaluate("localStorage.getItem('inkstone-conversations') ?? '[]'")) == []
+        few_tokens(page, 3)
+        ask(page, "What is soot?")
+        few_tokens(page, 180)
+
+
 def test_tokens_tell_their_probability(visit):
     window = visit()
     page = window.open("chat")
@@ -195,6 +213,15 @@ def test_little_markdown_is_drawn(visit):
         "pre code": "a = 1 * 2 * 3", ".heading": "Ink",
     }  # fmt: skip
     assert page.get_attribute(".said ol", "start") == "3"
+
+
+def test_quotes_within_quotes_have_an_end(visit):
+    page = visit().open("chat")
+    chunk = {"choices": [{"index": 0, "delta": {"content": ">" * 20_000 + " said"}, "finish_reason": "stop"}]}
+    stream = f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n"
+    page.route("**/v1/chat/completions", lambda route: route.fulfill(body=stream, content_type="text/event-stream"))
+    ask(page, "x")
+    assert words(page).endswith("> said") and page.locator(".said blockquote").count() == 8
 
 
 def test_an_error_leaves_the_question_there(visit):

@@ -35,6 +35,7 @@ export async function show(root, context) {
   let conversation = begun();
   let mode = "talk";
   let writing = null; // the controller of the answer being written
+  const deleted = new Set(); // conversations that an answer on its way must not bring back
 
   const stop = () => {
     writing?.abort();
@@ -76,7 +77,7 @@ export async function show(root, context) {
   const left = drawer("conversations", [
     el("button.quiet.wide", { type: "button", onclick: fresh }, icon("plus"), el("span", { text: () => t("new") })),
     list,
-    el("button.quiet.faint", { type: "button", text: () => t("delete all"), id: "delete-all", onclick: () => { forget(); fresh(); } }),
+    el("button.quiet.faint", { type: "button", text: () => t("delete all"), id: "delete-all", onclick: () => { deleted.add(conversation.id); forget(); fresh(); } }),
   ]);
   const right = drawer("settings", [
     choice, about, modes,
@@ -140,7 +141,7 @@ export async function show(root, context) {
         type: "button", text: each.title || (() => t("untitled")), "aria-current": each.id === conversation.id ? "true" : "false",
         onclick: () => { stop(); conversation = each; left.shut(); mount(); listAll(); },
       }),
-      tool("bin", () => t("delete"), () => { forget(each.id); if (each.id === conversation.id) fresh(); else listAll(); }))));
+      tool("bin", () => t("delete"), () => { deleted.add(each.id); forget(each.id); if (each.id === conversation.id) fresh(); else listAll(); }))));
   }
 
   function grow() {
@@ -261,7 +262,7 @@ export async function show(root, context) {
       message.at = message.versions.length - 1;
       if (!message.versions.length) mine.messages.pop();
     }
-    if (mine.messages.length) keep(stored(mine));
+    if (mine.messages.length && !deleted.has(mine.id)) keep(stored(mine));
     if (signal.aborted) return;
     if (mine === conversation) drawLog();
     listAll();
