@@ -54,6 +54,22 @@ def test_names_are_hidden_until_one_is_preferred(visit):
     assert sorted(page.locator(".side h2").all_inner_texts()) == ["base", "tiny"]
 
 
+def test_who_asks_again_before_the_answers_are_there_judges_the_later_ones(visit, slowed):
+    page = visit().open("compare?left=tiny&right=base")
+    page.locator("summary").click()
+    for tokens, text in (("20", "ink"), ("40", "paper")):
+        page.locator(".sampling input[type=number]").nth(1).fill(tokens)
+        page.fill("#both", text)
+        page.keyboard.press("Control+Enter")
+        page.wait_for_function("() => document.querySelector('.side .words')?.textContent.length > 1")
+    page.wait_for_selector("text=This one is better")
+    assert page.locator(".side [aria-busy]").count() == 0
+    page.locator("text=This one is better").first.click()
+    page.wait_for_selector("text=You preferred this one")
+    (mark,) = httpx.get(f"{slowed.url}/studio/api/feedback?limit=1").json()["marks"]
+    assert mark["messages"][-1]["content"] == "paper"
+
+
 def test_one_side_that_fails_does_not_take_the_other_along(visit):
     page = visit().open("compare?left=tiny&right=base")
     page.route(

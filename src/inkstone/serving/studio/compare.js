@@ -67,6 +67,7 @@ export async function show(root, context) {
   async function ask() {
     const text = field.value.trim();
     if (!text) return field.focus();
+    writing?.abort();
     const controller = (writing = new AbortController());
     context.set(go, "text", () => t("stop"));
     answers.hidden = false;
@@ -81,7 +82,8 @@ export async function show(root, context) {
       return write(side, model, text, own, hides, controller);
     });
     const found = await Promise.all(done);
-    if (writing === controller) writing = null;
+    if (writing !== controller) return; // asked again meanwhile
+    writing = null;
     context.set(go, "text", () => t("ask"));
     if (signal.aborted || found.some((each) => !each?.text.trim()) || found[0].text.trim() === found[1].text.trim()) {
       sides.forEach((side, place) => reveal(side, shuffled[place]));
