@@ -197,6 +197,18 @@ def test_runs_are_told_with_their_figures_and_curves(page, folder):
     assert page.get("/runs/done").json()["sample"] == "Ink"
 
 
+def test_a_score_that_is_no_number_takes_no_page_along(page, folder):
+    none = float("nan")
+    run = Run.create(folder / "nothing-found", with_settings(Recipe(), ["task.name=tag"]))
+    run.record(outcome={"score": "F1", "figures": {"test": {"F1": {"value": none, "low": None, "high": None}}}})
+    run.record(adapted={"kept_aside": {"margin": {"before": 0.0, "after": none}}})
+    run.log("held-out", step=1, dev_score=none)
+    (told,) = [each for each in page.get("/runs").json()["runs"] if each["name"] == "nothing-found"]
+    assert (told["state"], told["figure"], told["adapted"]["kept_aside"]["margin"]["after"]) == ("finished", None, None)
+    (entry,) = page.get("/runs/nothing-found/journal").json()["entries"]
+    assert entry["dev_score"] is None
+
+
 @pytest.mark.parametrize(
     "name", ["..", "%2e%2e", "..%2f..%2fetc", "%2fetc%2fpasswd", ".studio", "nothing", "tiny%00", "tiny%0a"]
 )

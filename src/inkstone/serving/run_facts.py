@@ -1,6 +1,7 @@
 """What a run folder says of itself while it is trained and afterwards: a summary, and its journal from where one last read it."""
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def summary(folder: Path) -> dict[str, Any]:
     if not run.recipe_path.is_file():
         return told
     try:
-        recipe, facts = run.recipe(), run.facts()
+        recipe, facts = run.recipe(), _finite(run.facts())
     except InkstoneError as error:
         return {**told, "state": "damaged", "message": str(error)}
     outcome = facts.get("outcome")
@@ -46,8 +47,8 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def main_figure(outcome: dict[str, Any]) -> dict[str, Any] | None:
-    """The figure by which a run is told from others: bits per byte, or the score of its task."""
-    if "bits_per_byte" in outcome:
+    """The figure by which a run is told from others: bits per byte, or the score of its task; None where that is no number."""
+    if outcome.get("bits_per_byte") is not None:
         return {
             "name": "bits per byte",
             "value": outcome["bits_per_byte"],
@@ -56,7 +57,7 @@ def main_figure(outcome: dict[str, Any]) -> dict[str, Any] | None:
         }
     for figures in reversed(list(outcome.get("figures", {}).values())):
         found = figures.get(outcome.get("score"))
-        if found:
+        if found and found["value"] is not None:
             return {"name": outcome["score"], **found}
     return None
 
@@ -84,7 +85,7 @@ def journal(folder: Path, since: int = 0, of: str = "") -> dict[str, Any]:
     told["more"] = bool(whole) and told["next"] < status.st_size
     for line in whole.splitlines():
         try:
-            entry = json.loads(line)
+            entry = json.loads(line, parse_constant=lambda name: None)
         except ValueError:  # torn by a crash
             continue
         if isinstance(entry, dict):
@@ -102,6 +103,15 @@ def last_words(path: Path, most: int = 4000) -> str:
     except OSError:
         return ""
     return said if size <= most else said.partition("\n")[2]
+
+
+def _finite(value: Any) -> Any:
+    """Facts with None for what is no number, such as a score where there was nothing to be found: JSON for others has none."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _moving(run: Run) -> bool:

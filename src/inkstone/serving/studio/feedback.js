@@ -28,7 +28,7 @@ const SHARES = new Set(["reward accuracy", "likelier"]);
 
 /** Before and after of a run that learned from marks, as a table. */
 export function beforeAndAfter(adapted, { t, el, number, percent }) {
-  const told = (name, value) => (SHARES.has(name) ? percent(value) : number(value, 3));
+  const told = (name, value) => (value === null ? "–" : SHARES.has(name) ? percent(value) : number(value, 3));
   return el("div.table", { tabIndex: 0 }, el("table.learned", {},
     el("thead", {}, el("tr", {}, el("th", { text: () => t("figure") }), el("th.n", { text: () => t("before") }), el("th.n", { text: () => t("after") }))),
     el("tbody", {}, Object.entries(adapted.kept_aside).map(([name, figure]) => el("tr", {},
