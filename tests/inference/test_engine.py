@@ -564,6 +564,17 @@ def test_probabilities_that_are_no_numbers_end_the_request_they_belong_to(monkey
     assert len(whole.generated.ids) == 12
 
 
+def test_settings_beyond_all_bounds_end_their_own_request_alone():
+    model = decoder(vocab_size=byte_tokenizer().vocab_size)
+    wild = Sampling(temperature=0.5, repetition_penalty=1e-310, max_tokens=12)
+    asked = Request((5, 6), wild, bias={5: 100.0}), Request((5, 6, 7), replace(AS_IT_IS, seed=4))
+    engine = engine_of(model)
+    listeners = ask(engine, *asked)
+    run(engine)
+    assert isinstance(listeners[0].error, SamplingError) and "less extreme" in str(listeners[0].error)
+    assert listeners[1].generated.ids == alone(model, asked[1]).ids
+
+
 def test_a_model_that_fails_ends_those_it_failed_and_no_others(monkeypatch):
     model = decoder()
     engine, noted = counting(model, slots=2)

@@ -73,6 +73,13 @@ def test_repetition_penalty_is_that_of_transformers(peer, penalty):
     torch.testing.assert_close(penalise_repetition(scores, read, penalty), expected)
 
 
+@pytest.mark.parametrize("penalty", [1e-310, torch.tensor([1e-310])])
+def test_a_penalty_as_good_as_nothing_makes_no_numbers_that_are_none(penalty):
+    scores = torch.tensor([[-torch.inf, 0.0, -2.0]])
+    expected = torch.tensor([[-torch.inf, 0.0, 0.0]])
+    torch.testing.assert_close(penalise_repetition(scores, torch.tensor([[0, 1, 2]]), penalty), expected)
+
+
 @pytest.mark.parametrize("presence, frequency", [(0.5, 0.0), (0.0, 1.25), (-0.5, 0.3)])
 def test_penalties_of_what_was_written_are_those_of_the_api_counted_one_by_one(presence, frequency):
     scores = scores_of(8, rows=2, vocabulary=6)

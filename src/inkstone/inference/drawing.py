@@ -13,6 +13,7 @@ from torch import Tensor
 from inkstone.inference.constrained import LEAST, NEVER
 from inkstone.inference.requests import EngineError, Likely, Writing
 from inkstone.inference.sampling import (
+    SamplingError,
     at_temperature,
     draw,
     keep_min_p,
@@ -48,8 +49,20 @@ def draw_each(scores: Float[Tensor, "b v"], writings: Sequence[Writing], slots: 
     ):
         each = torch.tensor(strengths, dtype=torch.long if keep is keep_top_k else torch.float64)
         scores = _filtered(keep, scores, each, drawn & (each != neutral))
+    scores = _with_something_to_draw(scores, drawn, writings)
     uniform = torch.tensor([writing.row.random.random() for writing in writings], dtype=torch.float64)
     return torch.where(drawn, draw(scores, uniform), best)
+
+
+def _with_something_to_draw(
+    scores: Float[Tensor, "b v"], drawn: Bool[Tensor, " b"], writings: Sequence[Writing]
+) -> Float[Tensor, "b v"]:
+    """Scores in which no row is without a finite one; where extreme settings have left none, that is the `error` of the row."""
+    lost = drawn & ~scores.amax(-1).isfinite()
+    for place in lost.nonzero()[:, 0].tolist():
+        error = SamplingError("the settings of sampling leave numbers beyond all bounds; choose less extreme ones")
+        writings[place].error = writings[place].error or error
+    return scores.masked_fill(lost[:, None], 0.0) if bool(lost.any()) else scores
 
 
 def likeliest(scores: Float[Tensor, "b v"], writings: Sequence[Writing]) -> list[Likely]:

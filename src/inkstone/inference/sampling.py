@@ -112,7 +112,10 @@ def penalise_repetition(scores: Float[Tensor, "b v"], read: Int[Tensor, "b t"], 
     On log-probabilities, which are never positive, this is always the product; on logits, for which the paper
     defines it, the outcome depends on where their zero lies.
     """
-    old, penalty = scores.gather(1, read), _column(penalty)
+    old = scores.gather(1, read)
+    # A penalty that would be rounded to 0 would make −∞ · 0 and 0 / 0 of scores.
+    least = torch.finfo(scores.dtype).tiny
+    penalty = _column(torch.as_tensor(penalty, dtype=torch.float64).clamp(min=least).to(scores))
     return scores.scatter(1, read, torch.where(old < 0, old * penalty, old / penalty))
 
 
