@@ -8,6 +8,7 @@ from, every tenth row kept aside. Rows lie in WORK as they are made.
 """
 
 import argparse
+import dataclasses
 import json
 import statistics
 import time
@@ -27,8 +28,8 @@ from tuned_sets import options_of, said, write_table
 
 RECIPE = Path(__file__).parent.parent / "examples" / "summarize.toml"
 COLUMNS = [
-    "data", "summary", "seeds", *ROUGE, "ROUGE-L, lowest", "ROUGE-L, highest", "ROUGE-L, 95 % interval", "pairs", "times read",
-    "seconds of a run", "summaries/s",
+    "data", "summary", "seeds", *ROUGE, "ROUGE-L, lowest", "ROUGE-L, highest", *(f"{kind}, 95 % interval" for kind in ROUGE), "pairs",
+    "times read", "seconds of a run", "summaries/s",
 ]  # fmt: skip
 EVERY = 10  # pairs of CSL, of which one is kept aside
 Files = dict[str, Path]
@@ -92,7 +93,7 @@ def extracted(name: str, train: Sequence[Pair], test: Sequence[Pair]) -> tuple[i
 
 
 def rows_of(name: str, mirror: Path, folder: Path, options: argparse.Namespace) -> list[list[Any]]:
-    """The tuned model of a set, and beside it sentences of the text."""
+    """The tuned model of a set, and beside it what its network writes by itself, and sentences of the text."""
     title, write, settings = SETS[name]
     files = write(mirror, folder / name / "data")
     named = [word for part in ("dev", "test") for word in (f"--{part}", files[part])]
@@ -104,26 +105,31 @@ def rows_of(name: str, mirror: Path, folder: Path, options: argparse.Namespace) 
     task: Any = predictor.task
     train, test = (examples_of(task, files[part]) for part in ("train", "test"))
     begin = time.perf_counter()
-    predictor.answers(test)
+    outputs = predictor.outputs(test)
     fast = len(test) / (time.perf_counter() - begin)
+    alone = dataclasses.replace(task, sure=0.0)
+    written = alone.measures(test, [alone.answer(*each) for each in zip(test, outputs, strict=True)])
     figures = [run["figures"] for run in runs]
     means = [statistics.mean(100 * own[kind]["value"] for own in figures) for kind in ROUGE]
     spread = [100 * own["ROUGE-L"]["value"] for own in figures]
     costs = [statistics.mean(outcome[cost] for outcome in outcomes) for cost in ("epochs", "seconds")]
+    extent = (min(spread), max(spread))
     found: list[list[Any]] = [
-        [title, "learned", len(runs), *means, min(spread), max(spread), interval(figures[0]), len(train), *costs, fast]
+        [title, "learned", len(runs), *means, *extent, *intervals(figures[0]), len(train), *costs, fast]
     ]
+    others = [("what its network writes", figures_of(written, seed=0))]
     for way in EXTRACTORS:
         size, own = extracted(way, train, test)
+        others.append((f"{way}, {size} sentence{'s' * (size > 1)}", own))
+    for told, own in others:
         values = [100 * own[kind]["value"] for kind in ROUGE]
-        told = f"{way}, {size} sentence{'s' * (size > 1)}"
-        found.append([title, told, None, *values, None, None, interval(own), None, None, None, None])
+        found.append([title, told, None, *values, None, None, *intervals(own), None, None, None, None])
     return found
 
 
-def interval(figures: dict[str, Any]) -> str:
-    """The bootstrap interval of ROUGE-L."""
-    return f"{100 * figures['ROUGE-L']['low']:.1f} – {100 * figures['ROUGE-L']['high']:.1f}"
+def intervals(figures: dict[str, Any]) -> list[str]:
+    """The bootstrap interval of each kind of ROUGE."""
+    return [f"{100 * figures[kind]['low']:.1f} – {100 * figures[kind]['high']:.1f}" for kind in ROUGE]
 
 
 def main() -> None:
@@ -140,6 +146,8 @@ def main() -> None:
 NOTES = [
     """F1 in %, test parts, each scored once by every run, with the settings of examples/summarize.toml; of the several summaries of a
     paper the best counts. English words are not stemmed; Chinese is counted by characters. The interval is that of the first run.""",
+    """Learned: an excerpt of the text, where the network is not sure enough of what it wrote (task.blend). What its network writes: the
+    first run without excerpts.""",
     """Sentences taken as they stand: the first ones, or the most central ones by TextRank, one to three, as the training part is best
     met with.""",
     """CSL: titles of papers from their abstracts. The mirror lacks the training part, so that the model learned from nine tenths of the

@@ -212,6 +212,8 @@ class Summarize(WritingSettings):
 
     def offered(self, examples: Sequence[Pair], outputs: Sequence[Sequence[Said]], frame: Frame) -> list[list[Encoded]]:
         """Each excerpt as if it were to be written of its text; none of a text that was read in pieces."""
+        if self._excerpts is None:
+            return [[] for _ in examples]
         found = []
         for example, of_one in zip(examples, outputs, strict=True):
             whole = len(_written(of_one)) == 1 and not isinstance(example, Shortened)
