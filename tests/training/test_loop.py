@@ -297,21 +297,6 @@ def test_with_patience_a_run_ends_with_the_weights_that_scored_best_and_resumes_
     assert all(torch.equal(weight, seen[1][name]) for name, weight in again.model.named_parameters())
 
 
-def test_of_equal_scores_the_later_weights_are_kept_and_patience_goes_on(tmp_path):
-    scores = [5.0, 3.0, 4.0, 3.0, 4.0, 4.0]
-    seen: list[dict[str, torch.Tensor]] = []
-
-    def held_out(model: torch.nn.Module) -> float:
-        seen.append({name: weight.detach().clone() for name, weight in model.named_parameters()})
-        return scores[len(seen) - 1]
-
-    loop = small_loop(tmp_path / "run", held_out=held_out, patience=2, steps=50, evaluate_steps=1)
-    position = loop.run()
-    assert position.step == 6 and position.best_step == 4 and position.best_score == 3.0
-    assert all(torch.equal(weight, seen[3][name]) for name, weight in loop.model.named_parameters())
-    assert any(not torch.equal(weight, seen[1][name]) for name, weight in loop.model.named_parameters())
-
-
 def test_where_patience_is_over_the_learning_rate_falls_for_as_long_as_it_stood(tmp_path):
     scores = iter([1.0, 2.0, 2.0, *(0.9 - 0.1 * step for step in range(20))])  # what falls goes on to pay
     loop = small_loop(

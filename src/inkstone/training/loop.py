@@ -54,7 +54,7 @@ class Position:
 class Loop:
     """Training of one model. `run()` ends when the steps or the seconds are up.
 
-    With `patience`, the weights that scored best on what was held out, the last of them, are those that it ends with. As soon as so many scores
+    With `patience`, the weights that scored best on what was held out are those that it ends with. As soon as so many scores
     in a row were no better, the learning rate begins to fall, for as long as it would in a run of that length; and where
     that happens while it falls, the run ends.
     """
@@ -202,13 +202,11 @@ class Loop:
         if self.patience is None:
             return
         before = position.best_score
-        better = before is None or (score > before if self.curves.gauge.higher_is_better else score < before)
-        position.scores_since_best = 0 if better else position.scores_since_best + 1
-        if (
-            better or score == before
-        ):  # of equal ones the later, which has learned more: a small dev part is soon all right
-            position.best_score, position.best_step = score, position.step
+        if before is None or (score > before if self.curves.gauge.higher_is_better else score < before):
+            position.best_score, position.best_step, position.scores_since_best = score, position.step, 0
             self.best = {name: weight.detach().clone() for name, weight in trained_weights(self.model).items()}
+        else:
+            position.scores_since_best += 1
 
     def patience_is_over(self) -> bool:
         """Whether as many scores in a row as there is patience were no better than the best."""
