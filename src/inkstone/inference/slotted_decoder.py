@@ -26,7 +26,9 @@ class SlottedDecoder:
         self.slots, self.capacity = slots, capacity
         self.tokenizer = model.tokenizer
         self.device = device_of(model)
-        self.cache = SlotCache(s.n_layers, slots, s.n_kv_heads, capacity, s.head_width, model.norm.weight.detach())  # type: ignore[arg-type]
+        native = isinstance(self.model, NativeDecoder)
+        like: Tensor = self.model.cache_like if native else model.norm.weight.detach()  # type: ignore[assignment]
+        self.cache = SlotCache(s.n_layers, slots, s.n_kv_heads, capacity, s.head_width, like)
 
     @torch.inference_mode()
     def read(self, slot: int, ids: Sequence[int], start: int) -> Float[Tensor, " v"]:

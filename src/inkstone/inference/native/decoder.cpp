@@ -3,58 +3,18 @@
 // A token is a row with a slot and a place of its own, so that one token of each of many texts, a chunk of a prompt, or a draft to
 // be checked are all the same to it. Keys and values of a row are written before any row attends, and a row sees the places of its
 // slot up to its own.
-//
-// A matrix lies in panels, of as many outputs as a register has lanes, read a register at a time from the first byte to the last; a
-// tile of some panels times some rows stays in registers. Sums are taken in the same order for any number of rows: a text does not
-// depend on those beside it.
 
-#include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-#include <vector>
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
-namespace {
-
-constexpr int CHUNK = 96;  // rows that go through all blocks together
-// Numbers of 32 bits in a register, which are the outputs of a panel; and rows of a tile, of which two panels of sums fill the registers.
-#if defined(__AVX512F__)
-constexpr int LANES = 16, MOST = 12;
-#elif defined(__AVX__)
-constexpr int LANES = 8, MOST = 4;
-#else
-constexpr int LANES = 4, MOST = 4;
-#endif
-constexpr int BYTES = 4 * LANES;
-
-typedef float Floats __attribute__((vector_size(BYTES)));
-typedef int32_t Ints __attribute__((vector_size(BYTES)));
-typedef uint32_t Words __attribute__((vector_size(BYTES)));
-typedef uint16_t Halves __attribute__((vector_size(BYTES / 2)));
-
-enum Kind : int32_t { FLOAT32, WIDENED, BFLOAT16, INT8, INT4 };
-
-}  // namespace
+#include "attention.h"
+#include "matrix_products.h"
 
 extern "C" {
 
-// As `decoder.py` fills them in.
-struct Matrix {
-    const char* numbers;    // (panels, k / step, lanes, step), of 4 · lanes bytes a step
-    const void* scale;      // INT8: float (panels, lanes). INT4: bfloat16 (panels, groups, lanes)
-    const uint16_t* offset; // INT4: bfloat16 (panels, groups, lanes)
-    const int32_t* sums;    // INT8: of the numbers of each output (panels, lanes)
-    const float* bias;      // (panels, lanes), or none
-    int32_t panels, k, kind, group;
-};
-
+// As `decoder.py` fills them in, with `Matrix`.
 struct Norm {
     const float *gain, *bias;  // with a bias it is LayerNorm, else RMSNorm
 };
@@ -94,279 +54,7 @@ int64_t inkstone_decode(const Decoder* decoder, const Tokens* tokens);
 
 namespace {
 
-inline Floats load(const float* from) {
-    Floats x;
-    std::memcpy(&x, from, sizeof x);
-    return x;
-}
-
-inline Floats widened(const uint16_t* from) {
-    Halves halves;
-    std::memcpy(&halves, from, sizeof halves);
-    return (Floats)(__builtin_convertvector(halves, Words) << 16);
-}
-
-inline Floats load(const uint16_t* from) { return widened(from); }
-
-inline void store(float* to, Floats x) { std::memcpy(to, &x, sizeof x); }
-
-inline Floats all(float x) { return x - Floats{}; }
-
-inline uint16_t rounded(float x) {  // to bfloat16, halves to even
-    uint32_t bits;
-    std::memcpy(&bits, &x, 4);
-    if ((bits & 0x7fffffff) > 0x7f800000) return uint16_t(bits >> 16 | 64);
-    return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-inline float sum(Floats x) {
-#ifdef __AVX512F__
-    return _mm512_reduce_add_ps((__m512)x);
-#else
-    float total = 0;
-    for (int i = 0; i < LANES; ++i) total += x[i];
-    return total;
-#endif
-}
-
-inline float most(Floats x) {
-    float greatest = x[0];
-    for (int i = 1; i < LANES; ++i) greatest = std::max(greatest, x[i]);
-    return greatest;
-}
-
-// e^x by 2^n e^r, |r| ≤ ln 2 / 2, the latter as a polynomial (Cephes' expf); below e^-87 it is next to nothing.
-inline Floats exponential(Floats x) {
-    x = x < -87.0f ? all(-87.0f) : x;
-    x = x > 88.0f ? all(88.0f) : x;
-    const Ints n = __builtin_convertvector(x * 1.44269504f + (x < 0 ? all(-0.5f) : all(0.5f)), Ints);
-    const Floats whole = __builtin_convertvector(n, Floats);
-    const Floats r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
-    Floats p = all(1.9875691500e-4f);
-    for (const float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
-        p = p * r + c;
-    return (p * r * r + r + 1.0f) * (Floats)((n + 127) << 23);
-}
-
-inline Floats silu(Floats x) { return x / (1.0f + exponential(-x)); }
-
-inline Floats gelu(Floats x) {  // by tanh
-    return x / (1.0f + exponential(-1.59576912f * (x + 0.044715f * x * x * x)));
-}
-
-// Rows as a product reads them: as they are, as bfloat16, or as 8-bit integers with scales.
-struct Operand {
-    const float* values;        // as they are
-    int64_t stride;             // of their rows
-    std::vector<char> numbers;
-    std::vector<float> scale;   // INT8: of each row. INT4: of each group of each row
-    std::vector<int32_t> sums;  // of the numbers that share a scale
-
-    static int64_t groups(const Matrix& m) { return m.kind == INT4 ? m.k / m.group : 1; }
-
-    void reserve(const Matrix& m, size_t rows) {
-        numbers.resize(std::max(numbers.size(), 2 * rows * m.k));
-        scale.resize(std::max(scale.size(), rows * groups(m)));
-        sums.resize(scale.size());
-    }
-
-    void set(const Matrix& m, int64_t row, const float* x) {
-        if (m.kind == BFLOAT16) {
-            auto* to = reinterpret_cast<uint16_t*>(numbers.data()) + row * m.k;
-            for (int i = 0; i < m.k; ++i) to[i] = rounded(x[i]);
-        } else if (m.kind == INT8 || m.kind == INT4) {
-            const int64_t n = groups(m), length = m.k / n;
-            const int32_t shift = m.kind == INT8 ? 128 : 0;  // where weights have signs, these have none
-            char* to = numbers.data() + row * m.k;
-            for (int64_t own = row * n; own < (row + 1) * n; ++own, x += length, to += length) {
-                int32_t most = 0;  // bits of the largest magnitude; those of infinity and of what is no number are above all others
-#pragma omp simd reduction(max : most)
-                for (int i = 0; i < length; ++i) {
-                    int32_t bits;
-                    std::memcpy(&bits, x + i, 4);
-                    most = std::max(most, bits & 0x7fffffff);
-                }
-                if (most >= 0x7f800000) {  // no integer stands for it, and it must show
-                    std::memset(to, 0, length), scale[own] = NAN, sums[own] = 0;
-                    continue;
-                }
-                float reach;
-                std::memcpy(&reach, &most, 4);
-                reach = std::max(reach, 1e-30f);
-                const float per = 127 / reach;
-                int32_t total = 0;
-#pragma omp simd reduction(+ : total)
-                for (int i = 0; i < length; ++i) {
-                    const auto level = int32_t(std::nearbyint(x[i] * per));
-                    total += level;
-                    to[i] = char(level + shift);
-                }
-                scale[own] = reach / 127;
-                sums[own] = total;
-            }
-        }
-    }
-};
-
-// acc + Σ of four products of bytes, the first of each unsigned.
-inline Ints products(Ints acc, Ints bytes, Ints signed_bytes) {
-#ifdef __AVX512VNNI__
-    return (Ints)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)bytes, (__m512i)signed_bytes);
-#else
-    for (int shift = 0; shift < 32; shift += 8)
-        acc += (Ints)((Words)bytes >> shift & 0xffu) * (signed_bytes << (24 - shift) >> 24);
-    return acc;
-#endif
-}
-
-inline Ints four(const char* bytes) {  // the same four bytes in each lane
-    int32_t word;
-    std::memcpy(&word, bytes, 4);
-    return word - Ints{};
-}
-
-template <int KIND>
-struct Step;  // a register of a panel, for so many inputs
-
-template <>
-struct Step<FLOAT32> {
-    static constexpr int INPUTS = 1;
-    typedef Floats Sum;
-    static const char* row(const Operand& x, int64_t row, int) { return reinterpret_cast<const char*>(x.values + row * x.stride); }
-    static Floats add(Floats acc, Words w, const char* x, int at) {
-        return acc + (Floats)w * reinterpret_cast<const float*>(x)[at];
-    }
-};
-
-template <>
-struct Step<WIDENED> {  // weights of bfloat16 times inputs of single precision
-    static constexpr int INPUTS = 2;
-    typedef Floats Sum;
-    static const char* row(const Operand& x, int64_t row, int k) { return Step<FLOAT32>::row(x, row, k); }
-    static Floats add(Floats acc, Words w, const char* x, int at) {
-        const float* pair = reinterpret_cast<const float*>(x) + 2 * at;
-        return acc + (Floats)(w << 16) * pair[0] + (Floats)(w & 0xffff0000u) * pair[1];
-    }
-};
-
-template <>
-struct Step<BFLOAT16> {
-    static constexpr int INPUTS = 2;
-    typedef Floats Sum;
-    static const char* row(const Operand& x, int64_t row, int k) { return x.numbers.data() + 2 * row * k; }
-    static Floats add(Floats acc, Words w, const char* x, int at) {
-        const Ints pair = four(x + 4 * at);
-#ifdef __AVX512BF16__
-        return (Floats)_mm512_dpbf16_ps((__m512)acc, (__m512bh)w, (__m512bh)pair);
-#else
-        return acc + (Floats)(w << 16) * (Floats)(pair << 16) + (Floats)(w & 0xffff0000u) * (Floats)(pair & int(0xffff0000u));
-#endif
-    }
-};
-
-template <>
-struct Step<INT8> {
-    static constexpr int INPUTS = 4;
-    typedef Ints Sum;
-    static const char* row(const Operand& x, int64_t row, int k) { return x.numbers.data() + row * k; }
-    static Ints add(Ints acc, Words w, const char* x, int at) { return products(acc, four(x + 4 * at), (Ints)w); }
-};
-
-inline Floats finished(const Matrix&, int, const Operand&, int64_t, Floats sum) { return sum; }
-
-inline Floats finished(const Matrix& m, int panel, const Operand& x, int64_t row, Ints sum) {
-    Ints sums;
-    std::memcpy(&sums, m.sums + panel * LANES, sizeof sums);
-    const Floats scale = load(static_cast<const float*>(m.scale) + panel * LANES);
-    return __builtin_convertvector(sum - 128 * sums, Floats) * (scale * x.scale[row]);
-}
-
-// P panels times R rows.
-template <int KIND, int P, int R>
-struct Tile {
-    static inline void multiply(const Matrix& m, int panel, const Operand& x, int64_t row, Floats (&y)[R][P]) {
-        typedef Step<KIND> S;
-        const int steps = m.k / S::INPUTS;
-        const char *w[P], *rows[R];
-        for (int p = 0; p < P; ++p) w[p] = m.numbers + int64_t(panel + p) * steps * BYTES;
-        for (int r = 0; r < R; ++r) rows[r] = S::row(x, row + r, m.k);
-        typename S::Sum acc[P][R] = {};
-        for (int at = 0; at < steps; ++at) {
-            Words words[P];
-#pragma GCC unroll 4
-            for (int p = 0; p < P; ++p) std::memcpy(&words[p], w[p] + BYTES * at, BYTES);
-#pragma GCC unroll 12
-            for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-                for (int p = 0; p < P; ++p) acc[p][r] = S::add(acc[p][r], words[p], rows[r], at);
-        }
-        for (int p = 0; p < P; ++p)
-            for (int r = 0; r < R; ++r) y[r][p] = finished(m, panel + p, x, row + r, acc[p][r]);
-    }
-};
-
-template <int P, int R>
-struct Tile<INT4, P, R> {
-    // w = s (q − 8) + o, so that with x = t · a:  Σ w x = t (s (Σ q a − 8 Σ a) + o Σ a), for each group.
-    static inline void multiply(const Matrix& m, int panel, const Operand& x, int64_t row, Floats (&y)[R][P]) {
-        const int groups = m.k / m.group, steps = m.group / 8;
-        for (int p = 0; p < P; ++p)
-            for (int r = 0; r < R; ++r) y[r][p] = Floats{};
-        for (int g = 0; g < groups; ++g) {
-            Ints acc[P][R];
-#pragma GCC unroll 12
-            for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-                for (int p = 0; p < P; ++p) acc[p][r] = -8 * x.sums[(row + r) * groups + g] - Ints{};
-            for (int at = 0; at < steps; ++at) {
-                Words low[P], high[P];
-#pragma GCC unroll 4
-                for (int p = 0; p < P; ++p) {
-                    std::memcpy(&low[p], m.numbers + ((int64_t(panel + p) * groups + g) * steps + at) * BYTES, BYTES);
-                    high[p] = low[p] >> 4 & 0x0f0f0f0fu;
-                    low[p] &= 0x0f0f0f0fu;
-                }
-#pragma GCC unroll 12
-                for (int r = 0; r < R; ++r) {
-                    const char* bytes = x.numbers.data() + (row + r) * m.k + g * m.group + 8 * at;
-#pragma GCC unroll 4
-                    for (int p = 0; p < P; ++p)
-                        acc[p][r] = products(products(acc[p][r], (Ints)low[p], four(bytes)), (Ints)high[p], four(bytes + 4));
-                }
-            }
-#pragma GCC unroll 4
-            for (int p = 0; p < P; ++p) {
-                const int64_t at = (int64_t(panel + p) * groups + g) * LANES;
-                const Floats scale = widened(static_cast<const uint16_t*>(m.scale) + at), offset = widened(m.offset + at);
-#pragma GCC unroll 12
-                for (int r = 0; r < R; ++r) {
-                    const int64_t own = (row + r) * groups + g;
-                    y[r][p] += (scale * __builtin_convertvector(acc[p][r], Floats) + offset * float(x.sums[own])) * x.scale[own];
-                }
-            }
-        }
-    }
-};
-
-// y = W x for all rows and the panels from `first` to before `last`: `put(panel, row, y of so many panels, how many)`.
-template <int KIND, int P, int R, class Put>
-inline void multiply_rows(const Matrix& m, int panel, const Operand& x, int64_t rows, int64_t row, const Put& put) {
-    for (; row + R <= rows; row += R) {
-        Floats y[R][P];
-        Tile<KIND, P, R>::multiply(m, panel, x, row, y);
-        for (int r = 0; r < R; ++r) put(panel, row + r, y[r], P);
-    }
-    if constexpr (R > 1) multiply_rows<KIND, P, (R == 12 ? 8 : R / 2)>(m, panel, x, rows, row, put);
-}
-
-template <int KIND, class Put>
-inline void multiply_kind(const Matrix& m, int first, int last, const Operand& x, int64_t rows, const Put& put) {
-    int panel = first;
-    if (rows == 1)
-        for (; panel + 4 <= last; panel += 4) multiply_rows<KIND, 4, 1>(m, panel, x, 1, 0, put);
-    for (; panel + 2 <= last; panel += 2) multiply_rows<KIND, 2, MOST>(m, panel, x, rows, 0, put);
-    if (panel < last) multiply_rows<KIND, 1, MOST>(m, panel, x, rows, 0, put);
-}
+constexpr int CHUNK = 96;  // rows that go through all blocks together
 
 // Where all threads of a team wait for the last of them: awake for as long as a part should take, then asleep, since a thread that
 // is awaited may not be running where the machine has other work.
@@ -433,69 +121,6 @@ void normalise(const float* x, const float* gain, const float* bias, int n, floa
     for (int i = 0; i < n; ++i) y[i] = (x[i] - mean) * scale * gain[i] + (bias ? bias[i] : 0);
 }
 
-inline float read(const float* from) { return *from; }
-
-inline float read(const uint16_t* from) {
-    const uint32_t bits = uint32_t(*from) << 16;
-    float x;
-    std::memcpy(&x, &bits, 4);
-    return x;
-}
-
-inline void write(float* to, float x) { *to = x; }
-
-inline void write(uint16_t* to, float x) { *to = rounded(x); }
-
-template <class Number>
-float dot(const float* a, const Number* b, int n) {
-    Floats total{};
-    int i = 0;
-    for (; i + LANES <= n; i += LANES) total += load(a + i) * load(b + i);
-    float rest = 0;
-    for (; i < n; ++i) rest += a[i] * read(b + i);
-    return sum(total) + rest;
-}
-
-// o = Σ p v over so many places.
-template <class Number>
-void mix(const float* p, const Number* v, int64_t places, int n, float* o) {
-    int i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        Floats part[4] = {};
-        int64_t at = 0;
-        for (; at + 4 <= places; at += 4)
-            for (int j = 0; j < 4; ++j) part[j] += p[at + j] * load(v + (at + j) * n + i);
-        for (; at < places; ++at) part[0] += p[at] * load(v + at * n + i);
-        store(o + i, (part[0] + part[1]) + (part[2] + part[3]));
-    }
-    for (; i < n; ++i) {
-        float total = 0;
-        for (int64_t at = 0; at < places; ++at) total += p[at] * read(v + at * n + i);
-        o[i] = total;
-    }
-}
-
-// The greatest of n numbers, which are made a multiple of LANES by −∞ behind them.
-float greatest(float* x, int64_t n) {
-    for (int64_t i = n; i < (n + LANES - 1) / LANES * LANES; ++i) x[i] = -INFINITY;
-    Floats lanes = all(-INFINITY);
-    for (int64_t i = 0; i < n; i += LANES) lanes = load(x + i) > lanes ? load(x + i) : lanes;
-    return most(lanes);
-}
-
-// x ← e^(x − max x) over n numbers, with room for LANES more; their sum.
-float exponentials(float* x, int64_t n) {
-    const float shift = greatest(x, n);
-    Floats total{};
-    for (int64_t i = 0; i < n; i += LANES) {
-        const Floats own = load(x + i);
-        const Floats power = own == -INFINITY ? Floats{} : exponential(own - shift);
-        total += power;
-        store(x + i, power);
-    }
-    return sum(total);
-}
-
 // Some rows on their way through all blocks; each method is one part that the team shares.
 struct Pass {
     const Decoder& d;
@@ -504,10 +129,13 @@ struct Pass {
     int across;
     std::vector<float> x, normal, heads, mixed, inner, cosine, sine;
     std::vector<std::vector<float>> attended;  // of each thread
+    std::vector<std::vector<Line>> lines;
+    std::vector<int64_t> runs;  // where rows of another text begin, or of the same after a few, and the end
+    int64_t n_runs;
     Operand operand;
 
     Pass(const Decoder& d, const Tokens& tokens)
-        : d(d), tokens(tokens), across(d.n_heads * d.head_width), attended(d.threads) {}
+        : d(d), tokens(tokens), across(d.n_heads * d.head_width), attended(d.threads), lines(d.threads) {}
 
     static int64_t stride(const Matrix& m) { return int64_t(m.panels) * LANES; }
 
@@ -518,7 +146,19 @@ struct Pass {
         mixed.resize(rows * across), inner.resize(rows * stride(b.up));
         cosine.resize(rows * d.head_width / 2), sine.resize(rows * d.head_width / 2);
         for (const Matrix* m : {&b.qkv, &b.out, &b.up, &b.down, &d.output}) operand.reserve(*m, rows);
-        for (auto& own : attended) own.resize(tokens.capacity + LANES + d.head_width);
+        for (auto& own : attended) own.resize(rows_of_run() * (d.n_heads / d.n_kv_heads) * (tokens.capacity + LANES + 4 * d.head_width));
+    }
+
+    int64_t rows_of_run() const { return std::max(1, 16 * d.n_kv_heads / d.n_heads); }
+
+    // Which rows come next.
+    void begin(int64_t from) {
+        first = from, rows = std::min<int64_t>(CHUNK, tokens.rows - from);
+        runs.clear();
+        for (int64_t r = 0; r < rows; ++r)
+            if (r == 0 || tokens.slots[first + r] != tokens.slots[first + r - 1] || r - runs.back() == rows_of_run()) runs.push_back(r);
+        n_runs = int64_t(runs.size());
+        runs.push_back(rows);
     }
 
     void all_blocks(const Team& team) {
@@ -619,17 +259,23 @@ struct Pass {
             for (int i = 0; i < w; ++i) write(keys + at + i, k[i]), write(values + at + i, v[i]);
         }
         team.meet();
-        float* p = attended[team.number].data();
-        for (int64_t item = team.number; item < rows * d.n_heads; item += team.size) {
-            const int64_t r = item / d.n_heads, h = item % d.n_heads, from = held(r, h / each);
-            const int64_t places = tokens.places[first + r] + 1;
-            float *q = head(r, h), *o = mixed.data() + r * across + h * w;
-            turn(q, b.query, r);
-            for (int i = 0; i < w; ++i) q[i] /= std::sqrt(float(w));
-            for (int64_t at = 0; at < places; ++at) p[at] = dot(q, keys + from + at * w, w);
-            const float total = exponentials(p, places);
-            mix(p, values + from, places, w, o);
-            for (int i = 0; i < w; ++i) o[i] /= total;
+        // Heads that look at the same keys go together, if that leaves no thread idle, and so do rows of one text.
+        const int64_t groups = n_runs * d.n_kv_heads, together = groups % team.size == 0 || groups >= 8 * team.size ? each : 1;
+        std::vector<Line>& own = lines[team.number];
+        for (int64_t item = team.number; item < n_runs * d.n_heads / together; item += team.size) {
+            const int64_t begin = item * together, run = begin / d.n_heads, g = begin % d.n_heads / each;
+            float* room = attended[team.number].data();
+            own.clear();
+            for (int64_t r = runs[run]; r < runs[run + 1]; ++r) {
+                const int64_t places = tokens.places[first + r] + 1;
+                for (int64_t h = begin % d.n_heads; h < begin % d.n_heads + together; ++h, room += tokens.capacity + LANES + 4 * w) {
+                    float* q = head(r, h);
+                    turn(q, b.query, r);
+                    for (int i = 0; i < w; ++i) q[i] /= std::sqrt(float(w));
+                    own.push_back({q, mixed.data() + r * across + h * w, room, room + tokens.capacity + LANES, places, 0});
+                }
+            }
+            attend(own, keys + held(runs[run], g), values + held(runs[run], g), w);
         }
         team.meet();
     }
@@ -687,7 +333,7 @@ int64_t inkstone_decode(const Decoder* decoder, const Tokens* tokens) {
 #endif
         int64_t done = 0;
         for (int64_t first = 0; first < tokens->rows; first += CHUNK) {
-            if (team.number == 0) pass.first = first, pass.rows = std::min<int64_t>(CHUNK, tokens->rows - first);
+            if (team.number == 0) pass.begin(first);
             team.meet();
             pass.embed(team);
             pass.all_blocks(team);

@@ -105,7 +105,8 @@ class NativeDecoder:
         if threads is None:  # threads meet many times a step, which pays where there is much to do between
             threads = max(1, min(torch.get_num_threads(), s.matrix_parameters() // WEIGHTS_OF_A_THREAD))
         dtype: torch.dtype = norm.weight.dtype  # type: ignore[assignment]
-        cache = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
+        exact = dtype == torch.float32 and not isinstance(model.blocks[0].qkv, QuantisedLinear)
+        cache = torch.float32 if exact else torch.bfloat16  # where weights are rounded, keys and values may be
         self.cache_like = torch.empty(1, s.n_kv_heads, 0, s.head_width, dtype=cache)
         blocks = (_Block * s.n_layers)(*(self._block(block) for block in model.blocks))  # type: ignore[arg-type]
         embedding: Any = model.embedding
@@ -171,10 +172,12 @@ class NativeDecoder:
         """Read n tokens, each into its place of its slot of the caches (slots, g, capacity, d); log-probabilities after some of them,
         which are named in their order.
 
-        Raises IndexError for a token, slot or place that cannot be; then nothing was read.
+        Raises IndexError for a token, slot or place that cannot be, TypeError for caches unlike `cache_like`; then nothing was read.
         """
         if not len(ids) == len(slots) == len(places):
             raise IndexError(f"{len(ids)} tokens for {len(slots)} slots and {len(places)} places")
+        if any(each.dtype != self.cache_like.dtype for each in (*keys, *values)):
+            raise TypeError(f"the caches are to be of {self.cache_like.dtype}")
         scores = torch.empty(len(wanted), self._row)
         ids, slots, places, wanted = (each.long().contiguous() for each in (ids, slots, places, wanted))
         addresses = c_void_p * len(keys)

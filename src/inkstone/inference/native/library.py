@@ -1,4 +1,4 @@
-"""`decoder.cpp` as a library of this machine: compiled once by its own C++ compiler, which takes seconds, and kept.
+"""`decoder.cpp` and its headers as a library of this machine: compiled once by its own C++ compiler, which takes seconds, and kept.
 
 It lies in the user's own cache folder and never in the folder of a model, since it is machine code: opening a model from
 elsewhere must run nothing. Its folder is named by the digest of all that it depends on. One that is damaged is as good as none.
@@ -127,7 +127,8 @@ def _key() -> str:
             flags = next((line for line in file if line.startswith(("flags", "Features"))), "")
     except OSError:
         pass
-    parts = (sha256(SOURCE), sys.platform, platform.machine(), flags, str((FLAGS, PROCESSOR, CORES)))
+    sources = map(sha256, (SOURCE, *sorted(SOURCE.parent.glob("*.h"))))
+    parts = (*sources, sys.platform, platform.machine(), flags, str((FLAGS, PROCESSOR, CORES)))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
