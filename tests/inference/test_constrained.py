@@ -347,6 +347,20 @@ def nested(levels: int):
     return schema
 
 
+def chained(parts: int):
+    """A schema whose parts refer to one another, one after the other."""
+    links = {
+        f"a{n}": {"type": "array", "prefixItems": [{"$ref": f"#/$defs/a{n + 1}"}], "minItems": 1} for n in range(parts)
+    }
+    return {"$defs": {**links, f"a{parts}": {"type": "integer"}}, "$ref": "#/$defs/a0"}
+
+
+def test_references_are_followed_no_deeper_than_there_is_memory_for():
+    assert Constraint.json_schema(chained(150)).accepts("[" * 150 + "7" + "]" * 150)
+    with pytest.raises(ConstraintError, match="400 levels together"):
+        Constraint.json_schema(chained(2000))
+
+
 def test_bombs_are_refused():
     with pytest.raises(ConstraintError, match="too large"):
         Constraint.json_schema(nested(100_000))

@@ -12,6 +12,7 @@ from inkstone.tokens.tokenizer import whole_characters
 
 DEEPEST = 100  # levels of the JSON that a schema is written in
 MOST_VALUES = 200_000  # in it, all levels together
+MOST_LEVELS = 400  # of all parts that are referred to, together
 MOST_PROPERTIES = 1000  # of one object: the time to prepare them grows with their square
 
 OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")  # name → schema
@@ -72,6 +73,7 @@ def check_schema(schema: Any) -> None:
             raise ConstraintError(
                 f"the schema at {place} has {len(named):,} properties, but at most {MOST_PROPERTIES:,} are possible"
             )
+    _check_levels(schema)
     if not _ends(schema):
         raise ConstraintError("no text can satisfy the schema: a required part holds itself again, without an end")
 
@@ -98,6 +100,12 @@ def _check_size(schema: Any) -> None:
 def _parts(place: str, schema: Any) -> Iterator[tuple[str, Any]]:
     """The schema and all schemas inside it, each with the pointer to it."""
     yield place, schema
+    for each in _inside(place, schema):
+        yield from _parts(*each)
+
+
+def _inside(place: str, schema: Any) -> Iterator[tuple[str, Any]]:
+    """The schemas of which a schema is made, each with the pointer to it."""
     if not isinstance(schema, Mapping):
         return
     for keyword, value in schema.items():
@@ -107,27 +115,47 @@ def _parts(place: str, schema: Any) -> Iterator[tuple[str, Any]]:
         elif keyword in (*LISTS_OF_SCHEMAS, "items") and isinstance(value, list):
             inside = list(enumerate(value))
         elif keyword in SCHEMAS:
-            yield from _parts(here, value)
+            yield here, value
             continue
         else:
             continue
         for name, part in inside:
-            yield from _parts(f"{here}/{name}", part)
+            yield f"{here}/{name}", part
+
+
+def _references(schema: Any) -> set[str]:
+    """All that a schema refers to."""
+    parts = (part for _, part in _parts("#", schema) if isinstance(part, Mapping))
+    return {reference for part in parts if isinstance(reference := part.get("$ref"), str)}
+
+
+def _check_levels(schema: Any) -> None:
+    """llguidance follows references by recursion, as far as the memory for that reaches; beyond it the process would end."""
+
+    def levels(part: Any) -> int:
+        return 1 + max((levels(inside) for _, inside in _inside("#", part)), default=0)
+
+    if sum(levels(_target(schema, reference)) for reference in _references(schema)) > MOST_LEVELS:
+        raise ConstraintError(
+            f"the schema is too large: all that it refers to may have {MOST_LEVELS} levels together, and has more"
+        )
 
 
 def _ends(schema: Any) -> bool:
     """Whether a finite text satisfies the schema, as far as its references go: the least fixed point over them."""
-    targets = {
-        reference: _target(schema, reference)
-        for _, part in _parts("#", schema)
-        if isinstance(part, Mapping) and isinstance(reference := part.get("$ref"), str)
-    }
+    targets = {reference: _target(schema, reference) for reference in _references(schema)}
+    readers: dict[str, list[str]] = {}
+    for reference, target in targets.items():
+        for inside in _references(target):
+            readers.setdefault(inside, []).append(reference)
     finite: set[str] = set()
-    while True:
-        grown = {reference for reference, target in targets.items() if _finite(target, finite)}
-        if grown == finite:
-            return _finite(schema, finite)
-        finite = grown
+    left = list(targets)
+    while left:
+        reference = left.pop()
+        if reference not in finite and _finite(targets[reference], finite):
+            finite.add(reference)
+            left += readers.get(reference, ())
+    return _finite(schema, finite)
 
 
 def _finite(schema: Any, references: set[str]) -> bool:
