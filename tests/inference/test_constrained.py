@@ -323,6 +323,7 @@ CASES = [
     ({"type": "object", "required": 5}, "required"),
     ({"type": "object", "required": [["a"]]}, "Expected string"),
     ({"$ref": ["a"]}, "ref must be"),
+    ({"type": "integer", "maximum": 10**300}, "not JSON serializable: 1000"),
 ]  # fmt: skip
 
 

@@ -71,7 +71,11 @@ class Constraint:
             "coerce_one_of": False,
         }
         given = dict(schema) if isinstance(schema, Mapping) else {"anyOf": [schema]}
-        return cls(llguidance().LLMatcher.grammar_from_json_schema(given, overrides=form), "the schema")._checked()
+        try:
+            grammar = llguidance().LLMatcher.grammar_from_json_schema(given, overrides=form)
+        except ValueError as error:  # an integer of hundreds of digits
+            raise ConstraintError(f"the schema cannot be kept to: {str(error)[:SHOWN]}") from None
+        return cls(grammar, "the schema")._checked()
 
     @classmethod
     def regex(cls, pattern: str) -> "Constraint":
