@@ -115,6 +115,32 @@ def test_a_run_is_looked_at(page, server):
     page.get_by_role("img", name="第 70 步 0.900").wait_for()
 
 
+SLOW = """
+    const plain = fetch;
+    window.fetch = async (path, options) => {
+      const found = await plain(path, options);
+      if (String(path).includes("/journal")) await new Promise((done) => setTimeout(done, 3500));
+      return found;
+    };
+"""
+
+
+def test_answers_that_come_late_draw_no_point_twice(page, server):
+    run = Run.create(
+        server.listening.app.state.studio.folder.root / "slow", with_settings(Recipe(), ["train.minutes=5"])
+    )
+    run.log("held-out", step=1, bits_per_byte=4.0)
+    page.add_init_script(SLOW)
+    show(page, server, "runs?run=slow")
+    page.wait_for_selector(".curve .dot")
+    for step in range(2, 5):
+        run.log("held-out", step=step, bits_per_byte=4.0 / step)
+        page.wait_for_timeout(2000)
+    page.wait_for_function("() => document.querySelectorAll('.curve .dot').length >= 4")
+    page.wait_for_timeout(4000)
+    assert page.locator(".curve .dot").count() == 4
+
+
 def test_what_cleaning_drops_is_shown(page, server):
     show(page, server, "data")
     lines = [f"The {n}th stone lay in the river for {n * 7} days and nights." for n in range(30)]

@@ -143,7 +143,9 @@ export async function show(root, context) {
     kept.live = live;
     let more = true;
     while (more) {
-      const found = await api(`/studio/api/runs/${encodeURIComponent(run)}/journal?since=${kept.next}&of=${kept.of}`, { signal });
+      const since = kept.next;
+      const found = await api(`/studio/api/runs/${encodeURIComponent(run)}/journal?since=${since}&of=${kept.of}`, { signal });
+      if (kept.next !== since) return; // a look that began earlier or later has read on meanwhile
       if (found.again) kept.entries = [];
       kept.entries.push(...found.entries);
       [kept.next, kept.of, more] = [found.next, found.of, found.more];
