@@ -103,6 +103,9 @@ def test_a_page_of_another_origin_is_let_in_by_name_alone(server, locked):
     asks = {"origin": "https://ink.example", "access-control-request-method": "POST"}
     before = httpx.options(f"{locked.url}/v1/completions", headers=asks)
     assert before.status_code == 204 and before.headers["access-control-allow-origin"] == "https://ink.example"
+    own = "authorization,content-type,x-stainless-lang,x-stainless-os"  # as OpenAI's client in a page asks
+    before = httpx.options(f"{locked.url}/v1/completions", headers={**asks, "access-control-request-headers": own})
+    assert before.headers["access-control-allow-headers"] == own
     headers = {"origin": "https://ink.example", "authorization": f"Bearer {KEY}"}
     answer = httpx.post(f"{locked.url}/v1/completions", json=ASKED, headers=headers, timeout=60)
     assert answer.status_code == 200 and answer.headers["access-control-allow-origin"] == "https://ink.example"

@@ -27,6 +27,7 @@ UNLIMITED = (*OPEN, "/metrics")  # who watches the server must not be kept from 
 READS = 10  # requests that only read, for each that may be asked otherwise: the page looks at what trains every other second
 LARGE = ("/v1/audio/", "/studio/api/data")  # where files are sent
 MOST_CLIENTS = 10_000  # whose rates are kept
+HEADERS = "authorization, content-type, x-api-key"
 METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 
 
@@ -57,7 +58,7 @@ class Guard:
             await error.response()(scope, receive, send)
             return
         if origin is not None and crosses:
-            send = _with_headers(send, origin)
+            send = _with_headers(send, origin, headers.get("access-control-request-headers", ""))
             if scope["method"] == "OPTIONS":
                 await Response(status_code=204)(scope, receive, send)
                 return
@@ -165,12 +166,12 @@ def _for_anyone(path: str, listed: Sequence[str]) -> bool:
     return path in listed or (path.startswith("/studio/") and not path.startswith("/studio/api/"))
 
 
-def _with_headers(send: Send, origin: str) -> Send:
+def _with_headers(send: Send, origin: str, asked: str) -> Send:
     allowed = {
         "access-control-allow-origin": origin,
         "vary": "Origin",
         "access-control-allow-methods": METHODS,
-        "access-control-allow-headers": "authorization, content-type, x-api-key",
+        "access-control-allow-headers": asked or HEADERS,  # OpenAI's client has a dozen of its own
         "access-control-max-age": "600",
     }
 
