@@ -155,6 +155,9 @@ inline Floats finished(const Matrix& m, int panel, const Operand& x, int64_t row
     return __builtin_convertvector(sum - 128 * sums, Floats) * (scale * x.scale[row]);
 }
 
+// Registers of a panel that are on their way from memory. For one row the processor's own foresight is enough.
+constexpr int AHEAD = 64;
+
 // P panels times R rows.
 template <int KIND, int P, int R>
 struct Tile {
@@ -168,7 +171,10 @@ struct Tile {
         for (int at = 0; at < steps; ++at) {
             Words words[P];
 #pragma GCC unroll 4
-            for (int p = 0; p < P; ++p) std::memcpy(&words[p], w[p] + BYTES * at, BYTES);
+            for (int p = 0; p < P; ++p) {
+                std::memcpy(&words[p], w[p] + BYTES * at, BYTES);
+                if constexpr (R > 1) __builtin_prefetch(w[p] + BYTES * (at + AHEAD));
+            }
 #pragma GCC unroll 12
             for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
