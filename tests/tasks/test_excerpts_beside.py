@@ -146,3 +146,10 @@ def test_a_run_keeps_both_and_asks_them_again(tmp_path):
         with torch.inference_mode():
             nats, tokens = task.nats(predictor.model, collate([alone]))
         assert excerpt.nats == pytest.approx(nats / tokens, rel=1e-4)
+
+
+def test_too_few_minutes_for_both_say_what_can_be_left_out(tmp_path):
+    data = written(tmp_path / "train.jsonl", 60, 1)
+    settings = ["task.blend=true", "train.threads=1", "train.device=cpu", "tokenizer.vocab_size=300"]
+    with pytest.raises(RunError, match=r"nothing is left .* or the model beside: --set task\.blend=false"):
+        tune("summarize", [data], settings=settings, minutes=0.01, out=tmp_path / "run", quiet=True)

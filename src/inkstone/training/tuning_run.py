@@ -136,6 +136,7 @@ class TuningRun:
                 f"what comes before training took {human_time(self.elapsed())}, and nothing is left of {human_time(total)} to "
                 f"train in; {'start a new run with' if self.resumed else 'give'} more minutes"
                 + (", or leave the yardstick out: --set task.yardstick=false" if measured else "")
+                + (", or the model beside: --set task.blend=false" if self.recipe.task.blend else "")
             )
         return left
 
