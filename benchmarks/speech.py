@@ -45,7 +45,9 @@ GAPS = (0.0, 0.12)  # seconds of silence between clips that are joined
 JOINED = {"train": 300, "dev": 60, "test": 150}
 LINES = 20_000  # dates that the language model reads
 SETTINGS = ("task.rows=16", "task.epochs=100", "task.patience=30", "tokenizer.kind=word")
-SINGLE = ("model.width=64", "task.spec_augment=false")  # of a word by itself little may be blanked
+# Of a word by itself little may be blanked. Dev tells little of speakers who are not heard in it: the last weights are kept, of a run that is
+# not long, since what is learned late is how the few speakers say it.
+SINGLE = ("model.width=64", "task.spec_augment=false", "task.epochs=11", "train.evaluate_steps=1000000")
 COLUMNS = ["data", "score", "seeds", "mean, %", "lowest", "highest", "goal, %", "recordings", "seconds of a run"]
 SETS = ("digits", "unknown", "connected")
 
@@ -240,7 +242,7 @@ def main() -> None:
             "Free Spoken Digit Dataset, six speakers: 540 clips of takes 6 to 14 are learned from, take 5 is dev.",
             "Connected digits are dates, made of the clips of one speaker; the model learned from random digits, the language model, an "
             "n-gram model of words, from other dates. Its weights are chosen on dates of take 5.",
-            "Settings were chosen on george, lucas, nicolas and yweweler, each left out of learning in turn, and not on jackson or theo.",
+            "Settings were chosen on george, lucas, nicolas and yweweler, left out of learning in turn; jackson and theo are the test.",
             *options.note,
         ],
     )
