@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import signal
 
 import pytest
 
@@ -167,6 +168,37 @@ def test_a_full_disk_is_said_and_the_block_can_be_sent_again(folder, monkeypatch
         folder.take(number, 0, b"1234")
     monkeypatch.undo()
     assert folder.take(number, 0, b"1234").bytes == 4
+
+
+def test_of_a_block_that_the_disk_takes_in_part_nothing_stays(folder):
+    resource = pytest.importorskip("resource")
+    number = folder.begin_text("a.txt", 9100)
+    folder.take(number, 0, b"a" * 9000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9050, before[0][1]))
+        with pytest.raises(StudioError, match="make room and try again"):
+            folder.take(number, 9000, b"b" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
+        signal.signal(signal.SIGXFSZ, before[1])
+    text = folder.take(number, 9000, b"b" * 100)
+    assert (folder.texts / text.file).read_bytes() == b"a" * 9000 + b"b" * 100
+
+
+def test_a_text_whose_end_cannot_be_noted_is_still_on_its_way(folder, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    number = folder.begin_text("a.txt", 4)
+    folder.take(number, 0, b"in")
+    monkeypatch.setattr(studio_folder, "write_json", full)
+    with pytest.raises(StudioError, match="No space left"):
+        folder.take(number, 2, b"k.")
+    monkeypatch.undo()
+    assert folder.list_texts() == []
+    text = folder.take(number, 2, b"k.")
+    assert (folder.texts / text.file).read_bytes() == b"ink."
 
 
 def test_what_never_came_is_forgotten(folder, monkeypatch):

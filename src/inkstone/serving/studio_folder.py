@@ -141,7 +141,8 @@ class StudioFolder:
         if noted is None or noted.file:
             raise StudioError(f"no text {number[:40]!r} is on its way", 404)
         part = self._part(number)
-        with self._written(noted.name), open(part, "r+b") as file:
+        # Without a buffer: what a full disk has kept out of the file must not be tried again when it is cut or closed.
+        with self._written(noted.name), open(part, "r+b", buffering=0) as file:
             there = file.seek(0, 2)
             if at != there or at + len(block) > noted.bytes:
                 raise StudioError(
@@ -154,18 +155,25 @@ class StudioFolder:
                     self._forget(noted)
                     raise
             try:
-                file.write(block)
-                file.flush()
+                left = memoryview(block)
+                while left:
+                    left = left[file.write(left) :]
+                return self._finished(noted) if there + len(block) == noted.bytes else None
             except OSError:
                 file.truncate(there)  # so that the block can be sent again
                 raise
-            if there + len(block) < noted.bytes:
-                return None
-            suffixes = [each.lower() for each in PurePosixPath(noted.name).suffixes[-2:]]
-            whole = replace(noted, file=noted.id + "".join(each for each in suffixes if each[1:] in KNOWN))
-            os.replace(part, self.texts / whole.file)
+
+    def _finished(self, noted: StoredText) -> StoredText:
+        """A text that is whole. Where that cannot be noted, it is still on its way."""
+        suffixes = [each.lower() for each in PurePosixPath(noted.name).suffixes[-2:]]
+        whole = replace(noted, file=noted.id + "".join(each for each in suffixes if each[1:] in KNOWN))
+        os.replace(self._part(noted.id), self.texts / whole.file)
+        try:
             write_json(self.texts / f"{noted.id}.json", asdict(whole))
-            return whole
+        except OSError:
+            os.replace(self.texts / whole.file, self._part(noted.id))
+            raise
+        return whole
 
     def list_texts(self) -> list[StoredText]:
         """All texts, the newest first."""
