@@ -131,7 +131,7 @@ struct Pass {
     std::vector<std::vector<float>> attended;  // of each thread
     std::vector<std::vector<Line>> lines;
     std::vector<int64_t> runs;  // where rows of another text begin, or of the same after a few, and the end
-    int64_t n_runs;
+    int64_t n_runs, seen;  // `seen`: places that any row sees, with room for LANES more
     Operand operand;
 
     Pass(const Decoder& d, const Tokens& tokens)
@@ -146,7 +146,10 @@ struct Pass {
         mixed.resize(rows * across), inner.resize(rows * stride(b.up));
         cosine.resize(rows * d.head_width / 2), sine.resize(rows * d.head_width / 2);
         for (const Matrix* m : {&b.qkv, &b.out, &b.up, &b.down, &d.output}) operand.reserve(*m, rows);
-        for (auto& own : attended) own.resize(rows_of_run() * (d.n_heads / d.n_kv_heads) * (tokens.capacity + LANES + 4 * d.head_width));
+        seen = LANES;
+        for (int64_t r = 0; r < tokens.rows; ++r) seen = std::max(seen, tokens.places[r] + 1 + LANES);
+        const int64_t most = std::min(rows, rows_of_run()) * (d.n_heads / d.n_kv_heads);  // lines that attend together
+        for (auto& own : attended) own.resize(most * (seen + 4 * d.head_width));
     }
 
     int64_t rows_of_run() const { return std::max(1, 16 * d.n_kv_heads / d.n_heads); }
@@ -268,11 +271,11 @@ struct Pass {
             own.clear();
             for (int64_t r = runs[run]; r < runs[run + 1]; ++r) {
                 const int64_t places = tokens.places[first + r] + 1;
-                for (int64_t h = begin % d.n_heads; h < begin % d.n_heads + together; ++h, room += tokens.capacity + LANES + 4 * w) {
+                for (int64_t h = begin % d.n_heads; h < begin % d.n_heads + together; ++h, room += seen + 4 * w) {
                     float* q = head(r, h);
                     turn(q, b.query, r);
                     for (int i = 0; i < w; ++i) q[i] /= std::sqrt(float(w));
-                    own.push_back({q, mixed.data() + r * across + h * w, room, room + tokens.capacity + LANES, places, 0});
+                    own.push_back({q, mixed.data() + r * across + h * w, room, room + seen, places, 0});
                 }
             }
             attend(own, keys + held(runs[run], g), values + held(runs[run], g), w);
