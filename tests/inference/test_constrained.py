@@ -362,6 +362,25 @@ def test_references_are_followed_no_deeper_than_there_is_memory_for():
         Constraint.json_schema(chained(2000))
 
 
+def test_patterns_of_one_text_have_a_bound():
+    patterns = [{"type": "string", "pattern": f".*{n}.*"} for n in range(40)]
+    named = {f"p{n}": each for n, each in enumerate(patterns)}
+    linked = {f"p{n}": {**each, "$ref": f"#/$defs/p{n + 1}"} for n, each in enumerate(patterns)}
+    bombs = [
+        {"allOf": patterns},
+        {"allOf": [{"properties": {"a": each}} for each in patterns]},
+        {"$defs": named, "allOf": [{"$ref": f"#/$defs/p{n}"} for n in range(40)]},
+        {"$defs": {**linked, "p40": {}}, "$ref": "#/$defs/p0"},
+        {"anyOf": [{"allOf": patterns[:20]}, {"allOf": patterns[20:]}]},
+    ]
+    for bomb in bombs:
+        with pytest.raises(ConstraintError, match="more than 12 patterns"):
+            Constraint.json_schema(bomb)
+    assert Constraint.json_schema({"anyOf": patterns}).accepts('"39"')  # one of them is enough
+    every = {"type": "object", "properties": named, "required": ["p7"], "additionalProperties": False}
+    assert Constraint.json_schema(every).accepts('{"p7": "7"}')
+
+
 def test_bombs_are_refused():
     with pytest.raises(ConstraintError, match="too large"):
         Constraint.json_schema(nested(100_000))

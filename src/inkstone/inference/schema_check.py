@@ -13,6 +13,7 @@ from inkstone.tokens.tokenizer import whole_characters
 DEEPEST = 100  # levels of the JSON that a schema is written in
 MOST_VALUES = 200_000  # in it, all levels together
 MOST_LEVELS = 400  # of all parts that are referred to, together
+MOST_TOGETHER = 12  # patterns of one text: the time to see whether they can all hold doubles with each
 MOST_PROPERTIES = 1000  # of one object: the time to prepare them grows with their square
 
 OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")  # name → schema
@@ -74,6 +75,10 @@ def check_schema(schema: Any) -> None:
                 f"the schema at {place} has {len(named):,} properties, but at most {MOST_PROPERTIES:,} are possible"
             )
     _check_levels(schema)
+    if _together(schema, schema, {}) > MOST_TOGETHER:
+        raise ConstraintError(
+            f"the schema is too large: more than {MOST_TOGETHER} patterns may have to hold of one text"
+        )
     if not _ends(schema):
         raise ConstraintError("no text can satisfy the schema: a required part holds itself again, without an end")
 
@@ -139,6 +144,27 @@ def _check_levels(schema: Any) -> None:
         raise ConstraintError(
             f"the schema is too large: all that it refers to may have {MOST_LEVELS} levels together, and has more"
         )
+
+
+def _together(schema: Any, whole: Any, known: dict[str, int]) -> int:
+    """How many patterns may have to hold of one text, at most; `known`: of what was referred to."""
+    if not isinstance(schema, Mapping):
+        return 0
+    found = ("pattern" in schema) + ("format" in schema)
+    for part in _listed(schema, "allOf"):
+        found += _together(part, whole, known)
+    if isinstance(reference := schema.get("$ref"), str):
+        if reference not in known:
+            known[reference] = 0  # what holds itself again is refused where it must hold beside others
+            known[reference] = _together(_target(whole, reference), whole, known)
+        found += known[reference]
+    either = inside = 0
+    for place, part in _inside("", schema):
+        if place.startswith("/anyOf/"):
+            either = max(either, _together(part, whole, known))
+        elif not place.startswith(("/allOf/", "/$defs/", "/definitions/")):
+            inside = max(inside, _together(part, whole, known))
+    return found + either + inside
 
 
 def _ends(schema: Any) -> bool:
