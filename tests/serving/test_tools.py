@@ -178,7 +178,7 @@ def test_the_answer_of_a_tool_goes_back_to_the_model(callers):
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": "ground"},
     ]
-    answer = callers.chat.completions.create(model="random", messages=messages, tools=TOOLS, max_tokens=5)
+    answer = callers.chat.completions.create(model="random", messages=messages, tools=TOOLS, max_tokens=5, seed=1)
     assert answer.usage.completion_tokens == 5
     call["function"]["arguments"] = "{n"
     with pytest.raises(openai.BadRequestError, match="no JSON"):
