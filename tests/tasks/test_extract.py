@@ -1,6 +1,7 @@
 """Extraction: what is read of a file, the schema, what is written of it; and small models that learn to fill in a form."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from inkstone.tasks.framing import Frame
 from inkstone.tasks.predict import Predictor, predict
 from inkstone.tasks.scoring import eval as score
 from inkstone.tasks.understanding import Understanding
-from inkstone.tasks.written import Pair
+from inkstone.tasks.written import Pair, Said
 from inkstone.tokens.example_batches import collate
 from inkstone.tokens.learning import learn_tokenizer
 from inkstone.training.tuning import tune
@@ -229,6 +230,12 @@ def test_the_right_record_has_no_part_in_what_is_asked():
     assert (~short.answers).sum() > (~long.answers).sum()
     one, other = Predictor(untrained(True), task, 64), Predictor(untrained(True), task, 64)
     assert one.outputs(pairs[:1]) == other.outputs(pairs[1:])
+
+
+def test_a_number_beyond_all_bounds_is_told_as_json_can_tell_it():
+    said = Said('{"price": -1e999, "count": 2.5}', 0.0, 9)
+    record = Extract().answer(Pair("a", "text"), [said])["record"]
+    assert record == {"price": -sys.float_info.max, "count": 2.5} and json.dumps(record, allow_nan=False)
 
 
 def test_figures_are_of_fields_and_of_whole_records():

@@ -39,7 +39,7 @@ from inkstone.tasks.written import (
     source_room,
     written_ids,
 )
-from inkstone.text.record_schema import compact, in_order, schema_of, told
+from inkstone.text.record_schema import compact, finite, in_order, schema_of, told
 from inkstone.text.text_column import as_text, choose
 from inkstone.tokens.example_batches import Encoded
 from inkstone.tokens.tokenizer import Tokenizer
@@ -207,7 +207,7 @@ class Extract(WritingSettings):
     def answer(self, example: Pair, outputs: Sequence[Said]) -> Answer:
         """The record, and the mean probability of its tokens."""
         output = outputs[0]
-        record = json.loads(output.text)
+        record = json.loads(output.text, parse_float=finite)
         return {"record": record, "confidence": float(np.exp(output.log_chance / max(1, output.tokens)))}
 
     def measures(self, examples: Sequence[Pair], answers: Sequence[Answer]) -> dict[str, Measure]:

@@ -6,6 +6,7 @@ estimates the chance of what was never seen).
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,15 @@ LONGEST_CHOICE = 60  # characters
 SEEN_ONCE = 0.01  # of all values, at most, are values that were seen once
 
 KINDS = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (Mapping, "object"), (list, "array"))
+
+
+def finite(text: str) -> float:
+    """A number as JSON spells it, or the nearest one that a float can be: JSON knows no infinity.
+
+    >>> finite("2.5e3"), finite("-1e999")
+    (2500.0, -1.7976931348623157e+308)
+    """
+    return max(-sys.float_info.max, min(sys.float_info.max, float(text)))
 
 
 def kind_of(value: Any) -> str:
