@@ -20,6 +20,7 @@ HEADS = {
     "crf": HeadSettings("token", LABELS, crf=True),
     "span": HeadSettings("span"),
     "vector": HeadSettings("vector"),
+    "text": HeadSettings("text"),
 }
 
 
@@ -43,13 +44,30 @@ SHORT, LONG = ([7, 8, 9], [0, 2]), ([4, 5, 6, 7, 8, 9, 10], [0, 1, 4])
 
 
 @pytest.mark.parametrize("name", BODIES)
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", [name for name in HEADS if name != "text"])
 @torch.no_grad()
 def test_a_row_scores_alike_alone_and_beside_a_longer_one(name, head):
     model = headed(name, head)
     alone, beside = model(batch_of(SHORT)), model(batch_of(SHORT, LONG))
     size = {"token": 2, "crf": 2, "span": 3}.get(head)
     torch.testing.assert_close(beside[:1, :size] if size else beside[:1], alone, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_source_of_several_rows_is_read_once(monkeypatch):
+    model, read = headed("encoder_decoder", "text"), []
+    encode = model.body.encode
+    monkeypatch.setattr(model.body, "encode", lambda ids, document=None: read.append(len(ids)) or encode(ids, document))
+    pairs = [([7, 8, 9], [4, 5]), ([7, 8], [6]), ([7, 8, 9], [6, 4, 5]), ([7, 8, 9], [4, 5, 6])]
+    alone = [collate([Encoded(np.array(source), written=np.array(target))]) for source, target in pairs]
+    together = collate([Encoded(np.array(source), written=np.array(target)) for source, target in pairs])
+    for states in (model.written_states, model.written_logits):
+        for row, own in zip(states(together), map(states, alone), strict=True):
+            torch.testing.assert_close(row[: own.shape[1]], own[0], atol=1e-5, rtol=1e-4)
+    assert read == [2, 1, 1, 1, 1] * 2
+    model.train()  # where dropout is another in each row
+    model.written_states(together)
+    assert read[-1] == 4
 
 
 @torch.no_grad()

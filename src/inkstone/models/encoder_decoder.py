@@ -48,6 +48,11 @@ class Memory:
     document: Int[Tensor, "b s"] | None = None
     tokens: Int[Tensor, "b s"] | None = None  # of the source, where they are that
 
+    def rows(self, rows: Int[Tensor, " n"]) -> "Memory":
+        """The sources that these rows name, each as often as it is named."""
+        parts = (self.states, self.document, self.tokens)
+        return Memory(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
+
 
 @dataclass
 class Written:

@@ -72,7 +72,7 @@ class WritesText(Protocol):
         ...
 
     def encode(self, source: Int[Tensor, "b s"], document: Int[Tensor, "b s"] | None = None) -> Any:
-        """Read sources. `document` numbers the document of each position; padding is −1."""
+        """Read sources. `document` numbers the document of each position; padding is −1. `rows` picks from what is given."""
         ...
 
     def hidden(
@@ -223,20 +223,27 @@ class Headed(nn.Module):
 
     def written_states(self, batch: ExampleBatch) -> Float[Tensor, "b u n"]:
         """The state before each token that is to be written, those before it being read, from which its logits are made."""
-        assert isinstance(self.body, WritesText) and batch.written is not None
-        document = None if bool(batch.valid.all()) else torch.where(batch.valid, 0, PADDING)
-        first = torch.full_like(batch.written[:, :1], self.body.first)
-        return self.body.hidden(
-            torch.cat((first, batch.written[:, :-1]), dim=1), memory=self.body.encode(batch.ids, document)
-        )
+        assert isinstance(self.body, WritesText)
+        return self.body.hidden(self._read_before(batch), memory=self._memory(batch))
 
     def written_logits(self, batch: ExampleBatch) -> Float[Tensor, "b u v"]:
         """The logits of each token that is to be written, those before it being read, and where the body copies its share in them."""
+        return self.body(self._read_before(batch), memory=self._memory(batch))
+
+    def _read_before(self, batch: ExampleBatch) -> Int[Tensor, "b u"]:
+        """What is read before each token that is to be written."""
         assert batch.written is not None
-        document = None if bool(batch.valid.all()) else torch.where(batch.valid, 0, PADDING)
         first = torch.full_like(batch.written[:, :1], self.body.first)
-        read = torch.cat((first, batch.written[:, :-1]), dim=1)
-        return self.body(read, memory=self.body.encode(batch.ids, document))
+        return torch.cat((first, batch.written[:, :-1]), dim=1)
+
+    def _memory(self, batch: ExampleBatch) -> Any:
+        """The sources of the rows; one that several rows have is read once, but while dropout reads each in its own way."""
+        sources, row = torch.where(batch.valid, batch.ids, PADDING), None
+        if not self.training:
+            sources, row = sources.unique(dim=0, return_inverse=True)
+        whole = bool(batch.valid.all())
+        memory = self.body.encode(sources.clamp(min=0), None if whole else sources.clamp(max=0))  # one document: 0
+        return memory if row is None else memory.rows(row)
 
     def states_before(
         self, batch: ExampleBatch
