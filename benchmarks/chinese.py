@@ -277,8 +277,9 @@ NOTES = {
     "prompts of # tokens, each another, and # new ones; prefill: # and one; # rounds in turn, medians; # threads": "提示各不相同，每个 #1 个词元，新写 #2 个；读提示：#3 个，写一个；轮流 #4 轮，取中位数；#5 个线程",
     "of one text `inkstone generate`, of several the engine of `inkstone serve`; ratios are to ours of the same number format, q#_# to int# and q#_# to int#": "一份文字用 `inkstone generate`，几份用 `inkstone serve` 的引擎；比值对照我们同一数值格式的结果，q#1_#2 对 int#3，q#4_#5 对 int#6",
     "clients and server share the machine; tokens of texts that were cut off are not counted": "客户端与服务器在同一台机器上；被中断的文字，其词元不计",
-    "vllm, float#: vLLM is not installed here": "vllm，float#1：这里没有安装 vLLM",
-    "vllm, bfloat#: vLLM is not installed here": "vllm，bfloat#1：这里没有安装 vLLM",
+    "qwen#-#m, #: ctranslate# writes # of # texts as ours does, float#": "qwen#1-#2m，#3 份：ctranslate#4 有 #5 份与我们写的相同，共 #6 份，float#7",
+    "qwen#-#m, #: onnxruntime-genai writes # of # texts as ours does, float#": "qwen#1-#2m，#3 份：onnxruntime-genai 有 #4 份与我们写的相同，共 #5 份，float#6",
+    "vllm computes between the texts of others as well, so that it has a table of its own, with # seconds between two": "vllm 在别家写的间隙里也占着处理器，所以单列一表，两次之间隔 #1 秒",
     "ctranslate#, bfloat#: CTranslate# does not compute in bfloat# on this processor": "ctranslate#1，bfloat#2：CTranslate#3 在这个处理器上不用 bfloat#4 计算",
     "# processes each, after one that is not counted; # cores; files of the model in the memory of the system": "每种 #1 个进程，之前还有一个不计；#2 个核心；模型文件已在系统的内存里",
     # speech

@@ -83,7 +83,8 @@ def command() -> str:
     root = Path(__file__).parent.parent
     words = ["python", str(Path(sys.argv[0]).resolve().relative_to(root))]
     for word in sys.argv[1:]:
-        words.append(shlex.quote(Path(word).name if os.path.isabs(word) else word))
+        name, sign, path = word.rpartition("=")
+        words.append(shlex.quote(name + sign + Path(path).name if os.path.isabs(path) else word))
     return " ".join(words)
 
 
