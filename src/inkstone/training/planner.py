@@ -137,7 +137,7 @@ def plan_of_shape(
         rows, speed = pace.rows, pace.tokens_per_second
         seconds = max(1.0, (seconds or 0.0) - (time.perf_counter() - begin))
         steps = int(speed * seconds / (rows_in_step * settings.context))
-        if worth := choose_readings(pace.weights, shards.n_tokens, share * train.batch_tokens, steps):
+        if worth := choose_readings(pace.weights, shards.n_tokens, share * rows_in_step * settings.context, steps):
             steps = worth.value
             choices.append(worth)
         predicted: dict[str, float] = {"tokens_per_second": speed, "steps": steps}
