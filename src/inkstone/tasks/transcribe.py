@@ -73,9 +73,7 @@ class Transcribe:
     )
     written: bool = False  # whether case and punctuation of the transcripts are learned
     speeds: Sequence[float] = (0.8, 0.9, 1.1, 1.25)  # at which recordings are learned besides their own
-    throats: float = (
-        0.15  # by what share frequencies are moved up or down at most, as in other people's throats; 0: not
-    )
+    throats: float = 0.15  # the share by which frequencies are moved at most, as in other people's throats; 0: not
     microphones: float = 5.0  # decibels, the deviation by which frequencies are louder or softer; 0: not
     floor: float = 30.0  # decibels under loud speech from which on down all is silence; 0: nothing is cut off
     spec_augment: bool = True
