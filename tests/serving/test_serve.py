@@ -147,6 +147,16 @@ def test_the_time_to_end_has_a_bound(command):
         assert "data: [DONE]" not in rest
 
 
+def total(address: str, name: str, **labels: str) -> float:
+    """The sum of a metric over all samples with these labels."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    with httpx.Client() as fresh:  # a connection of its own, which any of the processes may take
+        told = fresh.get(f"{address}/metrics", timeout=60).raise_for_status().text
+    samples = (each for family in text_string_to_metric_families(told) for each in family.samples)
+    return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
+
+
 @posix
 @pytest.mark.slow
 def test_several_processes_serve_one_port_and_one_that_dies_is_begun_anew(command):
@@ -167,6 +177,10 @@ def test_several_processes_serve_one_port_and_one_that_dies_is_begun_anew(comman
                     found.add(child.pid)
         return found
 
+    for _ in range(600):
+        if total(address, "inkstone_slots") == 16:  # eight of each: both are ready
+            break
+        time.sleep(0.1)
     first = workers()
     assert len(first) == 2
     os.kill(min(first), signal.SIGKILL)
@@ -180,16 +194,6 @@ def test_several_processes_serve_one_port_and_one_that_dies_is_begun_anew(comman
     process.communicate(timeout=120)
     assert process.returncode == 0
     assert not any(psutil.pid_exists(pid) for pid in first)
-
-
-def total(address: str, name: str, **labels: str) -> float:
-    """The sum of a metric over all samples with these labels."""
-    from prometheus_client.parser import text_string_to_metric_families
-
-    with httpx.Client() as fresh:  # a connection of its own, which any of the processes may take
-        told = fresh.get(f"{address}/metrics", timeout=60).raise_for_status().text
-    samples = (each for family in text_string_to_metric_families(told) for each in family.samples)
-    return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
 
 
 @posix
