@@ -279,6 +279,7 @@ NOTES = {
     "clients and server share the machine; tokens of texts that were cut off are not counted": "客户端与服务器在同一台机器上；被中断的文字，其词元不计",
     "qwen#-#m, #: ctranslate# writes # of # texts as ours does, float#": "qwen#1-#2m，#3 份：ctranslate#4 有 #5 份与我们写的相同，共 #6 份，float#7",
     "qwen#-#m, #: onnxruntime-genai writes # of # texts as ours does, float#": "qwen#1-#2m，#3 份：onnxruntime-genai 有 #4 份与我们写的相同，共 #5 份，float#6",
+    "more than # %: the decoder reads its weights faster than PyTorch's sums and products do, by which the reading speed is measured": "超过 #1 %：读取速度是用 PyTorch 的求和与乘法量的，解码器读权重比它们还快",
     "vllm computes between the texts of others as well, so that it has a table of its own, with # seconds between two": "vllm 在别家写的间隙里也占着处理器，所以单列一表，两次之间隔 #1 秒",
     "ctranslate#, bfloat#: CTranslate# does not compute in bfloat# on this processor": "ctranslate#1，bfloat#2：CTranslate#3 在这个处理器上不用 bfloat#4 计算",
     "# processes each, after one that is not counted; # cores; files of the model in the memory of the system": "每种 #1 个进程，之前还有一个不计；#2 个核心；模型文件已在系统的内存里",
