@@ -299,6 +299,7 @@ NOTES = {
     "F# in %, test parts, each scored once by every run, with the settings of examples/summarize.toml; of the several summaries of a paper the best counts. English words are not stemmed; Chinese is counted by characters. The interval is that of the first run.": "F#1 以 % 计，测试部分，每次运行各评一次，设置见 examples/summarize.toml；一篇论文有几份摘要时取最好的。英文不取词干，中文按字计。区间是第一次运行的。",
     "Learned: an excerpt of the text, where the network is not sure enough of what it wrote (task.blend). What its network writes: the first run without excerpts.": "学得的：网络对自己写的把握不够时，给出文本里的一段（task.blend）。其中网络自己写的：第一次运行，不用摘句。",
     "The network alone, from before it was asked beside excerpts (task.blend).": "只有网络，是在摘句与它一起被问（task.blend）之前跑的。",
+    "SciTLDR: --sets scitldr --seeds # --minutes #": "SciTLDR：--sets scitldr --seeds #1 --minutes #2",
     "One core of a processor with two, which other work shared.": "处理器有两个核心，用其中一个，同时有别的工作在跑。",
     "Sentences taken as they stand: the first ones, or the most central ones by TextRank, one to three, as the training part is best met with.": "照原样取出的句子：开头的，或 TextRank 认为最居中的，一到三句，哪样最合训练部分就取哪样。",
     "CSL: titles of papers from their abstracts. The mirror lacks the training part, so that the model learned from nine tenths of the dev part; figures published for the whole set are not comparable.": "CSL：由论文摘要写标题。镜像里没有训练部分，所以模型用 dev 部分的十分之九学；整套数据上发表的数字不可比。",
