@@ -83,9 +83,9 @@ class VllmServer:
         words = [found, "serve", str(folder), "--host", "127.0.0.1", "--port", str(self.port)]
         words += ["--served-model-name", MODEL, "--max-model-len", str(capacity), "--max-num-seqs", str(slots)]
         words += ["--dtype", dtype, "--generation-config", "vllm", "--max-logprobs", "20"]
-        environment = {"VLLM_API_KEY": self.key, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
         # On a CPU it would take nearly all memory for keys and values, and not start where others have some of it.
-        environment["VLLM_CPU_KVCACHE_SPACE"] = str(cache_gibibytes(folder, slots * capacity))
+        room = {"VLLM_CPU_KVCACHE_SPACE": str(cache_gibibytes(folder, slots * capacity))}
+        ours = {"VLLM_API_KEY": self.key, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
         write_json(self.place / "command.json", words)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -93,7 +93,7 @@ class VllmServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**environment, **os.environ, "VLLM_API_KEY": self.key},
+                env={**room, **os.environ, **ours},
                 start_new_session=True,  # it has children, which end with it
             )
         try:

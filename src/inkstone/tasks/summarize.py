@@ -8,7 +8,7 @@ With `blend` a stretch of the text is given where the model is not sure enough o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -75,8 +75,8 @@ class Summarize(WritingSettings):
 
     no_repeat_ngram: int = 3
     blend: bool = False  # whether a model of excerpts is asked as well
-    judgement: float = field(default=0.0)  # what the model holds of excerpts counts so much in the choice of one
-    sure: float = field(default=0.0)  # the confidence from which on what was written is given, not an excerpt
+    judgement: float = 0.0  # what the model holds of excerpts counts so much in the choice of one
+    sure: float = 0.0  # the confidence from which on what was written is given, not an excerpt
 
     name: ClassVar[str] = "summarize"
     score: ClassVar[str] = "ROUGE-L"

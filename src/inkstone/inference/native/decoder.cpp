@@ -48,7 +48,7 @@ struct Tokens {
 
 extern const int32_t inkstone_lanes;
 
-// 0, or the number, from 1 on, of a row whose token, slot or place cannot be; then nothing was done.
+// 0; or where nothing was done, the number from 1 on of a row whose token, slot or place cannot be, or minus that of one of `wanted`.
 int64_t inkstone_decode(const Decoder* decoder, const Tokens* tokens);
 }
 
